@@ -1,0 +1,81 @@
+# Two commands are all it takes: `make run` and `make test`. Neither needs root, Docker or a running server.
+
+PORT ?= 8000
+SWITCH ?= simulator
+T ?=
+export PORT SWITCH
+
+# The first Python that is new enough; one that can make environments is preferred to one that cannot.
+find_python = $(shell \
+	for needed in "import ensurepip, venv" "pass"; do \
+		for name in python3.11 python3.12 python3.13 python3; do \
+			if $$name -c "import sys; assert sys.version_info >= (3, 11); $$needed" >/dev/null 2>&1; then \
+				command -v $$name; exit; \
+			fi; \
+		done; \
+	done)
+PYTHON ?= $(find_python)
+VENV = .venv/bin/python
+
+# The modules that decide and do nothing else: no Django, no server, no clock. mypy holds them to its strictest.
+PURE = events/facts.py events/call_state.py \
+	$(addprefix dialer/,agent_states.py eligibility.py pacing.py retry.py hangup_causes.py limits.py orders.py) \
+	$(addprefix esl_bridge/,framing.py normalise.py render.py resync.py) \
+	console/protocol.py console/floor_state.py
+
+.PHONY: run test check lock clean help venv-run venv-dev \
+	check-lint check-types check-imports check-migrations check-deployment
+
+help:
+	@echo "make run    set everything up and run it (PORT=8000 SWITCH=simulator|freeswitch)"
+	@echo "make test   set everything up and pass the tests (T='-k name' goes to pytest)"
+	@echo "make check  lint, types, import directions, missing migrations, deployment checks"
+	@echo "make lock   compile the lock files anew from pyproject.toml"
+	@echo "make clean  remove the environment, caches and test data; var/ and logs/ stay"
+
+venv-run venv-dev:
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or later is needed" >&2; exit 1; }
+	@"$(PYTHON)" orchestrator/stack/bootstrap.py $(@:venv-%=%)
+
+# `exec`: a signal to make reaches the stack itself, not a shell between the two.
+run: venv-run
+	@exec $(VENV) -m orchestrator.stack --with-parent run
+
+test: venv-dev
+	@exec $(VENV) -m orchestrator.stack --with-parent servers --data var/test -- $(VENV) -m pytest $(T)
+
+# A production-like environment with values of no consequence: the checks look at settings, they connect to nothing.
+DEPLOYMENT = VAR_DIR=var/check LOG_DIR=var/check/logs DEBUG=0 \
+	SECRET_KEY=$$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n') ALLOWED_HOSTS=floor.example \
+	CSRF_TRUSTED_ORIGINS=https://floor.example DB_PASSWORD=$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n') \
+	SWITCH=freeswitch FREESWITCH_ESL_PASSWORD=$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n') \
+	DIAL_ALLOWED_PREFIXES=+1 CALLER_ID_NUMBER=+12125550100
+
+# `make -k check` shows what each of them finds.
+check: check-lint check-types check-imports check-migrations check-deployment
+
+check-lint: venv-dev
+	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
+
+check-types: venv-dev
+	$(VENV) -m mypy $(wildcard $(PURE)) orchestrator/servers.py orchestrator/stack
+
+check-imports: venv-dev
+	$(VENV:python=lint-imports) --no-logo
+
+check-migrations: venv-dev
+	VAR_DIR=var/check LOG_DIR=var/check/logs $(VENV) -W ignore manage.py makemigrations --check --dry-run
+
+check-deployment: venv-dev
+	$(DEPLOYMENT) $(VENV) manage.py check --deploy --fail-level ERROR
+
+lock: venv-dev
+	CUSTOM_COMPILE_COMMAND="make lock" $(VENV) -m piptools compile --quiet --output-file requirements-dev.txt \
+		--extra dev pyproject.toml
+	CUSTOM_COMPILE_COMMAND="make lock" $(VENV) -m piptools compile --quiet --output-file requirements.txt \
+		--constraint requirements-dev.txt pyproject.toml
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache var/test var/test-* var/check
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,215 @@
+"""The websockets: authentication, limits, messages. Frames are the hub's business.
+
+/ws/v1/floor/ and /ws/v1/agent/ speak JSON; /ws/console/board/ and /ws/console/agent/ take the same intents and
+answer in HTML for htmx.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import Error as DatabaseError
+
+from console import codes, intents, protocol
+from console.auth import Identity, identify
+from console.encodings import Board, Json, Panel
+from console.hub import get_hub
+from console.outbox import Client, Encoding
+from console.permissions import Actor
+from console.protocol import CallControl, CampaignControl, Ping, Resume, SetAgentState, Subscribe
+from console.rates import Rate
+from console.scopes import FLOOR, Scope
+from console.transport import CONGESTED, never
+from console.watch import Right
+
+log = logging.getLogger(__name__)
+
+# A client that says neither `resume` nor `subscribe` gets the whole floor after this long.
+GRACE_SECONDS: Final = 0.5
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+class LiveSocket(AsyncWebsocketConsumer):
+    """Common to all four. Subclasses say who may come in, what they see and in which language."""
+
+    # The hub fans out; a channel layer subscription per socket would only be one more thing to lose.
+    channel_layer_alias = "none"
+    encoding: Encoding = Json()
+    may_subscribe = False
+
+    client: Client | None = None
+    identity: Identity
+
+    def admits(self, actor: Actor) -> bool:
+        raise NotImplementedError
+
+    def scope_of(self, actor: Actor) -> Scope:
+        raise NotImplementedError
+
+    async def connect(self) -> None:
+        try:
+            identity = await identify(self.scope)
+        except DatabaseError:
+            identity = None
+        if identity is None or not self.admits(identity.actor):
+            await self.close()
+            return
+        self.identity = identity
+        self.rate = Rate(time.monotonic())
+        self.hub = get_hub()
+        crowded = self.hub.sockets_of(identity.actor.user_id) >= protocol.SOCKETS_PER_USER
+        await self.accept()
+        self.client = Client(
+            self.hub,
+            self.encoding,
+            identity.actor.user_id,
+            self._send_text,
+            self._close_with,
+            scope=self.scope_of(identity.actor),
+            congested=self.scope.get(CONGESTED, never),
+        )
+        self.client.right = Right(identity, self.admits)
+        if crowded:
+            self._refuse_socket("Too many open boards and panels of this user.")
+            return
+        self.hub.register(self.client)
+        self.greet(self.client)
+
+    def greet(self, client: Client) -> None:
+        client.subscribe(client.scope)
+
+    def _refuse_socket(self, words: str) -> None:
+        if self.client is not None:
+            error = protocol.Error(code=codes.RATE_LIMITED, message=words)
+            self.client.end(codes.CLOSE_TOO_MANY, error)
+
+    async def disconnect(self, code: int) -> None:
+        if self.client is not None:
+            self.hub.unregister(self.client)
+
+    async def _send_text(self, text: str) -> None:
+        await self.send(text_data=text)
+
+    async def _close_with(self, code: int) -> None:
+        await self.close(code)
+
+    # --- messages ---
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        client = self.client
+        if client is None or client.closed:
+            return
+        if not self.rate.take(time.monotonic()):
+            if self.rate.hopeless:
+                client.end(codes.CLOSE_RATE)
+            else:
+                client.post(protocol.Error(code=codes.RATE_LIMITED, message="Too many messages; wait a moment."))
+            return
+        raw = text_data.encode() if text_data is not None else bytes_data or b""
+        if len(raw) > protocol.MESSAGE_BYTES:
+            client.end(codes.CLOSE_TOO_LARGE, protocol.Error(code=codes.TOO_LARGE, message="Longer than 64 KiB."))
+            return
+        try:
+            message = protocol.read_client(raw)
+        except protocol.InvalidMessage as error:
+            client.post(protocol.Error(code=codes.INVALID_MESSAGE, message=str(error)))
+            return
+        match message:
+            case Ping():
+                client.post(protocol.Pong(server_time=now_ms()))
+            case Resume():
+                client.resume(message.epoch, message.seq)
+            case Subscribe():
+                if self.may_subscribe:
+                    client.subscribe(Scope(campaigns=frozenset(message.campaigns)))
+                else:
+                    client.post(protocol.Error(code=codes.FORBIDDEN, message="This socket shows one agent only."))
+            case SetAgentState() | CallControl() | CampaignControl():
+                await self._command(client, message)
+
+    async def _command(self, client: Client, intent: protocol.Intent) -> None:
+        try:
+            intents.check_fresh(intent, now_ms())
+            actor, about = await intents.authorise(client.user_id, intent)
+        except intents.Refused as refused:
+            client.post(protocol.Error(id=intent.id, code=refused.code, message=refused.message))
+            return
+        except DatabaseError as error:
+            log.warning("rights could not be read: %s", type(error).__name__)
+            words = "The database does not answer; nothing was done."
+            client.post(protocol.Error(id=intent.id, code=codes.TRY_AGAIN, message=words))
+            return
+        command_id = intents.command_id(client.user_id, intent.id)
+        # Before it is enqueued: the worker may be quicker than we are.
+        waiter = self.hub.answers.expect(client, intent.id, command_id, about)
+        try:
+            position = await intents.enqueue(actor, intent, command_id)
+        except intents.Refused as refused:
+            self.hub.answers.drop(waiter)
+            client.post(protocol.Error(id=intent.id, code=refused.code, message=refused.message), about)
+            return
+        except TimeoutError:
+            words = "The queue answers too slowly; the command may still take effect."
+            waiter.acked = waiter.told = True
+            client.post(protocol.Error(id=intent.id, code=codes.NO_ANSWER, message=words), about)
+            return
+        self.hub.answers.acked(waiter, position)
+
+
+class JsonSocket(LiveSocket):
+    """Says hello, then waits a moment for `resume` or `subscribe`."""
+
+    _grace: asyncio.TimerHandle | None = None
+
+    def greet(self, client: Client) -> None:
+        client.post(protocol.Hello(server_time=now_ms()))
+        loop = asyncio.get_running_loop()
+        self._grace = loop.call_later(GRACE_SECONDS, self._start, client)
+
+    def _start(self, client: Client) -> None:
+        if not client.live and not client.closed:
+            client.subscribe(client.scope)
+
+    async def disconnect(self, code: int) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+        await super().disconnect(code)
+
+
+class _ForSupervisors(LiveSocket):
+    def admits(self, actor: Actor) -> bool:
+        return actor.sees_floor
+
+    def scope_of(self, actor: Actor) -> Scope:
+        return FLOOR
+
+
+class _ForAgents(LiveSocket):
+    def admits(self, actor: Actor) -> bool:
+        return bool(actor.agent_id)
+
+    def scope_of(self, actor: Actor) -> Scope:
+        return Scope(agent=actor.agent_id)
+
+
+class FloorSocket(_ForSupervisors, JsonSocket):
+    may_subscribe = True
+
+
+class AgentSocket(_ForAgents, JsonSocket):
+    pass
+
+
+class BoardSocket(_ForSupervisors):
+    encoding = Board()
+
+
+class PanelSocket(_ForAgents):
+    encoding = Panel()

@@ -1,0 +1,171 @@
+"""From a client's intent to a task on the sequential queue: rights, existence, words, enqueueing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import redis
+from celery import current_app
+from channels.db import database_sync_to_async
+from kombu.exceptions import KombuError
+
+from console import codes, permissions, protocol
+from console.permissions import Actor
+from console.protocol import CallControl, CampaignControl, Intent, SetAgentState
+from dialer.models import Agent, CallLog, DialerCampaign
+from events import streams
+
+log = logging.getLogger(__name__)
+
+NAMESPACE: Final = uuid.UUID("6f1de5a5-6d2f-5c0e-9d3a-5b7c0f0e8a11")
+QUEUE: Final = "dialer_queue"
+STATE_TASK: Final = "dialer.tasks.handle_agent_state"
+COMMAND_TASK: Final = "dialer.tasks.handle_command"
+# Publishing is one Redis command; longer than this and the broker is not there.
+ENQUEUE_SECONDS: Final = 5.0
+# Publishing is synchronous; people are slow, so a few threads serve many sockets, and a dead broker blocks no others.
+_publishers = ThreadPoolExecutor(4, "enqueue")
+
+STATE_WORDS: Final = {"available": "available", "busy": "busy", "break": "break", "offline": "offline"}
+ACTION_WORDS: Final = {
+    "hangup": "hang up",
+    "hold": "hold",
+    "unhold": "take off hold",
+    "park": "park",
+    "transfer": "transfer",
+    "record_start": "start recording",
+    "record_stop": "stop recording",
+    "listen": "listen in",
+    "whisper": "whisper",
+    "barge": "barge in",
+}
+
+
+class Refused(Exception):
+    """Not enqueued. `code`: an error code of the protocol."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+def command_id(user_id: int, client_id: str) -> str:
+    """The same user saying the same client id means the same command, whatever the socket or process."""
+    return str(uuid.uuid5(NAMESPACE, f"{user_id}:{client_id}"))
+
+
+def check_fresh(intent: Intent, now_ms: int) -> None:
+    """Raises Refused for a command that waited in an offline page."""
+    if intent.sent_at is not None and now_ms - intent.sent_at > protocol.STALE_COMMAND_MS:
+        seconds = (now_ms - intent.sent_at) / 1000
+        raise Refused(codes.STALE_COMMAND, f"Asked for {seconds:.0f} s ago; not done. Please ask again.")
+
+
+@database_sync_to_async
+def authorise(user_id: int, intent: Intent) -> tuple[Actor, str]:
+    """The actor with present rights, and the command in words. Raises Refused."""
+    who = permissions.actor(user_id)
+    if who is None:
+        raise Refused(codes.FORBIDDEN, "You are signed out.")
+    match intent:
+        case SetAgentState():
+            if reason := permissions.refusal(who, intent):
+                raise Refused(codes.FORBIDDEN, reason)
+            if not intent.state and not intent.cancel_pending:
+                raise Refused(codes.INVALID_MESSAGE, "A state is needed.")
+            agent = Agent.objects.filter(agent_id=intent.agent_id, is_active=True).only("agent_id", "name").first()
+            if agent is None:
+                raise Refused(codes.NOT_FOUND, "No such agent.")
+            name = agent.name or agent.agent_id
+            if intent.cancel_pending:
+                return who, f"{name}: cancel the next state"
+            why = f" ({intent.reason.replace('_', ' ')})" if intent.reason else ""
+            return who, f"{name}: {STATE_WORDS[intent.state]}{why}"
+        case CallControl():
+            call = _call(intent.call_id)
+            # Whether a call exists is told only to those who may act on it.
+            if reason := permissions.refusal(who, intent, call[1] if call else None):
+                raise Refused(codes.FORBIDDEN, reason)
+            if call is None:
+                raise Refused(codes.NOT_FOUND, "No such call.")
+            return who, f"{call[0]}: {ACTION_WORDS[intent.action]}"
+        case CampaignControl():
+            if reason := permissions.refusal(who, intent):
+                raise Refused(codes.FORBIDDEN, reason)
+            name = (
+                DialerCampaign.objects.filter(campaign_id=_uuid(intent.campaign_id))
+                .values_list("name", flat=True)
+                .first()
+            )
+            if name is None:
+                raise Refused(codes.NOT_FOUND, "No such campaign.")
+            return who, f"{name}: {intent.action}"
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _call(call_id: str) -> tuple[str, str | None] | None:
+    """Who is called, and whose call it is."""
+    row = CallLog.objects.filter(call_id=_uuid(call_id)).values_list("contact__name", "agent__agent_id").first()
+    return None if row is None else (row[0] or "Call", row[1])
+
+
+def task_of(intent: Intent, command_id_: str, actor: str, requested_at: float) -> tuple[str, dict[str, Any]]:
+    """Task name and its `command` argument, as the dialer's contract has them."""
+    command: dict[str, Any] = {"command_id": command_id_, "actor": actor, "requested_at": requested_at}
+    match intent:
+        case SetAgentState():
+            command |= {
+                "agent_id": intent.agent_id,
+                "state": intent.state,
+                "reason": intent.reason,
+                "cancel_pending": intent.cancel_pending,
+            }
+            return STATE_TASK, command
+        case CallControl():
+            command |= {
+                "kind": "call_control",
+                "call_id": intent.call_id,
+                "action": intent.action,
+                "extension": intent.extension,
+            }
+            return COMMAND_TASK, command
+        case CampaignControl():
+            command |= {"kind": "campaign_control", "campaign_id": intent.campaign_id, "action": intent.action}
+            return COMMAND_TASK, command
+
+
+def publish(name: str, command: dict[str, Any]) -> int:
+    """Put the task on the sequential queue and return how many wait there. Raises Refused when the broker is away."""
+    try:
+        # No retry: the person waits for the ack, and a late surprise is worse than a refusal.
+        current_app.send_task(name, kwargs={"command": command}, queue=QUEUE, retry=False, ignore_result=True)
+    except (KombuError, redis.RedisError, OSError) as error:
+        log.warning("a command could not be enqueued: %s", type(error).__name__)
+        raise Refused(codes.QUEUE_UNAVAILABLE, "The queue does not answer; nothing was done.") from None
+    try:
+        return int(streams.shared().llen(QUEUE))
+    except redis.RedisError:
+        return 0
+
+
+async def enqueue(who: Actor, intent: Intent, command_id_: str) -> int:
+    """The queue's length after the command joined it. Raises Refused; TimeoutError when it may or may not have
+    joined."""
+    if isinstance(intent, CallControl) and intent.action in ("listen", "whisper", "barge") and not intent.extension:
+        if not who.extension:
+            raise Refused(codes.INVALID_MESSAGE, "Which softphone shall be called? Give an extension.")
+        intent = CallControl(id=intent.id, call_id=intent.call_id, action=intent.action, extension=who.extension)
+    name, command = task_of(intent, command_id_, who.username, time.time())
+    loop = asyncio.get_running_loop()
+    return await asyncio.wait_for(loop.run_in_executor(_publishers, publish, name, command), ENQUEUE_SECONDS)

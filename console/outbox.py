@@ -1,0 +1,165 @@
+"""One connected client: what it has seen, and what it gets next.
+
+Frames are not queued per client: each client is a cursor into the process's ring of recent frames, so a slow one
+costs no memory and, once it can be written to again, gets the latest value (a fresh snapshot when it is far
+behind). Only answers meant for it alone wait in a short queue. A client that cannot be written to for
+SLOW_CLIENT_SECONDS is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from console import codes, protocol
+from console.scopes import FLOOR, Scope
+from console.transport import Congested, never
+
+if TYPE_CHECKING:
+    from console.hub import Entry, Hub
+    from console.watch import Right
+
+log = logging.getLogger(__name__)
+
+# Answers not yet taken by the client: more than it may ask for in a minute can only mean that it does not read.
+CONTROLS: Final = 200
+CONGESTION_POLL_SECONDS: Final = 0.05
+
+
+class Encoding(Protocol):
+    """How a kind of client wants the floor told."""
+
+    def snapshot(self, hub: Hub, scope: Scope) -> str: ...
+    def frame(self, hub: Hub, entry: Entry, scope: Scope) -> str: ...
+    def control(self, message: protocol.FromServer, about: str) -> str: ...
+
+
+class Client:
+    """`send` and `close` write to the socket; `congested` tells that the server buffers for it."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        encoding: Encoding,
+        user_id: int,
+        send: Callable[[str], Awaitable[None]],
+        close: Callable[[int], Awaitable[None]],
+        *,
+        scope: Scope = FLOOR,
+        congested: Congested = never,
+        slow_seconds: float = protocol.SLOW_CLIENT_SECONDS,
+    ) -> None:
+        self.hub, self.encoding, self.user_id, self.scope = hub, encoding, user_id, scope
+        # What its rights rest on, for the hub to look at again (watch.py); None: nobody looks.
+        self.right: Right | None = None
+        self._send, self._close, self._congested, self._slow = send, close, congested, slow_seconds
+        self.live = False  # has asked for the floor
+        self.closed = False
+        self.epoch, self.seq = "", -1
+        self._catch_up = -1  # up to here every frame was promised by `resume`
+        self._controls: deque[str] = deque()
+        self._wake = asyncio.Event()
+        self._task = asyncio.create_task(self._write(), name="client-writer")
+
+    # --- what the consumer says ---
+
+    def subscribe(self, scope: Scope) -> None:
+        """A snapshot of this part, then its frames."""
+        self.scope, self.live = scope, True
+        self.epoch, self.seq, self._catch_up = "", -1, -1
+        self._wake.set()
+
+    def resume(self, epoch: str, seq: int) -> None:
+        """Every frame after `seq`, or a snapshot."""
+        self.live = True
+        self.epoch, self.seq = epoch, seq
+        self._catch_up = self.hub.state.seq
+        self._wake.set()
+
+    def post(self, message: protocol.FromServer, about: str = "") -> None:
+        """An answer for this client alone. `about`: what the command was, in words."""
+        if self.closed:
+            return
+        if len(self._controls) >= CONTROLS:
+            self._end(codes.CLOSE_SLOW)
+            return
+        self._controls.append(self.encoding.control(message, about))
+        self._wake.set()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def end(self, code: int, message: protocol.Error | None = None) -> None:
+        """Close with `code`, after `message` where the client still reads."""
+        if message is not None and not self.closed:
+            self._controls.append(self.encoding.control(message, ""))
+        self._end(code)
+
+    def gone(self) -> None:
+        """The socket is closed already."""
+        self.closed = True
+        self._task.cancel()
+
+    # --- what the writer does ---
+
+    def _end(self, code: int) -> None:
+        self._code = code
+        self._ending = True
+        self._wake.set()
+
+    _ending = False
+    _code = 1000
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while await self._writable() and (text := self._next()) is not None:
+                    await asyncio.wait_for(self._send(text), self._slow)
+                if self._ending:
+                    self.closed = True
+                    await self._close(self._code)
+                    return
+        except TimeoutError:
+            self.closed = True
+            log.info("a client that does not read was closed (user %d)", self.user_id)
+            await self._close(codes.CLOSE_SLOW)
+        except Exception:  # its socket may fail in ways of the server's own; the others go on
+            self.closed = True
+            log.exception("a client's writer failed")
+            await self._close(codes.CLOSE_BROKEN)
+
+    async def _writable(self) -> bool:
+        """Waits until the server no longer buffers for this client. Raises TimeoutError."""
+        if self._congested():
+            until = time.monotonic() + self._slow
+            while self._congested():
+                if time.monotonic() > until:
+                    raise TimeoutError
+                await asyncio.sleep(CONGESTION_POLL_SECONDS)
+        return True
+
+    def _next(self) -> str | None:
+        if self._controls:
+            return self._controls.popleft()
+        hub = self.hub
+        if self._ending or not self.live or not hub.ready:
+            return None
+        if self.epoch != hub.state.epoch or self.seq > hub.state.seq or not hub.can_follow(self.seq, self.scope):
+            return self._snapshot()
+        if self.seq == hub.state.seq:
+            return None
+        if hub.state.seq - self.seq > protocol.FRAMES_BEHIND and self.seq >= self._catch_up:
+            return self._snapshot()
+        self.seq += 1
+        return self.encoding.frame(hub, hub.ring[self.seq], self.scope)
+
+    def _snapshot(self) -> str:
+        state = self.hub.state
+        self.epoch, self.seq = state.epoch, state.seq
+        return self.encoding.snapshot(self.hub, self.scope)

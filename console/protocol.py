@@ -1,0 +1,259 @@
+"""The live board's websocket protocol, version 1: every message as a closed type. Pure.
+
+One JSON object a message, its type in the field `type`. Unknown fields are refused in both directions, so the types
+below are the whole contract; docs/protocol.md is generated from them (`manage.py write_protocol_docs`).
+All times are integer milliseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from console.rows import (
+    AgentCounts,
+    AgentRow,
+    CallCounts,
+    CallRow,
+    CampaignRow,
+    Decision,
+    Gone,
+    Health,
+    Kpis,
+    Pending,
+    Ratio,
+    Today,
+    Value,
+    Waiting,
+)
+
+PROTOCOL_VERSION: Final = 1
+
+# A client's message is a short intent; anything longer is a mistake or an attack.
+MESSAGE_BYTES: Final = 64 * 1024
+# A person clicks, a program commands: neither needs more than 100 messages a minute on one socket.
+MESSAGES_PER_MINUTE: Final = 100
+# Boards, panels and scripts of one user, per web process.
+SOCKETS_PER_USER: Final = 10
+# A command older than this by its own stamp was queued while its page was offline: nobody means it any more.
+STALE_COMMAND_MS: Final = 5_000
+# A client that reads nothing for this long is closed; it may come back and resume.
+SLOW_CLIENT_SECONDS: Final = 4.0
+# A client so far behind gets a fresh snapshot instead of every frame: the latest value wins.
+FRAMES_BEHIND: Final = 100
+
+Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+\Z")]
+ClientId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        description="chosen by the client; the same id twice has one effect and gets the same answer",
+    ),
+]
+Ms = Annotated[int, Meta(description="ms since 1970 UTC")]
+
+# --- server to client -------------------------------------------------------------------------------------------
+
+
+class ServerMessage(Value, frozen=True, kw_only=True, tag_field="type"):
+    """What the server says."""
+
+
+class Hello(ServerMessage, frozen=True, kw_only=True, tag="hello"):
+    """First message. Answer with `resume` or `subscribe`; without either the whole floor follows after half a
+    second."""
+
+    protocol: int = PROTOCOL_VERSION
+    server_time: Ms
+
+
+class Snapshot(ServerMessage, frozen=True, kw_only=True, tag="snapshot"):
+    """The whole state at `seq`. It may come at any time (a new epoch, a slow client) and replaces all that is known."""
+
+    epoch: str
+    seq: int
+    at: Ms
+    agents: tuple[AgentRow, ...] = ()
+    calls: tuple[CallRow, ...] = ()
+    campaigns: tuple[CampaignRow, ...] = ()
+    kpis: Annotated[Kpis | None, Meta(description="null on the agent's socket")] = None
+
+
+class Frame(ServerMessage, frozen=True, kw_only=True, tag="frame"):
+    """What changed since `seq - 1` as whole rows, latest value each. Apply in order; `seq` has no gaps in an epoch.
+
+    An empty frame comes once a second when nothing changes, so silence means trouble.
+    """
+
+    epoch: str
+    seq: int
+    at: Ms
+    agents: tuple[AgentRow, ...] = ()
+    calls: tuple[CallRow, ...] = ()
+    campaigns: tuple[CampaignRow, ...] = ()
+    gone: Gone = Gone()
+    kpis: Annotated[Kpis | None, Meta(description="null: unchanged")] = None
+
+
+class Ack(ServerMessage, frozen=True, kw_only=True, tag="ack"):
+    """The command is on the sequential queue. Nothing has happened yet."""
+
+    id: str
+    command_id: str
+    queue_position: Annotated[int, Meta(description="tasks waiting, this one included; 0: already taken")]
+
+
+class Result(ServerMessage, frozen=True, kw_only=True, tag="result"):
+    """The sequential worker has committed the command, or refused it with a reason."""
+
+    id: str
+    command_id: str
+    status: Literal["applied", "rejected", "failed"]
+    reason: str = ""
+
+
+class Error(ServerMessage, frozen=True, kw_only=True, tag="error"):
+    """A message that was not acted on (except `no_answer`). `id` is empty when the message could not be read."""
+
+    id: str = ""
+    code: str
+    message: str = ""
+
+
+class Pong(ServerMessage, frozen=True, kw_only=True, tag="pong"):
+    """The answer to `ping`."""
+
+    server_time: Ms
+
+
+# --- client to server -------------------------------------------------------------------------------------------
+
+
+class ClientMessage(Value, frozen=True, kw_only=True, tag_field="type"):
+    """What a client may say."""
+
+
+class Resume(ClientMessage, frozen=True, kw_only=True, tag="resume"):
+    """Go on after `seq` of `epoch`. Answered with every missed frame, or with a snapshot; never with a part."""
+
+    epoch: Annotated[str, Meta(max_length=64)]
+    seq: Annotated[int, Meta(ge=0)]
+
+
+class Subscribe(ClientMessage, frozen=True, kw_only=True, tag="subscribe"):
+    """Only these campaigns with their agents and calls; an empty list is the whole floor. Answered with a snapshot.
+
+    Key figures stay those of the whole floor.
+    """
+
+    campaigns: Annotated[tuple[Id, ...], Meta(max_length=200)] = ()
+
+
+class Command(ClientMessage, frozen=True, kw_only=True):
+    """Common to all commands."""
+
+    id: ClientId
+    sent_at: Annotated[int | None, Meta(description="when it was asked for; refused when more than 5 s ago")] = None
+
+
+class SetAgentState(Command, frozen=True, kw_only=True, tag="set_agent_state"):
+    """Change an agent's state: now, or after the present call. Agents: only their own. Supervisors: any."""
+
+    agent_id: Id
+    state: Annotated[
+        Literal["available", "busy", "break", "offline", ""], Meta(description="empty only with cancel_pending")
+    ] = ""
+    reason: Annotated[str, Meta(max_length=40, pattern=r"^[a-z0-9_-]*\Z")] = ""
+    cancel_pending: Annotated[bool, Meta(description="forget the pending next state instead")] = False
+
+
+CallAction = Literal[
+    "hangup", "hold", "unhold", "park", "transfer", "record_start", "record_stop", "listen", "whisper", "barge"
+]
+
+
+class CallControl(Command, frozen=True, kw_only=True, tag="call_control"):
+    """Act on a live call. Agents: only their own, and never listen, whisper or barge."""
+
+    call_id: Id
+    action: CallAction
+    extension: Annotated[
+        str,
+        Meta(max_length=12, pattern=r"^([0-9]{2,12})?\Z", description="transfer target, or own softphone"),
+    ] = ""
+
+
+class CampaignControl(Command, frozen=True, kw_only=True, tag="campaign_control"):
+    """Start, pause or stop a campaign. Supervisors only."""
+
+    campaign_id: Id
+    action: Literal["start", "pause", "stop"]
+
+
+class Ping(ClientMessage, frozen=True, kw_only=True, tag="ping"):
+    """Answered with `pong`."""
+
+
+FromServer = Hello | Snapshot | Frame | Ack | Result | Error | Pong
+FromClient = Resume | Subscribe | SetAgentState | CallControl | CampaignControl | Ping
+Intent = SetAgentState | CallControl | CampaignControl
+
+SERVER_MESSAGES: Final = (Hello, Snapshot, Frame, Ack, Result, Error, Pong)
+CLIENT_MESSAGES: Final = (Resume, Subscribe, SetAgentState, CallControl, CampaignControl, Ping)
+ROWS: Final = (
+    AgentRow,
+    Pending,
+    CallRow,
+    CampaignRow,
+    Today,
+    Decision,
+    Kpis,
+    AgentCounts,
+    CallCounts,
+    Waiting,
+    Ratio,
+    Health,
+    Gone,
+)
+
+_client: msgspec.json.Decoder[FromClient] = msgspec.json.Decoder(FromClient)
+_server: msgspec.json.Decoder[FromServer] = msgspec.json.Decoder(FromServer)
+_frame = msgspec.json.Decoder(Frame)
+_snapshot = msgspec.json.Decoder(Snapshot)
+_encoder = msgspec.json.Encoder()
+
+
+class InvalidMessage(ValueError):
+    """Not a message of this protocol; the text is fit to be shown to the sender."""
+
+
+def read_client(text: str | bytes) -> FromClient:
+    """A client's message. Raises InvalidMessage."""
+    try:
+        return _client.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidMessage(str(error)[:300]) from None
+
+
+def read_server(text: str | bytes) -> FromServer:
+    """A server's message, for clients and tests. Raises msgspec.DecodeError."""
+    return _server.decode(text)
+
+
+def read_frame(text: str | bytes) -> Frame:
+    return _frame.decode(text)
+
+
+def read_snapshot(text: str | bytes) -> Snapshot:
+    return _snapshot.decode(text)
+
+
+def encode(message: FromServer | FromClient) -> bytes:
+    return _encoder.encode(message)
+
+
+def text(message: FromServer | FromClient) -> str:
+    return _encoder.encode(message).decode()

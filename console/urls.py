@@ -1,0 +1,14 @@
+from django.urls import path
+
+from console import views
+
+app_name = "console"
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("console/", views.board, name="board"),
+    path("console/agent/", views.panel, name="panel"),
+    path("console/agents/<str:agent_id>/menu/", views.agent_menu, name="agent_menu"),
+    path("console/decisions/", views.decisions, name="decisions"),
+    path("console/session/", views.session, name="session"),
+    path("docs/protocol/", views.protocol_page, name="protocol"),
+]

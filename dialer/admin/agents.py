@@ -1,0 +1,137 @@
+"""Agents, their reasons, softphone legs and history of states."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from dialer import tasks
+from dialer.admin.base import BesideTheWorker, changelist_link, send_commands
+from dialer.models import Agent, AgentLeg, AgentState, AgentStatus, CallLog, ReasonCode
+from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, pretty
+
+
+@admin.register(ReasonCode)
+class ReasonCodeAdmin(admin.ModelAdmin):
+    list_display = ("label", "code", "status", "is_productive", "limit_seconds", "is_active", "position")
+    list_filter = ("status", "is_active")
+    search_fields = ("code", "label")
+    list_editable = ("is_active", "position")
+
+
+@admin.register(Agent)
+class AgentAdmin(BesideTheWorker):
+    kind = "agent"
+    list_display = (
+        "agent_id",
+        "name",
+        "extension",
+        "status",
+        "status_reason",
+        "status_since",
+        "pending_status",
+        "softphone",
+        "is_active",
+        "user",
+    )
+    list_filter = ("status", "softphone", "is_active", "campaigns")
+    list_select_related = ("user",)
+    search_fields = ("agent_id", "name", "extension", "user__username")
+    autocomplete_fields = ("user",)
+    actions = ("set_break", "set_offline")
+    readonly_fields = (
+        "status",
+        "status_reason",
+        "status_since",
+        "pending_status",
+        "pending_reason",
+        "idle_since",
+        "wrap_up_until",
+        "softphone",
+        "softphone_failures",
+        "softphone_retry_at",
+        "version",
+        "created_at",
+        "updated_at",
+        "history",
+    )
+    fieldsets = (
+        (None, {"fields": ("agent_id", "name", "user", "is_active")}),
+        ("Telephone", {"fields": ("extension", "phone_number", "max_concurrent_calls")}),
+        (
+            "State, written by the dialer",
+            {
+                "fields": (
+                    ("status", "status_reason", "status_since"),
+                    ("pending_status", "pending_reason"),
+                    ("idle_since", "wrap_up_until"),
+                    ("softphone", "softphone_failures", "softphone_retry_at"),
+                    "history",
+                )
+            },
+        ),
+        ("Record", {"fields": (("version", "created_at", "updated_at"),)}),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Agent | None = None) -> tuple[str, ...]:
+        # The id is in everybody's keys, messages and history: it never changes.
+        return ("agent_id", *self.readonly_fields) if obj else self.readonly_fields
+
+    @admin.display(description="history")
+    def history(self, obj: Agent) -> SafeString | str:
+        if obj.pk is None:
+            return "-"
+        return (
+            changelist_link("agentstate", "states", agent__id__exact=obj.pk)
+            + " · "
+            + changelist_link("calllog", "calls", agent__id__exact=obj.pk)
+        )
+
+    @admin.action(description="Set selected agents to break", permissions=["change"])
+    def set_break(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        self._set_state(request, queryset, AgentStatus.BREAK)
+
+    @admin.action(description="Set selected agents to offline", permissions=["change"])
+    def set_offline(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        self._set_state(request, queryset, AgentStatus.OFFLINE)
+
+    def _set_state(self, request: HttpRequest, queryset: QuerySet[Agent], state: AgentStatus) -> None:
+        send_commands(
+            request,
+            self,
+            tasks.handle_agent_state,
+            (
+                (agent, {"agent_id": agent.agent_id, "state": str(state), "reason": "", "cancel_pending": False})
+                for agent in queryset
+            ),
+        )
+
+
+@admin.register(AgentLeg)
+class AgentLegAdmin(LargeTableAdmin, ReadOnlyAdmin):
+    list_display = ("leg_uuid", "agent", "requested_at", "opened_at", "ended_at", "hangup_cause")
+    list_filter = ("agent",)
+    list_select_related = ("agent",)
+    indexed_filters = ("agent__id__exact",)
+    exact_search = ("leg_uuid",)
+    search_help_text = "Whole leg uuid."
+
+
+@admin.register(AgentState)
+class AgentStateAdmin(LargeTableAdmin, ReadOnlyAdmin):
+    list_display = ("timestamp", "agent", "state", "reason", "by", "call")
+    list_filter = ("state", "agent")
+    list_select_related = ("agent",)
+    indexed_filters = ("agent__id__exact",)
+    exclude = ("metadata",)
+    readonly_fields = (pretty("metadata"),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AgentState]:
+        # No join with the calls: the planner might read all of them for it.
+        return super().get_queryset(request).prefetch_related(Prefetch("call", CallLog.objects.defer("cdr_data")))
+
+    @admin.display(description="by")
+    def by(self, obj: AgentState) -> str:
+        return str(obj.metadata.get("by") or "-") if isinstance(obj.metadata, dict) else "-"

@@ -1,0 +1,124 @@
+"""Calls, orders to the switch, commands of people, decisions and the worker's lease: what happened, never edited."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+
+from dialer.admin.base import changelist_link
+from dialer.models import AppliedCommand, CallLog, CampaignDay, Order, PacingDecision, WorkerLease
+from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, pretty
+from events.privacy import mask
+
+
+@admin.register(CallLog)
+class CallLogAdmin(LargeTableAdmin, ReadOnlyAdmin):
+    list_display = (
+        "initiated_at",
+        "number",
+        "status",
+        "campaign",
+        "agent",
+        "attempt_number",
+        "talk",
+        "disconnect_reason",
+        "abandoned",
+        "ended_at",
+    )
+    list_display_links = ("initiated_at", "number")
+    list_filter = ("status", "campaign", "agent", "abandoned")
+    list_select_related = ("campaign", "agent")
+    indexed_filters = ("status__exact", "agent__id__exact", "campaign__id__exact", "contact__id__exact")
+    exact_search = ("to_number", "freeswitch_uuid", "call_id")
+    search_help_text = "Whole number (+12125550100), call id or leg uuid."
+    exclude = ("cdr_data",)
+    readonly_fields = ("trail", pretty("cdr_data", "the switch's own record"))
+
+    @admin.display(description="number")
+    def number(self, obj: CallLog) -> str:
+        return mask(obj.to_number)
+
+    @admin.display(description="talk time")
+    def talk(self, obj: CallLog) -> str:
+        return (
+            "-" if obj.talk_time_seconds is None else f"{obj.talk_time_seconds // 60}:{obj.talk_time_seconds % 60:02}"
+        )
+
+    @admin.display(description="what is known of it")
+    def trail(self, obj: CallLog) -> SafeString:
+        events = [
+            format_html(
+                '<a href="{}?{}">{}</a>', reverse(f"admin:events_{model}_changelist"), urlencode({"q": q}), label
+            )
+            for model, q, label in (
+                ("callstateevent", str(obj.call_id), "state changes"),
+                ("freeswitchevent", obj.freeswitch_uuid, "events"),
+            )
+        ]
+        orders = changelist_link("order", "orders", call__id__exact=obj.pk)
+        return format_html("{} · {} · {}", *events, orders)
+
+
+@admin.register(Order)
+class OrderAdmin(LargeTableAdmin, ReadOnlyAdmin):
+    list_display = ("created_at", "kind", "status", "agent", "leg_uuid", "sent_at", "settled_at", "short_reply")
+    list_display_links = ("created_at", "kind")
+    list_filter = ("status",)
+    list_select_related = ("agent",)
+    indexed_filters = ("status__exact", "call__id__exact")
+    exact_search = ("order_id", "leg_uuid")
+    search_help_text = "Whole order id or leg uuid."
+    exclude = ("payload",)
+    readonly_fields = (pretty("payload"),)
+
+    @admin.display(description="reply")
+    def short_reply(self, obj: Order) -> str:
+        return obj.reply[:80] or "-"
+
+
+@admin.register(AppliedCommand)
+class AppliedCommandAdmin(LargeTableAdmin, ReadOnlyAdmin):
+    list_display = ("applied_at", "kind", "target", "actor", "status", "reason")
+    list_display_links = ("applied_at", "kind")
+    list_filter = ("status",)
+    exact_search = ("command_id",)
+    search_help_text = "Whole command id."
+    exclude = ("payload", "result")
+    readonly_fields = (pretty("payload"), pretty("result"))
+
+
+@admin.register(PacingDecision)
+class PacingDecisionAdmin(LargeTableAdmin, ReadOnlyAdmin):
+    list_display = ("decided_at", "campaign", "placed", "binding_reason", "summary", "repeats", "last_at")
+    list_display_links = ("decided_at", "summary")
+    list_filter = ("campaign",)
+    list_select_related = ("campaign",)
+    indexed_filters = ("campaign__id__exact",)
+    exclude = ("inputs",)
+    readonly_fields = (pretty("inputs"),)
+
+
+@admin.register(CampaignDay)
+class CampaignDayAdmin(ReadOnlyAdmin):
+    list_display = (
+        "day",
+        "campaign",
+        "attempts",
+        "answered",
+        "connected",
+        "abandoned",
+        "busy",
+        "no_answer",
+        "failed",
+        "talk_seconds",
+    )
+    list_filter = ("campaign",)
+    list_select_related = ("campaign",)
+
+
+@admin.register(WorkerLease)
+class WorkerLeaseAdmin(ReadOnlyAdmin):
+    list_display = ("name", "holder", "token", "expires_at")

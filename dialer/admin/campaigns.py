@@ -1,0 +1,102 @@
+"""Campaigns: set up here, started and paused through the sequential worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from dialer import tasks
+from dialer.admin.base import BesideTheWorker, announce_on_commit, changelist_link, send_commands
+from dialer.models import DialerCampaign
+
+
+@admin.register(DialerCampaign)
+class DialerCampaignAdmin(BesideTheWorker):
+    kind = "campaign"
+    list_display = (
+        "name",
+        "status",
+        "target_list",
+        "agents",
+        "calls_per_agent_per_hour",
+        "max_lines",
+        "scheduled_start",
+        "scheduled_end",
+    )
+    list_filter = ("status",)
+    list_select_related = ("target_list",)
+    search_fields = ("name", "description")
+    date_hierarchy = "created_at"
+    filter_horizontal = ("assigned_agents",)
+    autocomplete_fields = ("target_list",)
+    actions = ("activate", "pause")
+    # The status belongs to the sequential worker.
+    readonly_fields = ("campaign_id", "status", "version", "created_by", "created_at", "updated_at", "what_it_did")
+    fieldsets = (
+        (None, {"fields": ("name", "description", "status", "what_it_did")}),
+        ("Who calls whom", {"fields": ("assigned_agents", "target_list")}),
+        ("Time", {"fields": (("scheduled_start", "scheduled_end"),)}),
+        (
+            "Pace",
+            {
+                "fields": (
+                    ("calls_per_agent_per_hour", "max_lines"),
+                    ("max_retry_attempts", "retry_delay_minutes"),
+                    ("ring_timeout_seconds", "wrap_up_seconds"),
+                )
+            },
+        ),
+        ("What the customer sees", {"fields": (("caller_id_number", "caller_id_name"), "record_calls")}),
+        ("Record", {"fields": ("campaign_id", ("version", "created_by", "created_at", "updated_at"))}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DialerCampaign]:
+        return super().get_queryset(request).annotate(agent_count=Count("assigned_agents"))
+
+    @admin.display(description="agents", ordering="agent_count")
+    def agents(self, obj: Any) -> int:
+        return int(obj.agent_count)
+
+    @admin.display(description="what it did")
+    def what_it_did(self, obj: DialerCampaign) -> SafeString | str:
+        if obj.pk is None:
+            return "-"
+        links = [
+            changelist_link(model, label, campaign__id__exact=obj.pk)
+            for model, label in (("calllog", "calls"), ("pacingdecision", "decisions"), ("campaignday", "days"))
+        ]
+        return SafeString(" · ").join(links)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
+        if not change:
+            obj.created_by = request.user
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: ModelForm[Any], formsets: Any, change: bool) -> None:
+        before = set(form.instance.assigned_agents.values_list("pk", flat=True))
+        super().save_related(request, form, formsets, change)
+        after = set(form.instance.assigned_agents.values_list("pk", flat=True))
+        # An agent's row on the board names their campaigns.
+        for pk in before ^ after:
+            announce_on_commit("agent", pk)
+
+    @admin.action(description="Activate selected campaigns", permissions=["change"])
+    def activate(self, request: HttpRequest, queryset: QuerySet[DialerCampaign]) -> None:
+        self._control(request, queryset, "start")
+
+    @admin.action(description="Pause selected campaigns", permissions=["change"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[DialerCampaign]) -> None:
+        self._control(request, queryset, "pause")
+
+    def _control(self, request: HttpRequest, queryset: QuerySet[DialerCampaign], action: str) -> None:
+        send_commands(
+            request,
+            self,
+            tasks.handle_command,
+            ((c, {"kind": "campaign_control", "campaign_id": str(c.campaign_id), "action": action}) for c in queryset),
+        )

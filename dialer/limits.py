@@ -1,0 +1,38 @@
+"""Named limits of the dialer, each with its reason, and the arithmetic of rate limits. Pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+# The safety net under "at once": an agent who becomes free triggers a decision without waiting for it.
+TICK_SECONDS = 1.0
+# Longer than any task takes; shorter than a person's patience should a tick be lost with its worker.
+TICK_PENDING_SECONDS = 5
+# How long the sequential worker's lease lasts unrenewed: the pause before another takes over.
+LEASE_SECONDS = 15
+LEASE_RENEW_SECONDS = 3.0
+# An order that waited longer is not executed: the customer or the agent it was meant for has moved on.
+ORDER_SECONDS = 10.0
+# An attempt the switch has not mentioned is in doubt once its order can no longer be executed.
+IN_DOUBT_AFTER = timedelta(seconds=ORDER_SECONDS + 3)
+PROBE_EVERY = timedelta(seconds=5)
+# Open calls and legs missing from the live state are asked for, this long after their last change.
+MISSING_AFTER = timedelta(seconds=20)
+# US and UK rules: a person who answers waits at most this long for an agent.
+ANSWER_GRACE = timedelta(seconds=2)
+# A softphone that fails this often in a row is left alone; the agent is told.
+SOFTPHONE_TRIES = 3
+SOFTPHONE_RETRY_SECONDS = (1, 5, 15)
+SOFTPHONE_STEADY = timedelta(seconds=10)
+# A switch link not heard of for this long stops new calls (heartbeats come every 2 s).
+LINK_STALE_SECONDS = 8.0
+# Placed per campaign and decision: bounds one tick's work; the next comes within a second.
+MAX_PLACED_PER_DECISION = 50
+RATE_WINDOW = timedelta(hours=1)
+# A command older than this when the worker reads it is refused: what was asked no longer fits what is.
+COMMAND_SECONDS = 60.0
+
+
+def calls_left(placed_in_window: int, per_hour: int) -> int:
+    """How many more calls an agent may get within the rolling hour."""
+    return max(0, per_hour - placed_in_window)

@@ -1,0 +1,478 @@
+"""The dialer's truth. One writer: the sequential worker changes agents, contacts and calls (dialer/services/).
+
+Invariants are database constraints, so that a second worker, a bug or a person in a shell cannot break them:
+one open attempt per number, one open attempt per contact, one open call per agent, one open softphone leg per agent.
+"""
+
+import uuid
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+
+EXTENSION = RegexValidator(r"^[0-9]{2,12}\Z", "An extension is 2 to 12 digits.")
+E164 = RegexValidator(r"^\+[1-9][0-9]{6,14}\Z", "A number is written as +, country code and digits (E.164).")
+AGENT_ID = RegexValidator(r"^[A-Za-z0-9_.-]{1,50}\Z", "Letters, digits, dot, dash and underscore only.")
+
+
+class AgentStatus(models.TextChoices):
+    AVAILABLE = "available"
+    BUSY = "busy"
+    BREAK = "break"
+    OFFLINE = "offline"
+    ON_CALL = "on_call", "on call"
+
+
+class Softphone(models.TextChoices):
+    NONE = "none", "not called"
+    RINGING = "ringing"
+    OPEN = "open"
+    LOST = "lost"
+
+
+class ReasonCode(models.Model):
+    """A reason an agent may give for a state, e.g. lunch for break."""
+
+    code = models.SlugField(max_length=40)
+    label = models.CharField(max_length=80)
+    status = models.CharField(max_length=20, choices=AgentStatus, default=AgentStatus.BREAK)
+    is_productive = models.BooleanField(default=False, help_text="Counts as paid work in occupancy figures")
+    limit_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="Longer than this is shown as overdue")
+    is_active = models.BooleanField(default=True)
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["status", "position", "code"]
+        constraints = [models.UniqueConstraint(fields=["status", "code"], name="reason_once_per_status")]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Agent(models.Model):
+    agent_id = models.CharField(max_length=50, unique=True, validators=[AGENT_ID], help_text="e.g. agent_101")
+    name = models.CharField(max_length=120, blank=True, default="")
+    extension = models.CharField(max_length=12, validators=[EXTENSION])
+    phone_number = models.CharField(max_length=20, blank=True, default="")
+    status = models.CharField(max_length=20, choices=AgentStatus, default=AgentStatus.OFFLINE)
+    is_active = models.BooleanField(default=True)
+    max_concurrent_calls = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(10)]
+    )
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="agent"
+    )
+    # Below: written by the sequential worker only.
+    status_reason = models.CharField(max_length=100, blank=True, default="")
+    status_since = models.DateTimeField(null=True, blank=True)
+    pending_status = models.CharField(max_length=20, choices=AgentStatus, blank=True, default="")
+    pending_reason = models.CharField(max_length=100, blank=True, default="")
+    idle_since = models.DateTimeField(null=True, blank=True, help_text="Since when without a call; longest first")
+    wrap_up_until = models.DateTimeField(null=True, blank=True)
+    softphone = models.CharField(max_length=10, choices=Softphone, default=Softphone.NONE)
+    softphone_failures = models.PositiveSmallIntegerField(default=0, help_text="In a row; too many stop the calling")
+    softphone_retry_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveBigIntegerField(default=0, help_text="Grows with each committed change")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["agent_id"]
+        indexes = [
+            models.Index(fields=["agent_id"], name="agent_agent_id"),
+            models.Index(fields=["status"], name="agent_status"),
+            models.Index(fields=["is_active"], name="agent_is_active"),
+            models.Index(fields=["wrap_up_until"], name="agent_wrap_up", condition=Q(wrap_up_until__isnull=False)),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["extension"], name="agent_extension_once"),
+            models.CheckConstraint(condition=Q(status__in=AgentStatus.values), name="agent_status_known"),
+            models.CheckConstraint(
+                condition=Q(max_concurrent_calls__gte=1, max_concurrent_calls__lte=10), name="agent_calls_1_to_10"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id} ({self.name})" if self.name else self.agent_id
+
+
+class AgentLeg(models.Model):
+    """One call to an agent's softphone, held open between customers. Its uuid is committed before the order leaves."""
+
+    leg_uuid = models.UUIDField(unique=True, default=uuid.uuid4)
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="legs")
+    requested_at = models.DateTimeField(auto_now_add=True)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    hangup_cause = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["agent"], condition=Q(ended_at__isnull=True), name="agent_leg_one_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id} {self.leg_uuid}"
+
+
+class DialerTargetList(models.Model):
+    target_list_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=200, unique=True)
+    description = models.TextField(blank=True, default="")
+    total_contacts = models.PositiveIntegerField(default=0)
+    processed_contacts = models.PositiveIntegerField(default=0)
+    source = models.CharField(max_length=255, blank=True, default="", help_text="Where it was imported from")
+    source_metadata = models.JSONField(default=dict, blank=True)
+    imported_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CampaignStatus(models.TextChoices):
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class DialerCampaign(models.Model):
+    campaign_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True, default="")
+    status = models.CharField(max_length=20, choices=CampaignStatus, default=CampaignStatus.DRAFT)
+    assigned_agents = models.ManyToManyField(Agent, blank=True, related_name="campaigns")
+    target_list = models.ForeignKey(
+        DialerTargetList, on_delete=models.PROTECT, null=True, blank=True, related_name="campaigns"
+    )
+    calls_per_agent_per_hour = models.PositiveIntegerField(
+        default=60, validators=[MinValueValidator(1), MaxValueValidator(3600)]
+    )
+    max_retry_attempts = models.PositiveSmallIntegerField(
+        default=3, validators=[MaxValueValidator(50)], help_text="Further attempts after the first"
+    )
+    retry_delay_minutes = models.PositiveIntegerField(default=60)
+    scheduled_start = models.DateTimeField(null=True, blank=True)
+    scheduled_end = models.DateTimeField(null=True, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    # What the work needs besides.
+    wrap_up_seconds = models.PositiveIntegerField(default=15, validators=[MaxValueValidator(3600)])
+    ring_timeout_seconds = models.PositiveIntegerField(
+        default=25, validators=[MinValueValidator(15), MaxValueValidator(120)], help_text="15 s or more by US rules"
+    )
+    caller_id_number = models.CharField(max_length=20, blank=True, default="", validators=[E164])
+    caller_id_name = models.CharField(max_length=40, blank=True, default="")
+    record_calls = models.BooleanField(default=False)
+    max_lines = models.PositiveIntegerField(default=100, help_text="Concurrent customer calls")
+    version = models.PositiveBigIntegerField(default=0, help_text="Grows with each committed change")
+
+    class Meta:
+        ordering = ["name"]
+        indexes = [
+            models.Index(fields=["campaign_id"], name="campaign_campaign_id"),
+            models.Index(fields=["status"], name="campaign_status"),
+            models.Index(fields=["created_at"], name="campaign_created"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=CampaignStatus.values), name="campaign_status_known"),
+            models.CheckConstraint(
+                condition=Q(scheduled_start__isnull=True)
+                | Q(scheduled_end__isnull=True)
+                | Q(scheduled_start__lt=models.F("scheduled_end")),
+                name="campaign_starts_before_it_ends",
+            ),
+            models.CheckConstraint(condition=Q(calls_per_agent_per_hour__gte=1), name="campaign_rate_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ContactStatus(models.TextChoices):
+    READY = "ready"
+    DIALING = "dialing"
+    COMPLETED = "completed"
+    EXHAUSTED = "exhausted", "no attempts left"
+    INVALID = "invalid"
+
+
+class Contact(models.Model):
+    """One number in one list. `next_attempt_at` orders the dialing; a row leaves that index while it is dialled or
+    done."""
+
+    target_list = models.ForeignKey(DialerTargetList, on_delete=models.CASCADE, related_name="contacts")
+    number = models.CharField(max_length=16, validators=[E164])
+    name = models.CharField(max_length=200, blank=True, default="")
+    time_zone = models.CharField(max_length=64, blank=True, default="")
+    custom_fields = models.JSONField(default=dict, blank=True)
+    priority = models.SmallIntegerField(default=0, help_text="Higher first")
+    status = models.CharField(max_length=20, choices=ContactStatus, default=ContactStatus.READY)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(help_text="Not before")
+    last_outcome = models.CharField(max_length=20, blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["target_list", "number"], name="contact_once_per_list"),
+            models.CheckConstraint(condition=Q(number__regex=r"^\+[1-9][0-9]{6,14}$"), name="contact_number_e164"),
+            models.CheckConstraint(condition=Q(status__in=ContactStatus.values), name="contact_status_known"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["target_list", "-priority", "next_attempt_at", "id"],
+                condition=Q(status="ready"),
+                name="contact_due",
+            ),
+            models.Index(fields=["number"], name="contact_number"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"contact {self.pk}"
+
+
+class CallStatus(models.TextChoices):
+    INITIATED = "initiated"
+    DIALING = "dialing"
+    ANSWERED = "answered"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    NO_ANSWER = "no_answer", "no answer"
+    BUSY = "busy"
+    INVALID = "invalid"
+    CANCELLED = "cancelled"
+
+
+OPEN_CALL_STATUSES = (CallStatus.INITIATED, CallStatus.DIALING, CallStatus.ANSWERED)
+
+
+class CallLog(models.Model):
+    """One attempt. `call_id` and `freeswitch_uuid` are committed before the order leaves: the switch is told our
+    uuid."""
+
+    call_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    freeswitch_uuid = models.CharField(max_length=100, unique=True, help_text="The customer leg's uuid, chosen by us")
+    from_extension = models.CharField(max_length=12, blank=True, default="")
+    to_number = models.CharField(max_length=20)
+    agent = models.ForeignKey(Agent, on_delete=models.SET_NULL, null=True, blank=True, related_name="calls")
+    campaign = models.ForeignKey(DialerCampaign, on_delete=models.SET_NULL, null=True, blank=True, related_name="calls")
+    contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="calls")
+    status = models.CharField(max_length=20, choices=CallStatus, default=CallStatus.INITIATED)
+    disconnect_reason = models.CharField(max_length=64, blank=True, default="", help_text="Hangup cause of the switch")
+    initiated_at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True, blank=True)
+    bridged_at = models.DateTimeField(null=True, blank=True, help_text="When the agent and the customer were joined")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    duration_seconds = models.PositiveIntegerField(null=True, blank=True)
+    talk_time_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="From bridge to end")
+    attempt_number = models.PositiveSmallIntegerField(default=1)
+    retry_after = models.DateTimeField(null=True, blank=True)
+    recording_url = models.CharField(max_length=500, blank=True, default="")
+    recording_stored = models.BooleanField(default=False)
+    cdr_data = models.JSONField(default=dict, blank=True, help_text="The switch's own record, from HANGUP_COMPLETE")
+    # What the work needs besides.
+    agent_leg = models.ForeignKey(AgentLeg, on_delete=models.SET_NULL, null=True, blank=True, related_name="calls")
+    abandoned = models.BooleanField(default=False, help_text="Answered, but no agent within 2 s")
+    direction = models.CharField(max_length=10, default="outbound")
+    decision = models.ForeignKey(
+        "PacingDecision",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="calls",
+        help_text="Why it was placed",
+    )
+    in_doubt_since = models.DateTimeField(
+        null=True, blank=True, help_text="Ordered, and the switch has not said a word"
+    )
+    version = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["call_id"], name="call_call_id"),
+            models.Index(fields=["freeswitch_uuid"], name="call_freeswitch_uuid"),
+            models.Index(fields=["agent", "initiated_at"], name="call_agent_time"),
+            models.Index(fields=["campaign", "status"], name="call_campaign_status"),
+            models.Index(fields=["status", "initiated_at"], name="call_status_time"),
+            models.Index(fields=["to_number"], name="call_to_number"),
+            models.Index(fields=["id"], condition=Q(ended_at__isnull=True), name="call_open"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["to_number"], condition=Q(ended_at__isnull=True), name="call_one_open_per_number"
+            ),
+            models.UniqueConstraint(
+                fields=["contact"], condition=Q(ended_at__isnull=True), name="call_one_open_per_contact"
+            ),
+            models.UniqueConstraint(
+                fields=["agent"], condition=Q(ended_at__isnull=True), name="call_one_open_per_agent"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=OPEN_CALL_STATUSES, ended_at__isnull=True)
+                | (~Q(status__in=OPEN_CALL_STATUSES) & Q(ended_at__isnull=False)),
+                name="call_ended_has_its_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.call_id} ({self.status})"
+
+
+class AgentState(models.Model):
+    """Every change of an agent's state: who, why, before, after. Append-only."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="states")
+    state = models.CharField(max_length=20, choices=AgentStatus)
+    timestamp = models.DateTimeField()
+    call = models.ForeignKey(CallLog, on_delete=models.SET_NULL, null=True, blank=True, related_name="agent_states")
+    reason = models.CharField(max_length=100, blank=True, default="")
+    metadata = models.JSONField(default=dict, blank=True, help_text="previous state, who asked, command id")
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["agent", "timestamp"], name="agent_state_agent_time"),
+            models.Index(fields=["timestamp"], name="agent_state_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id} {self.state}"
+
+
+class Order(models.Model):
+    """The order outbox: committed with the change that needs it, sent after the commit, settled by the switch's
+    answer."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        SENT = "sent", "on the stream"
+        ACCEPTED = "accepted", "taken by the switch"
+        DONE = "done"
+        FAILED = "failed"
+        REFUSED = "refused"
+        EXPIRED = "expired"
+        IN_DOUBT = "in_doubt", "in doubt"
+
+    order_id = models.UUIDField(unique=True)
+    kind = models.CharField(max_length=30)
+    payload = models.JSONField()
+    leg_uuid = models.UUIDField(null=True, blank=True)
+    call = models.ForeignKey(CallLog, on_delete=models.CASCADE, null=True, blank=True, related_name="orders")
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, blank=True, related_name="orders")
+    command_id = models.UUIDField(null=True, blank=True, help_text="The command that asked for it")
+    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
+    reply = models.CharField(max_length=500, blank=True, default="")
+    fencing_token = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(status="pending"), name="order_pending"),
+            models.Index(fields=["leg_uuid"], name="order_leg"),
+            models.Index(fields=["status", "created_at"], name="order_status_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.order_id} ({self.status})"
+
+
+class AppliedCommand(models.Model):
+    """A command's one effect and its answer: the same id again gets the same answer and no second effect."""
+
+    class Status(models.TextChoices):
+        APPLIED = "applied"
+        REJECTED = "rejected"
+        FAILED = "failed"
+
+    command_id = models.UUIDField(unique=True)
+    kind = models.CharField(max_length=40)
+    actor = models.CharField(max_length=150, blank=True, default="")
+    target = models.CharField(max_length=100, blank=True, default="")
+    payload = models.JSONField(default=dict, blank=True)
+    status = models.CharField(max_length=10, choices=Status)
+    reason = models.CharField(max_length=300, blank=True, default="")
+    result = models.JSONField(default=dict, blank=True)
+    applied_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["applied_at"], name="command_time")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.target} ({self.status})"
+
+
+class PacingDecision(models.Model):
+    """Why it dialled, or why it did not: inputs and the reason that bound. One row per change of the answer."""
+
+    campaign = models.ForeignKey(DialerCampaign, on_delete=models.CASCADE, related_name="decisions")
+    decided_at = models.DateTimeField()
+    mode = models.CharField(max_length=20, default="progressive")
+    placed = models.PositiveIntegerField(default=0)
+    binding_reason = models.CharField(max_length=30)
+    summary = models.CharField(max_length=300, help_text="The decision as one line")
+    inputs = models.JSONField(default=dict, blank=True)
+    repeats = models.PositiveIntegerField(default=1, help_text="Ticks in a row with this same answer")
+    last_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["campaign", "-id"], name="decision_campaign"),
+            models.Index(fields=["decided_at"], name="decision_time"),
+        ]
+
+    def __str__(self) -> str:
+        return self.summary
+
+
+class CampaignDay(models.Model):
+    """A campaign's counts of one UTC day, kept with each outcome in the same transaction: boards read, never count."""
+
+    campaign = models.ForeignKey(DialerCampaign, on_delete=models.CASCADE, related_name="days")
+    day = models.DateField()
+    attempts = models.PositiveIntegerField(default=0)
+    answered = models.PositiveIntegerField(default=0)
+    connected = models.PositiveIntegerField(default=0, help_text="Joined to an agent")
+    abandoned = models.PositiveIntegerField(default=0)
+    busy = models.PositiveIntegerField(default=0)
+    no_answer = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    talk_seconds = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-day"]
+        constraints = [models.UniqueConstraint(fields=["campaign", "day"], name="campaign_day_once")]
+
+    def __str__(self) -> str:
+        return f"{self.campaign_id} {self.day}"
+
+
+class WorkerLease(models.Model):
+    """Who may act as the sequential worker. The token grows with each new holder and is checked in each transaction."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    holder = models.CharField(max_length=200, blank=True, default="")
+    token = models.BigIntegerField(default=0)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.holder or 'nobody'} ({self.token})"

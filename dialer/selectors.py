@@ -1,0 +1,182 @@
+"""Reads for boards, caches and reports. Each list costs a fixed number of queries, whatever its length."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.core.cache import cache
+from django.db.models import Count, Q
+from django.utils import timezone
+
+from dialer.models import (
+    Agent,
+    CallLog,
+    CampaignDay,
+    CampaignStatus,
+    DialerCampaign,
+    PacingDecision,
+)
+from events.privacy import mask
+
+Row = dict[str, Any]
+
+
+def ms(moment: dt.datetime | None) -> int | None:
+    """Milliseconds since the epoch."""
+    return None if moment is None else int(moment.timestamp() * 1000)
+
+
+def today() -> dt.date:
+    return timezone.now().date()
+
+
+def start_of_today() -> dt.datetime:
+    return dt.datetime.combine(today(), dt.time(), dt.UTC)
+
+
+def agent_rows(pks: Iterable[int] | None = None) -> list[Row]:
+    """Rows of the floor for these agents, or for all active ones."""
+    agents = Agent.objects.prefetch_related("campaigns")
+    agents = agents.filter(pk__in=list(pks)) if pks is not None else agents.filter(is_active=True)
+    found = list(agents)
+    keys = [agent.pk for agent in found]
+    open_calls = dict(CallLog.objects.filter(agent__in=keys, ended_at=None).values_list("agent_id", "call_id"))
+    calls = dict(
+        CallLog.objects.filter(agent__in=keys, initiated_at__gte=start_of_today(), bridged_at__isnull=False)
+        .values_list("agent_id")
+        .annotate(n=Count("id"))
+    )
+    return [_agent_row(agent, open_calls.get(agent.pk), calls.get(agent.pk, 0)) for agent in found]
+
+
+def _agent_row(agent: Agent, call_id: Any, calls_today: int) -> Row:
+    pending = {"status": agent.pending_status, "reason": agent.pending_reason} if agent.pending_status else None
+    return {
+        "id": agent.agent_id,
+        "name": agent.name or agent.agent_id,
+        "extension": agent.extension,
+        "active": agent.is_active,
+        "status": agent.status,
+        "reason": agent.status_reason,
+        "since": ms(agent.status_since or agent.created_at),
+        "pending": pending,
+        "softphone": agent.softphone,
+        "campaigns": sorted(str(campaign.campaign_id) for campaign in agent.campaigns.all()),
+        "call_id": str(call_id) if call_id else None,
+        "wrap_up_until": ms(agent.wrap_up_until),
+        "calls_today": calls_today,
+        "version": agent.version,
+    }
+
+
+def campaign_rows(pks: Iterable[int] | None = None) -> list[Row]:
+    """Rows of the floor for these campaigns, or for all that are not cancelled."""
+    campaigns = DialerCampaign.objects.select_related("target_list").annotate(
+        agent_count=Count("assigned_agents", filter=Q(assigned_agents__is_active=True))
+    )
+    if pks is not None:
+        campaigns = campaigns.filter(pk__in=list(pks))
+    else:
+        campaigns = campaigns.exclude(status=CampaignStatus.CANCELLED)
+    found = list(campaigns)
+    days = {day.campaign_id: day for day in CampaignDay.objects.filter(campaign__in=found, day=today())}
+    newest = PacingDecision.objects.filter(campaign__in=found).order_by("campaign_id", "-id").distinct("campaign_id")
+    decisions = {decision.campaign_id: decision for decision in newest}
+    return [_campaign_row(c, days.get(c.pk) or CampaignDay(), decisions.get(c.pk)) for c in found]
+
+
+def _campaign_row(campaign: DialerCampaign, day: CampaignDay, decision: PacingDecision | None) -> Row:
+    contacts = campaign.target_list
+    return {
+        "id": str(campaign.campaign_id),
+        "name": campaign.name,
+        "status": campaign.status,
+        "mode": "progressive",
+        "agents": campaign.agent_count,  # type: ignore[attr-defined]  # annotated above
+        "max_lines": campaign.max_lines,
+        "contacts_total": contacts.total_contacts if contacts else 0,
+        "contacts_left": max(0, contacts.total_contacts - contacts.processed_contacts) if contacts else 0,
+        "today": {
+            name: getattr(day, name)
+            for name in (
+                "attempts",
+                "answered",
+                "connected",
+                "abandoned",
+                "busy",
+                "no_answer",
+                "failed",
+                "talk_seconds",
+            )
+        },
+        "decision": decision_row(decision) if decision else None,
+        "version": campaign.version,
+    }
+
+
+def decision_row(decision: PacingDecision) -> Row:
+    return {
+        "at": ms(decision.last_at),
+        "placed": decision.placed,
+        "reason": decision.binding_reason,
+        "summary": decision.summary,
+    }
+
+
+def call_rows(pks: Iterable[int] | None = None) -> list[Row]:
+    """Rows of the floor for these calls, ended or not, or for all open ones."""
+    calls = CallLog.objects.select_related("agent", "campaign", "contact")
+    calls = calls.filter(pk__in=list(pks)) if pks is not None else calls.filter(ended_at=None)
+    return [_call_row(call) for call in calls.order_by("id")]
+
+
+def open_call_rows() -> list[Row]:
+    return call_rows()
+
+
+def _call_row(call: CallLog) -> Row:
+    return {
+        "id": str(call.call_id),
+        "campaign_id": str(call.campaign.campaign_id) if call.campaign else None,
+        "agent_id": call.agent.agent_id if call.agent else None,
+        "number": mask(call.to_number),
+        "contact": call.contact.name if call.contact else "",
+        "attempt": call.attempt_number,
+        "direction": call.direction,
+        "status": call.status,
+        "started": ms(call.initiated_at),
+        "answered_at": ms(call.answered_at),
+        "bridged_at": ms(call.bridged_at),
+        "ended_at": ms(call.ended_at),
+        "cause": call.disconnect_reason,
+        "version": call.version,
+    }
+
+
+def last_decisions(limit: int = 50, campaigns: Sequence[str] = ()) -> list[PacingDecision]:
+    """The newest decisions, of all campaigns or of those with these campaign_ids."""
+    decisions = PacingDecision.objects.select_related("campaign").order_by("-id")
+    if campaigns:
+        decisions = decisions.filter(campaign__campaign_id__in=campaigns)
+    return list(decisions[:limit])
+
+
+def agent_state(agent_id: str) -> Row | None:
+    """The documented cache entry, read through from PostgreSQL: an expired key never changes the answer."""
+    key = f"{settings.AGENT_STATE_CACHE_PREFIX}{agent_id}"
+    try:
+        if (cached := cache.get(key)) is not None:
+            return cached  # type: ignore[no-any-return]
+    except (redis.RedisError, ValueError):
+        pass
+    pk = Agent.objects.filter(agent_id=agent_id).values_list("pk", flat=True).first()
+    if pk is None:
+        return None
+    row = agent_rows([pk])[0]
+    try:
+        cache.set(key, row, settings.AGENT_STATE_CACHE_TIMEOUT)
+    except redis.RedisError:
+        pass
+    return row

@@ -1,0 +1,33 @@
+"""The frame of every write: a transaction that holds the sequential worker's lease, and one moment as its `now`."""
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+
+from dialer import announce, lease, outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """token: the fencing token under which this transaction writes. now: the transaction's time."""
+
+    token: int
+    now: dt.datetime
+    by: str = ""
+    command_id: str | None = None
+
+
+@contextmanager
+def acting(by: str = "", command_id: str | None = None, now: dt.datetime | None = None) -> Iterator[Act]:
+    """Raises lease.LeaseLost, and commits nothing, when another worker has taken over."""
+    try:
+        with transaction.atomic():
+            yield Act(lease.fence(), now or timezone.now(), by, command_id)
+    except BaseException:
+        announce.forget()
+        outbox.forget()
+        raise

@@ -1,0 +1,207 @@
+"""The only writer of agent state. Every change leaves a row in AgentState: who, why, before, after."""
+
+import datetime as dt
+import logging
+import uuid
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from dialer import agent_states as machine
+from dialer import announce, orders, outbox
+from dialer.limits import SOFTPHONE_RETRY_SECONDS, SOFTPHONE_STEADY, SOFTPHONE_TRIES
+from dialer.models import Agent, AgentLeg, AgentState, CallLog, Softphone
+from dialer.services import wake
+from dialer.services.acting import Act
+
+log = logging.getLogger(__name__)
+# What this module writes of an agent; people edit the rest in the admin.
+LIVE_FIELDS = (
+    "status", "status_reason", "status_since", "pending_status", "pending_reason", "idle_since", "wrap_up_until",
+    "softphone", "softphone_failures", "softphone_retry_at", "version", "updated_at",
+)  # fmt: skip
+
+
+def locked(pk: int) -> Agent:
+    return Agent.objects.select_for_update().get(pk=pk)
+
+
+def locked_by_name(agent_id: str) -> Agent | None:
+    return Agent.objects.select_for_update().filter(agent_id=agent_id).first()
+
+
+def state_of(agent: Agent) -> machine.State:
+    pending = machine.Status(agent.pending_status) if agent.pending_status else None
+    return machine.State(machine.Status(agent.status), agent.status_reason, pending, agent.pending_reason)
+
+
+def open_call(agent: Agent) -> CallLog | None:
+    """The call that is reserved for the agent or that they talk on."""
+    return CallLog.objects.filter(agent=agent, ended_at=None).first()
+
+
+def engagement_of(agent: Agent) -> machine.Engagement:
+    call = open_call(agent)
+    if call is None:
+        return machine.Engagement.NONE
+    return machine.Engagement.TALKING if call.bridged_at else machine.Engagement.RESERVED
+
+
+def open_leg(agent: Agent) -> AgentLeg | None:
+    return AgentLeg.objects.filter(agent=agent, ended_at=None).first()
+
+
+def apply(
+    act: Act,
+    agent: Agent,
+    event: machine.Input,
+    *,
+    call: CallLog | None = None,
+    engagement: machine.Engagement | None = None,
+) -> machine.Refused | None:
+    """Move a locked agent by one input and do what follows from it; Refused when the machine refuses."""
+    before = state_of(agent)
+    after = machine.step(
+        before, engagement_of(agent) if engagement is None else engagement, event, active=agent.is_active
+    )
+    if isinstance(after, machine.Refused):
+        return after
+    if after == before:
+        return None
+    moved = (after.status, after.reason) != (before.status, before.reason)
+    if moved:
+        agent.status, agent.status_reason, agent.status_since = after.status, after.reason, act.now
+        agent.wrap_up_until = None
+        if after.in_wrap_up and isinstance(event, machine.Released):
+            agent.wrap_up_until = act.now + dt.timedelta(seconds=event.wrap_up)
+        if after.status is machine.Status.AVAILABLE:
+            agent.idle_since = act.now
+            agent.softphone_failures = 0
+            agent.softphone_retry_at = None
+        elif after.status is not machine.Status.ON_CALL:
+            agent.idle_since = None
+    agent.pending_status, agent.pending_reason = after.pending or "", after.pending_reason
+    save(agent)
+    AgentState.objects.create(
+        agent=agent,
+        state=agent.status,
+        timestamp=act.now,
+        call=call,
+        reason=after.reason or type(event).__name__,
+        metadata={
+            "event": type(event).__name__,
+            "by": act.by,
+            "command_id": act.command_id,
+            "before": {"status": before.status, "reason": before.reason, "pending": before.pending or ""},
+            "after": {"status": after.status, "reason": after.reason, "pending": after.pending or ""},
+        },
+    )
+    if moved:
+        _follow(act, agent, after)
+    return None
+
+
+def _follow(act: Act, agent: Agent, state: machine.State) -> None:
+    """The softphone's leg follows the state: called for work, kept through a break, let go when offline."""
+    if state.status is machine.Status.AVAILABLE:
+        ensure_leg(act, agent)
+        wake.dialer()
+    elif state.status is machine.Status.OFFLINE:
+        leg = open_leg(agent)
+        if leg is not None:
+            hang_up(act, leg)
+
+
+def save(agent: Agent) -> None:
+    agent.version += 1
+    agent.save(update_fields=LIVE_FIELDS)
+    announce.changed("agent", agent.pk)
+
+
+def ensure_leg(act: Act, agent: Agent) -> None:
+    """Call the softphone of an agent who works and has no leg, unless it was tried too recently."""
+    if not agent.is_active or open_leg(agent) is not None:
+        return
+    if agent.softphone_retry_at is not None and agent.softphone_retry_at > act.now:
+        return
+    leg = AgentLeg.objects.create(agent=agent, leg_uuid=uuid.uuid4())
+    order = orders.OriginateAgent(
+        **outbox.header(), leg=str(leg.leg_uuid), extension=agent.extension, agent_id=agent.agent_id
+    )
+    outbox.add(order, token=act.token, agent_id=agent.pk)
+    agent.softphone = Softphone.RINGING
+    save(agent)
+
+
+def hang_up(act: Act, leg: AgentLeg) -> None:
+    outbox.add(orders.Hangup(**outbox.header(), leg=str(leg.leg_uuid)), token=act.token, agent_id=leg.agent_id)
+
+
+def leg_opened(act: Act, leg: AgentLeg) -> None:
+    """The softphone answered: the agent can be given calls, or is let go when they left meanwhile."""
+    agent = locked(leg.agent_id)
+    if leg.opened_at is None:
+        leg.opened_at = act.now
+        leg.save(update_fields=["opened_at"])
+    if agent.status == machine.Status.OFFLINE:
+        hang_up(act, leg)
+    if agent.softphone != Softphone.OPEN:
+        agent.softphone = Softphone.OPEN
+        agent.softphone_retry_at = None
+        save(agent)
+    wake.dialer()
+
+
+def leg_ended(act: Act, leg: AgentLeg, cause: str) -> None:
+    """The softphone's leg is gone. A working agent's softphone is called again, a few times; then they are on a
+    break."""
+    if leg.ended_at is not None:
+        return
+    leg.ended_at, leg.hangup_cause = act.now, cause
+    leg.save(update_fields=["ended_at", "hangup_cause"])
+    agent = locked(leg.agent_id)
+    if agent.status == machine.Status.OFFLINE:
+        agent.softphone = Softphone.NONE
+        save(agent)
+        return
+    # One that answers and drops the call at once is no better than one that does not answer.
+    failed = leg.opened_at is None or act.now - leg.opened_at < SOFTPHONE_STEADY
+    agent.softphone = Softphone.LOST
+    agent.softphone_failures = agent.softphone_failures + 1 if failed else 0
+    tries = agent.softphone_failures
+    wait = SOFTPHONE_RETRY_SECONDS[min(tries, len(SOFTPHONE_RETRY_SECONDS) - 1)]
+    agent.softphone_retry_at = act.now + dt.timedelta(seconds=wait)
+    save(agent)
+    if tries >= SOFTPHONE_TRIES and agent.status == machine.Status.AVAILABLE:
+        log.warning(
+            "%s: softphone %s unreachable %d times (%s); set to break", agent.agent_id, agent.extension, tries, cause
+        )
+        apply(act, agent, machine.SoftphoneLost(), engagement=machine.Engagement.NONE)
+
+
+def due_wrap_ups(act: Act) -> int:
+    """End each wrap-up whose time is used up; returns how many."""
+    due = list(Agent.objects.select_for_update().filter(wrap_up_until__lte=act.now))
+    for agent in due:
+        apply(act, agent, machine.WrapUpOver(), engagement=machine.Engagement.NONE)
+    return len(due)
+
+
+def due_softphones(act: Act) -> None:
+    """Call the softphones of available agents that have no leg and whose waiting time is over."""
+    waiting = Agent.objects.select_for_update(of=("self",)).filter(
+        status=machine.Status.AVAILABLE, is_active=True
+    ).exclude(softphone__in=[Softphone.OPEN, Softphone.RINGING])  # fmt: skip
+    for agent in waiting:
+        ensure_leg(act, agent)
+
+
+def idle(campaign_pk: int | None) -> QuerySet[Agent]:
+    """Agents of a campaign who can be given a call now, longest idle first."""
+    return Agent.objects.filter(
+        ~Exists(CallLog.objects.filter(agent=OuterRef("pk"), ended_at=None)),
+        campaigns=campaign_pk,
+        status=machine.Status.AVAILABLE,
+        is_active=True,
+        softphone=Softphone.OPEN,
+        pending_status="",
+    ).order_by("idle_since", "pk")

@@ -1,0 +1,283 @@
+"""An attempt from the switch's first word to its outcome. Each function is told of a fact once or many times, in any
+order that the ingest's fold allows, and changes something only the first time."""
+
+import datetime as dt
+import logging
+
+from django.db.models import F
+
+from dialer import agent_states as machine
+from dialer import announce, hangup_causes, orders, outbox, retry
+from dialer.limits import ANSWER_GRACE
+from dialer.models import (
+    Agent,
+    CallLog,
+    CallStatus,
+    CampaignDay,
+    Contact,
+    ContactStatus,
+    DialerTargetList,
+    Order,
+)
+from dialer.services import agents, wake
+from dialer.services.acting import Act
+
+log = logging.getLogger(__name__)
+
+
+def locked(leg_uuid: str) -> CallLog | None:
+    """The call whose customer leg this is."""
+    calls = CallLog.objects.select_for_update(of=("self",)).select_related("campaign", "contact")
+    return calls.filter(freeswitch_uuid=leg_uuid).first()
+
+
+def save(call: CallLog, *fields: str) -> None:
+    call.version += 1
+    call.save(update_fields=[*fields, "version"])
+    announce.changed("call", call.pk)
+
+
+def count(call: CallLog, act: Act, **amounts: int) -> None:
+    """Add to the campaign's figures of the day on which the attempt was made."""
+    if call.campaign_id is None:
+        return
+    day = {"campaign_id": call.campaign_id, "day": call.initiated_at.date()}
+    added = {name: F(name) + amount for name, amount in amounts.items()}
+    if not CampaignDay.objects.filter(**day).update(**added):
+        CampaignDay.objects.get_or_create(**day)
+        CampaignDay.objects.filter(**day).update(**added)
+    announce.changed("campaign", call.campaign_id)
+
+
+def started(act: Act, call: CallLog) -> None:
+    """The switch knows the leg: the attempt is no longer in doubt."""
+    if call.ended_at is not None or call.status != CallStatus.INITIATED:
+        return
+    call.status, call.in_doubt_since = CallStatus.DIALING, None
+    save(call, "status", "in_doubt_since")
+
+
+def answered(act: Act, call: CallLog, at: dt.datetime) -> None:
+    """A customer answered: join them to the agent reserved for them, or to whoever is idle; else they wait, briefly."""
+    if call.ended_at is not None or call.answered_at is not None:
+        return
+    call.status, call.answered_at, call.in_doubt_since = CallStatus.ANSWERED, max(at, call.initiated_at), None
+    save(call, "status", "answered_at", "in_doubt_since")
+    count(call, act, answered=1)
+    connect(act, call)
+
+
+def connect(act: Act, call: CallLog) -> bool:
+    """Order the bridge of an answered call to its agent's open leg; another idle agent takes over when that leg is
+    gone."""
+    agent = call.agent
+    leg = agents.open_leg(agent) if agent is not None else None
+    if leg is None or leg.opened_at is None:
+        if not reassign(act, call):
+            return False
+        agent = call.agent
+        leg = agents.open_leg(agent) if agent is not None else None
+    if leg is None:
+        return False
+    call.agent_leg = leg
+    call.from_extension = agent.extension if agent is not None else ""
+    save(call, "agent_leg", "from_extension")
+    outbox.add(
+        orders.Bridge(**outbox.header(), leg=call.freeswitch_uuid, peer=str(leg.leg_uuid)),
+        token=act.token,
+        call_id=call.pk,
+        agent_id=leg.agent_id,
+    )
+    return True
+
+
+def reassign(act: Act, call: CallLog, *, avoid: int | None = None) -> bool:
+    """Give an open, not yet joined call to the longest idle agent of its campaign; False when there is none."""
+    old = call.agent
+    excluded = {key for key in (avoid, old.pk if old else None) if key is not None}
+    candidate = agents.idle(call.campaign_id).exclude(pk__in=excluded).select_for_update(of=("self",)).first()
+    if candidate is None:
+        return False
+    call.agent = candidate
+    save(call, "agent")
+    for agent in (old, candidate):
+        if agent is not None:
+            announce.changed("agent", agent.pk)
+    return True
+
+
+def release(act: Act, call: CallLog, *, talked: bool) -> None:
+    """The call no longer holds its agent: wrap-up after a conversation, else free (or as they asked) at once."""
+    if call.agent_id is None:
+        return
+    agent = agents.locked(call.agent_id)
+    wrap_up = call.campaign.wrap_up_seconds if call.campaign else 0
+    agents.apply(
+        act,
+        agent,
+        machine.Released(talked=talked, wrap_up=wrap_up),
+        call=call,
+        engagement=machine.Engagement.NONE,
+    )
+    announce.changed("agent", agent.pk)
+    wake.dialer()
+
+
+def bridged(act: Act, call: CallLog, peer: str, at: dt.datetime) -> None:
+    """The switch joined customer and agent: only now the agent is on a call."""
+    if call.ended_at is not None or call.bridged_at is not None or call.agent_id is None:
+        return
+    agent = agents.locked(call.agent_id)
+    leg = agents.open_leg(agent)
+    if leg is None or str(leg.leg_uuid) != peer:
+        return
+    call.bridged_at = max(at, call.answered_at or call.initiated_at)
+    call.status = CallStatus.ANSWERED
+    save(call, "bridged_at", "status")
+    count(call, act, connected=1)
+    agents.apply(act, agent, machine.Connected(), call=call, engagement=machine.Engagement.TALKING)
+    announce.changed("agent", agent.pk)
+    if call.campaign is not None and call.campaign.record_calls:
+        record(act, call, "start")
+
+
+def record(act: Act, call: CallLog, action: str, command_id: str | None = None) -> None:
+    """The recording is named by our own uuid, never by what a lead or caller said."""
+    order = orders.Record(
+        **outbox.header(),
+        leg=call.freeswitch_uuid,
+        action=action,  # type: ignore[arg-type]  # orders.validated checks it
+        name=str(call.call_id),
+    )
+    outbox.add(order, token=act.token, call_id=call.pk, command_id=command_id)
+
+
+def recording(act: Act, call: CallLog, path: str, *, stored: bool) -> None:
+    """The switch began or finished writing the call's recording. path: where it says the file is."""
+    call.recording_url, call.recording_stored = path[:500], stored
+    save(call, "recording_url", "recording_stored")
+
+
+def bridge_failed(act: Act, call: CallLog) -> None:
+    """The agent's leg could not be joined: ask the switch for it, and try the next idle agent."""
+    if call.ended_at is not None or call.bridged_at is not None:
+        return
+    suspect = call.agent_leg
+    if suspect is not None and suspect.ended_at is None:
+        outbox.add(
+            orders.Probe(**outbox.header(), leg=str(suspect.leg_uuid)), token=act.token, agent_id=suspect.agent_id
+        )
+    if reassign(act, call, avoid=suspect.agent_id if suspect else None):
+        connect(act, call)
+
+
+def overdue_answers(act: Act) -> None:
+    """Answered customers without an agent: the longest waiting gets the next idle one; past the limit it is
+    abandoned."""
+    waiting = CallLog.objects.select_for_update(of=("self",)).select_related("campaign", "agent").filter(
+        ended_at=None, answered_at__isnull=False, bridged_at=None, abandoned=False
+    ).order_by("answered_at")  # fmt: skip
+    for call in waiting:
+        bridging = call.orders.filter(
+            kind="bridge", status__in=[Order.Status.PENDING, Order.Status.SENT, Order.Status.ACCEPTED]
+        ).exists()
+        assert call.answered_at is not None
+        if not bridging and connect(act, call):
+            continue
+        if act.now - call.answered_at > ANSWER_GRACE:
+            call.abandoned = True
+            save(call, "abandoned")
+            count(call, act, abandoned=1)
+            outbox.add(orders.Hangup(**outbox.header(), leg=call.freeswitch_uuid), token=act.token, call_id=call.pk)
+
+
+def ended(
+    act: Act,
+    call: CallLog,
+    cause: str,
+    at: dt.datetime,
+    *,
+    answered_at: dt.datetime | None = None,
+    reached: bool | None = None,
+) -> None:
+    """Close the attempt, decide about the contact, free the agent. at, answered_at: the switch's own times.
+
+    reached: whether the customer can have noticed; None: as the cause says.
+    """
+    if call.ended_at is not None:
+        return
+    if answered_at is not None and call.answered_at is None:
+        # The answer's own event was lost, or overtaken by the end: the switch's record is believed.
+        call.answered_at = max(answered_at, call.initiated_at)
+        count(call, act, answered=1)
+    if call.answered_at is not None and call.bridged_at is None and not call.abandoned:
+        call.abandoned = _waited_too_long(call, at)
+        if call.abandoned:
+            count(call, act, abandoned=1)
+    was_talking = call.bridged_at is not None and call.agent_id is not None
+    unanswered = call.answered_at is None
+    by_us = unanswered and call.orders.filter(kind="hangup").exists()
+    outcome = hangup_causes.outcome_of(cause, answered=not unanswered, cancelled_by_us=by_us)
+    call.status = CallStatus(outcome.value)
+    call.disconnect_reason = cause[:64]
+    call.ended_at = max(at, call.bridged_at or call.answered_at or call.initiated_at)
+    call.duration_seconds = round((call.ended_at - call.initiated_at).total_seconds())
+    if call.bridged_at is not None:
+        call.talk_time_seconds = round((call.ended_at - call.bridged_at).total_seconds())
+    call.in_doubt_since = None
+    if reached is None:
+        reached = hangup_causes.reached_customer(cause) or call.status == CallStatus.DIALING
+    _settle_contact(act, call, outcome, reached)
+    save(
+        call,
+        "status", "disconnect_reason", "ended_at", "duration_seconds", "talk_time_seconds", "answered_at",
+        "in_doubt_since", "abandoned", "retry_after",
+    )  # fmt: skip
+    amounts = {name: 1 for name in ("busy", "no_answer", "failed") if name == outcome.value}
+    count(call, act, talk_seconds=call.talk_time_seconds or 0, **amounts)
+    release(act, call, talked=was_talking)
+
+
+def _waited_too_long(call: CallLog, at: dt.datetime) -> bool:
+    return call.answered_at is not None and at - call.answered_at > ANSWER_GRACE
+
+
+def _settle_contact(act: Act, call: CallLog, outcome: hangup_causes.Outcome, reached: bool) -> None:
+    if call.contact_id is None:
+        return
+    contact = Contact.objects.select_for_update().get(pk=call.contact_id)
+    campaign = call.campaign
+    following = retry.after_attempt(
+        outcome,
+        attempts=contact.attempts,
+        max_retries=campaign.max_retry_attempts if campaign else 0,
+        delay=dt.timedelta(minutes=campaign.retry_delay_minutes if campaign else 0),
+        now=act.now,
+        reached=reached,
+        connected=call.bridged_at is not None,
+    )
+    contact.last_outcome = outcome.value
+    match following:
+        case retry.Finished(status=status):
+            contact.status = ContactStatus(status)
+            DialerTargetList.objects.filter(pk=contact.target_list_id).update(
+                processed_contacts=F("processed_contacts") + 1
+            )
+        case retry.TryAgain(at=at, counts=counts):
+            contact.status, contact.next_attempt_at = ContactStatus.READY, at
+            call.retry_after = at
+            if not counts:
+                contact.attempts = max(0, contact.attempts - 1)
+    contact.save(update_fields=["status", "next_attempt_at", "attempts", "last_outcome", "updated_at"])
+
+
+def transferred(act: Act, call: CallLog) -> None:
+    """The customer was transferred away: the agent is done with them, the call itself goes on."""
+    if call.ended_at is not None or call.agent_id is None:
+        return
+    release(act, call, talked=call.bridged_at is not None)
+    old: Agent | None = call.agent
+    call.agent = None
+    save(call, "agent")
+    if old is not None:
+        announce.changed("agent", old.pk)

@@ -1,0 +1,234 @@
+"""What people ask for: agent states, campaigns, calls. A command id has one effect and one answer, however often it
+comes."""
+
+import datetime as dt
+import json
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import redis
+
+from dialer import agent_states as machine
+from dialer import announce, orders, outbox
+from dialer.limits import COMMAND_SECONDS
+from dialer.models import Agent, AppliedCommand, CallLog, CampaignStatus, DialerCampaign
+from dialer.services import agents, calls, dialing, wake
+from dialer.services.acting import Act, acting
+from events import streams
+
+log = logging.getLogger(__name__)
+Command = dict[str, Any]
+Result = dict[str, Any]
+
+
+class Rejected(Exception):
+    """The command may not be done now; the message is for the person who asked."""
+
+
+def set_agent_state(command: Command) -> Result:
+    """{command_id, actor, agent_id, state, reason, requested_at, cancel_pending}; see docs/protocol.md."""
+    return _once(command, "set_agent_state", str(command.get("agent_id", "")), _set_agent_state)
+
+
+def control(command: Command) -> Result:
+    """campaign_control {campaign_id, action} or call_control {call_id, action, extension}; see docs/protocol.md."""
+    match command.get("kind"):
+        case "campaign_control":
+            return _once(command, "campaign_control", str(command.get("campaign_id", "")), _campaign_control)
+        case "call_control":
+            return _once(command, "call_control", str(command.get("call_id", "")), _call_control)
+        case kind:
+            return _once(command, str(kind)[:40], "", _unknown)
+
+
+def _once(command: Command, kind: str, target: str, do: Callable[[Act, Command], Result]) -> Result:
+    """Run a command once; the row that says so is committed with its effect."""
+    command_id, actor = _command_id(command), str(command.get("actor") or "")[:150]
+    earlier = AppliedCommand.objects.filter(command_id=command_id).first()
+    if earlier is not None:
+        return publish(command_id, earlier.status, earlier.reason, earlier.result)
+    status, reason, result = AppliedCommand.Status.APPLIED, "", {}
+    with acting(actor or "unknown", command_id) as act:
+        try:
+            _fresh(command, act.now)
+            result = do(act, command)
+        except Rejected as refusal:
+            status, reason = AppliedCommand.Status.REJECTED, str(refusal)[:300]
+        AppliedCommand.objects.create(
+            command_id=command_id,
+            kind=kind,
+            actor=actor,
+            target=target[:100],
+            payload=command,
+            status=status,
+            reason=reason,
+            result=result,
+            applied_at=act.now,
+        )
+    return publish(command_id, status, reason, result)
+
+
+def _command_id(command: Command) -> str:
+    """The command's own id; one of ours when the sender gave none or no uuid."""
+    try:
+        return str(uuid.UUID(str(command["command_id"])))
+    except (KeyError, ValueError):
+        return str(uuid.uuid4())
+
+
+def _fresh(command: Command, now: dt.datetime) -> None:
+    asked = command.get("requested_at")
+    if isinstance(asked, int | float) and now.timestamp() - asked > COMMAND_SECONDS:
+        raise Rejected(
+            f"asked for {round(now.timestamp() - asked)} s ago; look again and repeat it if you still want it"
+        )
+
+
+def publish(command_id: str, status: str, reason: str, result: Result) -> Result:
+    """Tell whoever waits for it; the row keeps the answer for those who ask again."""
+    answer = {"command_id": command_id, "status": str(status), "reason": reason, "result": result}
+    try:
+        streams.shared().publish(streams.RESULTS_CHANNEL, json.dumps({**answer, "at": time.time()}))
+    except redis.RedisError as error:
+        log.warning("result of command %s not published: %s", command_id, type(error).__name__)
+    return answer
+
+
+def _unknown(act: Act, command: Command) -> Result:
+    raise Rejected("this is no command")
+
+
+# --- Agents -------------------------------------------------------------------------------------------------------
+
+
+def _set_agent_state(act: Act, command: Command) -> Result:
+    agent = agents.locked_by_name(str(command.get("agent_id", "")))
+    if agent is None:
+        raise Rejected(f"there is no agent {str(command.get('agent_id', ''))[:50]}")
+    event: machine.Input
+    if command.get("cancel_pending"):
+        event = machine.CancelPending()
+    else:
+        wanted = str(command.get("state", ""))
+        if wanted not in set(machine.Status):
+            raise Rejected(f"{wanted[:30]!r} is not an agent state; the states are {', '.join(machine.Status)}")
+        event = machine.SetState(machine.Status(wanted), str(command.get("reason") or "")[:100])
+        if event.status not in {machine.Status.AVAILABLE, machine.Status.ON_CALL}:
+            _hand_over(act, agent)
+    refused = agents.apply(act, agent, event)
+    if refused is not None:
+        raise Rejected(refused.reason)
+    return {"agent_id": agent.agent_id, "status": agent.status, "pending": agent.pending_status}
+
+
+def _hand_over(act: Act, agent: Agent) -> None:
+    """An agent who leaves while their call still rings gives it to the next idle one, so that leaving takes effect at
+    once."""
+    call = agents.open_call(agent)
+    if call is not None and call.answered_at is None:
+        calls.reassign(act, call, avoid=agent.pk)
+
+
+# --- Campaigns ----------------------------------------------------------------------------------------------------
+
+_FROM = {
+    "start": {CampaignStatus.DRAFT, CampaignStatus.SCHEDULED, CampaignStatus.PAUSED, CampaignStatus.COMPLETED},
+    "pause": {CampaignStatus.ACTIVE, CampaignStatus.SCHEDULED},
+    "stop": {CampaignStatus.DRAFT, CampaignStatus.ACTIVE, CampaignStatus.PAUSED, CampaignStatus.SCHEDULED},
+}
+_TO = {"start": CampaignStatus.ACTIVE, "pause": CampaignStatus.PAUSED, "stop": CampaignStatus.COMPLETED}
+
+
+def _campaign_control(act: Act, command: Command) -> Result:
+    action = str(command.get("action", ""))
+    if action not in _TO:
+        raise Rejected(f"{action[:30]!r} is not one of {', '.join(_TO)}")
+    campaign = _campaign(command.get("campaign_id"))
+    target = _TO[action]
+    if campaign.status != target:
+        if campaign.status not in _FROM[action]:
+            raise Rejected(f"a {campaign.status} campaign cannot be {action}{'p' * (action == 'stop')}ed")
+        if action == "start":
+            target = _startable(act, campaign)
+        dialing.set_status(campaign, target)
+        wake.dialer()
+    return {"campaign_id": str(campaign.campaign_id), "status": campaign.status}
+
+
+def _startable(act: Act, campaign: DialerCampaign) -> CampaignStatus:
+    if campaign.target_list_id is None:
+        raise Rejected("the campaign has no contact list; give it one first")
+    if campaign.scheduled_end is not None and campaign.scheduled_end <= act.now:
+        raise Rejected("the campaign's scheduled end has passed; change it first")
+    if campaign.scheduled_start is not None and campaign.scheduled_start > act.now:
+        return CampaignStatus.SCHEDULED
+    return CampaignStatus.ACTIVE
+
+
+def _campaign(campaign_id: Any) -> DialerCampaign:
+    try:
+        key = uuid.UUID(str(campaign_id))
+    except ValueError:
+        raise Rejected("there is no such campaign") from None
+    campaign = DialerCampaign.objects.select_for_update(of=("self",)).filter(campaign_id=key).first()
+    if campaign is None:
+        raise Rejected("there is no such campaign")
+    return campaign
+
+
+# --- Calls --------------------------------------------------------------------------------------------------------
+
+
+def _call_control(act: Act, command: Command) -> Result:
+    call = calls.locked(str(command.get("call_id", "")))
+    if call is None:
+        raise Rejected("there is no such call")
+    if call.ended_at is not None:
+        raise Rejected("this call has ended")
+    action, leg = str(command.get("action", "")), call.freeswitch_uuid
+    if action == "hangup":
+        _order(act, call, orders.Hangup(**outbox.header(), leg=leg))
+    elif call.answered_at is None:
+        raise Rejected("this call has not been answered yet")
+    elif action in {"hold", "unhold"}:
+        _order(act, call, orders.Hold(**outbox.header(), leg=leg, on=action == "hold"))
+    elif action == "park":
+        _order(act, call, orders.Park(**outbox.header(), leg=leg))
+    elif action == "transfer":
+        _order(act, call, orders.Transfer(**outbox.header(), leg=leg, extension=_extension(command)))
+    elif action in {"record_start", "record_stop"}:
+        calls.record(act, call, action.removeprefix("record_"), act.command_id)
+    elif action in {"listen", "whisper", "barge"}:
+        _eavesdrop(act, call, command, action)
+    else:
+        raise Rejected(f"{action[:30]!r} is no action on a call")
+    announce.changed("call", call.pk)
+    return {"call_id": str(call.call_id), "action": action}
+
+
+def _order(act: Act, call: CallLog, order: orders.AnyOrder) -> None:
+    outbox.add(order, token=act.token, call_id=call.pk, agent_id=call.agent_id, command_id=act.command_id)
+
+
+def _extension(command: Command) -> str:
+    extension = str(command.get("extension") or "")
+    if not (extension.isascii() and extension.isdigit() and 2 <= len(extension) <= 12):
+        raise Rejected("an extension is 2 to 12 digits")
+    return extension
+
+
+def _eavesdrop(act: Act, call: CallLog, command: Command, mode: str) -> None:
+    if call.bridged_at is None or call.agent_leg is None:
+        raise Rejected("nobody is talking on this call yet")
+    order = orders.Eavesdrop(
+        **outbox.header(),
+        leg=str(uuid.uuid4()),
+        extension=_extension(command),
+        target=str(call.agent_leg.leg_uuid),
+        supervisor=act.by if act.by.isascii() and act.by.replace("_", "").isalnum() else "",
+        mode=mode,  # type: ignore[arg-type]  # orders.validated checks it
+    )
+    _order(act, call, order)

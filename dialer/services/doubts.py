@@ -1,0 +1,101 @@
+"""What nobody has said anything about is asked for: time alone never ends a call and never frees an agent.
+
+An attempt whose order can no longer be executed and which the switch has not mentioned is settled by `uuid_exists`;
+the same for calls and softphone legs that are missing from the live state.
+"""
+
+import json
+import logging
+
+import redis
+from django.db.models import Q
+
+from dialer import orders, outbox
+from dialer.limits import IN_DOUBT_AFTER, MISSING_AFTER, PROBE_EVERY
+from dialer.models import AgentLeg, CallLog, CallStatus, Order
+from dialer.services import agents, calls
+from dialer.services.acting import Act
+from events import streams
+
+log = logging.getLogger(__name__)
+
+
+def doubt(act: Act, call: CallLog) -> None:
+    """The switch may or may not have this attempt: mark it and ask, as soon as its order can no longer be executed."""
+    if call.ended_at is None and call.in_doubt_since is None:
+        call.in_doubt_since = act.now
+        calls.save(call, "in_doubt_since")
+
+
+def probe(act: Act, leg: str, *, call_id: int | None = None, agent_id: int | None = None) -> None:
+    """Ask for a leg, unless that was done a moment ago."""
+    recent = Order.objects.filter(leg_uuid=leg, kind="probe", created_at__gt=act.now - PROBE_EVERY)
+    if not recent.exists():
+        outbox.add(orders.Probe(**outbox.header(), leg=leg), token=act.token, call_id=call_id, agent_id=agent_id)
+
+
+def live_legs() -> set[str] | None:
+    """Uuids of the legs in the live state; None when Redis does not say."""
+    try:
+        return {key.decode() for key in streams.shared().hkeys(streams.LIVE_LEGS)}
+    except redis.RedisError:
+        return None
+
+
+def settle(act: Act) -> int:
+    """Ask for everything that is in doubt now; returns how many."""
+    silent = CallLog.objects.select_for_update(of=("self",)).filter(
+        Q(status=CallStatus.INITIATED) | Q(in_doubt_since__isnull=False),
+        ended_at=None,
+        initiated_at__lt=act.now - IN_DOUBT_AFTER,
+    )
+    asked = 0
+    for call in silent:
+        doubt(act, call)
+        probe(act, call.freeswitch_uuid, call_id=call.pk)
+        asked += 1
+    live = live_legs()
+    if live is None:
+        return asked
+    before = act.now - MISSING_AFTER
+    for pk, leg in CallLog.objects.filter(
+        ended_at=None, initiated_at__lt=before, status__in=[CallStatus.DIALING, CallStatus.ANSWERED]
+    ).values_list("pk", "freeswitch_uuid"):
+        if leg not in live:
+            probe(act, leg, call_id=pk)
+            asked += 1
+    for leg_uuid, agent_pk in AgentLeg.objects.filter(ended_at=None, requested_at__lt=before).values_list(
+        "leg_uuid", "agent_id"
+    ):
+        if str(leg_uuid) not in live:
+            probe(act, str(leg_uuid), agent_id=agent_pk)
+            asked += 1
+    return asked
+
+
+def probed(act: Act, leg: str, *, exists: bool) -> None:
+    """The switch's answer about one leg. `exists` settles nothing by itself: its events, or a comparison, will
+    follow."""
+    call = calls.locked(leg)
+    if call is not None and call.ended_at is None:
+        if exists:
+            calls.started(act, call)
+        elif act.now - call.initiated_at > IN_DOUBT_AFTER:
+            never_seen = call.status == CallStatus.INITIATED
+            calls.ended(act, call, "NEVER_SENT" if never_seen else "LOST", act.now, reached=not never_seen)
+        return
+    softphone = AgentLeg.objects.select_for_update(of=("self",)).filter(leg_uuid=leg, ended_at=None).first()
+    if softphone is None:
+        return
+    if exists and softphone.opened_at is None and _is_live_and_answered(leg):
+        agents.leg_opened(act, softphone)
+    elif not exists:
+        agents.leg_ended(act, softphone, "LOST")
+
+
+def _is_live_and_answered(leg: str) -> bool:
+    try:
+        raw = streams.shared().hget(streams.LIVE_LEGS, leg)
+        return bool(raw) and json.loads(raw).get("state") in {"answered", "bridged", "held"}
+    except (redis.RedisError, ValueError):
+        return False

@@ -1,0 +1,210 @@
+"""What the switch says, handed on by the ingest in order, each fact at least once.
+
+Facts are applied several to a transaction: a commit and its announcements cost as much as the facts themselves. A
+customer
+who has answered waits for the commit, so a transaction ends after CHUNK_SECONDS.
+"""
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from django.db import InterfaceError, OperationalError
+
+from dialer import hangup_causes, orders, outbox
+from dialer.lease import LeaseLost
+from dialer.models import AgentLeg, CallLog, Order
+from dialer.services import agents, calls, doubts
+from dialer.services.acting import Act, acting
+from events import facts as f
+
+log = logging.getLogger(__name__)
+
+CHUNK_SECONDS = 0.03
+# A time of the switch further off than this is a broken clock's, not a call's.
+LONGEST_SECONDS = 86_400.0
+_REPORTED = {
+    "done": Order.Status.DONE,
+    "failed": Order.Status.FAILED,
+    "refused": Order.Status.REFUSED,
+    "expired": Order.Status.EXPIRED,
+    "in_doubt": Order.Status.IN_DOUBT,
+}
+_OPEN_ORDER = (Order.Status.PENDING, Order.Status.SENT, Order.Status.ACCEPTED, Order.Status.IN_DOUBT)
+
+
+def apply_all(facts: Sequence[f.AnyFact]) -> int:
+    """Apply facts in order; one that cannot be applied is logged and stops no other. Returns how many asked for
+    something.
+
+    Raises LeaseLost, OperationalError, InterfaceError: then nothing after the last commit has been applied.
+    """
+    _mark_sent([fact.order_id for fact in facts if isinstance(fact, f.OrderReported) and fact.status == "sent"])
+    due = _relevant(facts)
+    done = 0
+    while done < len(due):
+        done += _chunk(due[done:])
+    return len(due)
+
+
+def _chunk(due: Sequence[f.AnyFact]) -> int:
+    """Apply as many as fit into one transaction; returns how many."""
+    count, until = 0, time.monotonic() + CHUNK_SECONDS
+    try:
+        with acting("switch") as act:
+            while count < len(due) and (count == 0 or time.monotonic() < until):
+                apply(act, due[count])
+                count += 1
+        return count
+    except (LeaseLost, OperationalError, InterfaceError):
+        raise
+    except Exception:  # noqa: BLE001 - whatever it is, it must stop no other fact
+        # One of them is poison, and took the others' work with it: again, one by one.
+        for fact in due[: count + 1]:
+            _alone(fact)
+        return count + 1
+
+
+def _alone(fact: f.AnyFact) -> None:
+    try:
+        with acting("switch") as act:
+            apply(act, fact)
+    except (LeaseLost, OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("%s of leg %s could not be applied", type(fact).__name__, fact.leg)
+
+
+def _mark_sent(order_ids: list[str]) -> None:
+    """The switch has taken these: nothing follows from it, so one statement serves them all."""
+    if order_ids:
+        waiting = [Order.Status.PENDING, Order.Status.SENT]
+        Order.objects.filter(order_id__in=order_ids, status__in=waiting).update(status=Order.Status.ACCEPTED)
+
+
+def _relevant(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
+    """Those that ask for something: about a call or softphone leg of ours that is still open, or an order's outcome."""
+    legs = {fact.leg for fact in facts if fact.leg}
+    known = dict(CallLog.objects.filter(freeswitch_uuid__in=legs).values_list("freeswitch_uuid", "ended_at"))
+    ours = {leg for leg, ended_at in known.items() if ended_at is None}
+    ours |= {
+        str(leg)
+        for leg in AgentLeg.objects.filter(leg_uuid__in=_uuids(legs), ended_at=None).values_list("leg_uuid", flat=True)
+    }
+    return [
+        fact
+        for fact in facts
+        if (isinstance(fact, f.OrderReported) and fact.status != "sent")
+        or (isinstance(fact, f.LegCreated | f.LegAnswered | f.LegBridged | f.LegEnded) and fact.leg in ours)
+        # A recording is finished when the call is over.
+        or (isinstance(fact, f.RecordingStarted | f.RecordingStopped) and fact.leg in known)
+    ]
+
+
+def _uuids(legs: set[str]) -> list[str]:
+    return [leg for leg in legs if len(leg) == 36]
+
+
+def known(us: int, now: dt.datetime) -> dt.datetime | None:
+    """The switch's microseconds as a time; None when it did not say, or says what no call can last or no clock
+    shows."""
+    seconds = us / 1_000_000
+    if not us or abs(seconds - now.timestamp()) > LONGEST_SECONDS:
+        return None
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+def moment(us: int, now: dt.datetime) -> dt.datetime:
+    return known(us, now) or now
+
+
+def apply(act: Act, fact: f.AnyFact) -> None:
+    """Do what one fact asks for; facts about legs that are not ours ask for nothing."""
+    match fact:
+        case f.LegCreated():
+            _with_call(fact, lambda call: calls.started(act, call))
+        case f.LegAnswered():
+            if (call := calls.locked(fact.leg)) is not None:
+                calls.answered(act, call, moment(fact.at, act.now))
+            elif (leg := _agent_leg(fact.leg)) is not None and leg.ended_at is None:
+                agents.leg_opened(act, leg)
+        case f.LegBridged():
+            _with_call(fact, lambda call: calls.bridged(act, call, fact.peer, moment(fact.at, act.now)))
+        case f.LegEnded():
+            if (call := calls.locked(fact.leg)) is not None:
+                at = moment(fact.at, act.now)
+                calls.ended(act, call, fact.cause, at, answered_at=known(fact.answered_at, act.now), reached=True)
+            elif (leg := _agent_leg(fact.leg)) is not None:
+                agents.leg_ended(act, leg, fact.cause)
+        case f.RecordingStarted(path=path):
+            _with_call(fact, lambda call: calls.recording(act, call, path, stored=False))
+        case f.RecordingStopped(path=path):
+            _with_call(fact, lambda call: calls.recording(act, call, path, stored=True))
+        case f.OrderReported():
+            _order_reported(act, fact)
+        case _:
+            pass
+
+
+def _with_call(fact: f.AnyFact, do: Callable[[CallLog], None]) -> None:
+    call = calls.locked(fact.leg)
+    if call is not None:
+        do(call)
+
+
+def _agent_leg(leg_uuid: str) -> AgentLeg | None:
+    return AgentLeg.objects.select_for_update(of=("self",)).select_related("agent").filter(leg_uuid=leg_uuid).first()
+
+
+def _order_reported(act: Act, fact: f.OrderReported) -> None:
+    order = Order.objects.select_for_update(of=("self",)).filter(order_id=fact.order_id).first()
+    if order is None:
+        return
+    status = _REPORTED.get(fact.status)
+    if status is not None and order.status in _OPEN_ORDER and status != order.status:
+        order.status, order.reply = status, fact.reply[:500]
+        if status not in _OPEN_ORDER:
+            order.settled_at = act.now
+        order.save(update_fields=["status", "reply", "settled_at"])
+    match order.kind:
+        case "originate_customer" if fact.status != "done":
+            _customer_order(act, order, fact)
+        case "originate_agent" if fact.status != "done":
+            _agent_order(act, order, fact)
+        case "bridge" if fact.status != "done":
+            if (call := calls.locked(_leg_of(order))) is not None:
+                calls.bridge_failed(act, call)
+        case "transfer" if fact.status == "done":
+            if (call := calls.locked(_leg_of(order))) is not None:
+                calls.transferred(act, call)
+        case "probe" if fact.leg_exists is not None:
+            doubts.probed(act, str(order.leg_uuid), exists=fact.leg_exists)
+
+
+def _leg_of(order: Order) -> str:
+    return str(order.leg_uuid)
+
+
+def _customer_order(act: Act, order: Order, fact: f.OrderReported) -> None:
+    call = calls.locked(_leg_of(order))
+    if call is None or call.ended_at is not None:
+        return
+    if fact.status in {"refused", "expired"}:
+        calls.ended(act, call, fact.status.upper(), act.now, reached=False)
+    elif fact.status == "failed" and fact.leg_exists is False:
+        # No such channel: a refusal before any (throttle, gateway), or one that has ended; its own end, if any, is on
+        # its way and says the same cause.
+        calls.ended(act, call, hangup_causes.cause_in_reply(fact.reply), act.now)
+    elif fact.status == "in_doubt" or (fact.status == "failed" and fact.leg_exists is None):
+        doubts.doubt(act, call)
+
+
+def _agent_order(act: Act, order: Order, fact: f.OrderReported) -> None:
+    leg = _agent_leg(_leg_of(order))
+    if leg is None or leg.ended_at is not None or leg.opened_at is not None:
+        return
+    if fact.status in {"refused", "expired"} or (fact.status == "failed" and fact.leg_exists is False):
+        agents.leg_ended(act, leg, hangup_causes.cause_in_reply(fact.reply))
+    elif fact.status == "in_doubt" or (fact.status == "failed" and fact.leg_exists is None):
+        outbox.add(orders.Probe(**outbox.header(), leg=str(leg.leg_uuid)), token=act.token, agent_id=leg.agent_id)

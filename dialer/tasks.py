@@ -1,0 +1,121 @@
+"""The Celery tasks of the dialer: fetch, call a service, nothing else. All but `store_cdr` run on dialer_queue, in
+order."""
+
+import logging
+import time
+from typing import Any
+
+import msgspec
+from celery import Task, shared_task
+from celery.exceptions import Reject
+from django.db import InterfaceError, OperationalError
+
+from dialer import outbox
+from dialer.lease import LeaseLost
+from dialer.limits import MAX_PLACED_PER_DECISION
+from dialer.models import CampaignStatus, DialerCampaign
+from dialer.services import agents, calls, cdr, commands, dialing, doubts, wake
+from dialer.services import facts as told
+from dialer.services.acting import acting
+from events import facts as f
+
+log = logging.getLogger(__name__)
+
+# In-doubt questions are asked every so many ticks: they are rare, and each costs two queries.
+DOUBTS_EVERY_SECONDS = 5.0
+UPKEEP_EVERY_SECONDS = 0.5
+_last_doubts = _last_upkeep = -100.0
+
+
+class Sequential(Task):
+    """A task of the sequential queue. Given back, not lost, when the lease has passed on or PostgreSQL is away."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except (LeaseLost, OperationalError, InterfaceError) as error:
+            log.warning(
+                "%s given back to the queue: %s", self.name, str(error).splitlines()[0] if str(error) else error
+            )
+            if self.request.called_directly:
+                raise
+            # A moment's pause, or a queue with one task in it would spin while the database is away.
+            time.sleep(0.5)
+            raise Reject(str(error), requeue=True) from error
+
+
+@shared_task(name="dialer.tasks.process_dialer_logic", base=Sequential, ignore_result=True)
+def process_dialer_logic() -> dict[str, int]:
+    """One tick: wrap-ups, softphones, waiting customers, doubts, then a decision per campaign. Returns calls per
+    campaign."""
+    global _last_upkeep, _last_doubts
+    wake.tick_started()
+    outbox.flush()
+    now = time.monotonic()
+    with acting("dialer") as act:
+        calls.overdue_answers(act)
+        # A tick may come many times a second, whenever an agent is free; what waits for time to pass need not.
+        if now - _last_upkeep >= UPKEEP_EVERY_SECONDS:
+            _last_upkeep = now
+            agents.due_wrap_ups(act)
+            agents.due_softphones(act)
+            dialing.follow_schedules(act)
+        if now - _last_doubts >= DOUBTS_EVERY_SECONDS:
+            _last_doubts = now
+            doubts.settle(act)
+    return _decide()
+
+
+def _decide() -> dict[str, int]:
+    link_ok, taken, placed = dialing.link_is_up(), set[int](), {}
+    for campaign in DialerCampaign.objects.filter(status=CampaignStatus.ACTIVE).order_by("updated_at", "pk"):
+        with acting("dialer") as act:
+            decision, row = dialing.decide(act, campaign, link_ok=link_ok, taken=taken)
+        if decision.place:
+            execute_dial.delay(str(campaign.campaign_id), decision.place, row)
+            placed[str(campaign.campaign_id)] = decision.place
+    return placed
+
+
+@shared_task(name="dialer.tasks.execute_dial", base=Sequential, ignore_result=True)
+def execute_dial(campaign_id: str, count: int = 1, decision: int | None = None) -> list[str]:
+    """Place up to `count` calls of a campaign, if the decision still holds; returns their call_ids."""
+    campaign = DialerCampaign.objects.filter(campaign_id=campaign_id).values_list("pk", flat=True).first()
+    if campaign is None:
+        return []
+    with acting("dialer") as act:
+        placed = dialing.place_calls(act, campaign, min(count, MAX_PLACED_PER_DECISION), decision)
+    return [str(call.call_id) for call in placed]
+
+
+@shared_task(name="dialer.tasks.handle_agent_state", base=Sequential, ignore_result=True)
+def handle_agent_state(command: dict[str, Any]) -> dict[str, Any]:
+    """Change an agent's state: see services.commands.set_agent_state. Returns {command_id, status, reason, result}."""
+    return commands.set_agent_state(command)
+
+
+@shared_task(name="dialer.tasks.handle_command", base=Sequential, ignore_result=True)
+def handle_command(command: dict[str, Any]) -> dict[str, Any]:
+    """Control a campaign or a call: see services.commands.control. Returns {command_id, status, reason, result}."""
+    return commands.control(command)
+
+
+@shared_task(name="dialer.tasks.handle_facts", base=Sequential, ignore_result=True)
+def handle_facts(facts: list[dict[str, Any]]) -> int:
+    """Facts from the ingest, in order; returns how many asked for something."""
+    understood = []
+    for value in facts:
+        try:
+            understood.append(f.from_json(value))
+        except msgspec.ValidationError as error:
+            log.error("a fact was not understood: %s", error)
+    return told.apply_all(understood)
+
+
+@shared_task(name="dialer.tasks.store_cdr", ignore_result=True)
+def store_cdr(records: list[list[Any]]) -> int:
+    """[[call_id, cdr], ...] from the switch's HANGUP_COMPLETE into CallLog.cdr_data (queue `default`). Returns rows
+    changed."""
+    return cdr.store(records)

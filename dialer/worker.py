@@ -1,0 +1,168 @@
+"""What makes a Celery worker on dialer_queue the sequential worker: it waits for the lease before it reads the queue,
+renews it, ticks, and stops when it has lost it (whatever restarts it makes it a stand-by).
+
+Started by the signals below in any worker that is given the queue `dialer_queue`; other workers only show a heartbeat.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+import redis
+from celery import signals
+from django import db
+from kombu.utils.json import loads
+
+from dialer import announce, lease
+from dialer.limits import LEASE_RENEW_SECONDS, LEASE_SECONDS, TICK_SECONDS
+from dialer.services import wake
+from events import streams
+
+log = logging.getLogger(__name__)
+QUEUE = "dialer_queue"
+ROUTING_KEYS = {QUEUE, "dialer.sequential"}
+BEAT_SECONDS = 2.0
+_stop = threading.Event()
+
+
+@signals.celeryd_after_setup.connect
+def prepare(sender: str, instance: Any, **_: Any) -> None:
+    """Before the worker forks or reads: a sequential worker waits here until the lease is its own."""
+    queues = set(instance.app.amqp.queues.consume_from)
+    if QUEUE not in queues:
+        threading.Thread(target=_beat_default, name="heartbeat", daemon=True).start()
+        return
+    concurrency = getattr(instance, "concurrency", None)
+    if concurrency not in (1, None):
+        sys.exit(
+            f"{QUEUE} must be worked by exactly one process: start the worker with -c 1 (it was given {concurrency})"
+        )
+    held = wait_for_lease()
+    lease.adopt(held)
+    announce.defer()
+    # Connections must not be shared with the child that is forked next.
+    db.connections.close_all()
+    restore_unacknowledged()
+    streams.shared.cache_clear()
+
+
+@signals.worker_ready.connect
+def ready(sender: Any, **_: Any) -> None:
+    if lease.current() is not None:
+        threading.Thread(target=_keep, name="lease", daemon=True).start()
+        announce.Announcer(_stop).start()
+
+
+@signals.worker_shutting_down.connect
+def stopping(**_: Any) -> None:
+    _stop.set()
+
+
+@signals.worker_shutdown.connect
+def stopped(**_: Any) -> None:
+    held = lease.current()
+    if held is not None:
+        try:
+            lease.release(held)
+        except db.Error:
+            log.warning("the lease was not released; it runs out in %d s", LEASE_SECONDS)
+
+
+def wait_for_lease() -> lease.Held:
+    """Stand by until no other worker holds the lease."""
+    holder, announced = lease.new_holder(), False
+    while True:
+        try:
+            held = lease.acquire(holder)
+        except db.Error as error:
+            held = None
+            log.warning("no lease: %s", str(error).splitlines()[0])
+            db.connections.close_all()
+        if held is not None:
+            log.info("sequential worker %s holds the lease, token %d", holder, held.token)
+            return held
+        if not announced:
+            announced = True
+            log.info("another sequential worker is at work; standing by")
+        if _stop.wait(1.0):
+            sys.exit(0)
+
+
+def restore_unacknowledged() -> int:
+    """Give back at once what a killed sequential worker had taken: Celery alone would wait for the visibility timeout.
+
+    Only the lease holder does this, so whatever is unacknowledged of this queue belongs to a dead worker (or to one
+    whose transactions the fence refuses). Returned to the end that is read next, as tasks are in order.
+    """
+    client, restored = streams.connect(), 0
+    try:
+        for tag, raw in client.hgetall("unacked").items():
+            message, _exchange, routing_key = loads(raw)
+            if routing_key not in ROUTING_KEYS:
+                continue
+            pipe = client.pipeline(transaction=True)
+            pipe.hdel("unacked", tag)
+            pipe.zrem("unacked_index", tag)
+            pipe.rpush(QUEUE, json.dumps(message))
+            restored += bool(pipe.execute()[0])
+        client.delete(wake.PENDING_KEY)
+    except redis.RedisError as error:
+        log.warning("unacknowledged tasks not looked for: %s", error)
+    finally:
+        client.close()
+    if restored:
+        log.info("%d tasks of a worker that died are back on the queue", restored)
+    return restored
+
+
+def _keep() -> None:
+    """Renew, tick, show life. Monotonic: a slow tick delays the next one and never piles up (wake.tick)."""
+    held = lease.current()
+    assert held is not None
+    renewed = beaten = time.monotonic()
+    outbox_client = streams.connect()
+    while not _stop.is_set():
+        begun = time.monotonic()
+        try:
+            if begun - renewed >= LEASE_RENEW_SECONDS:
+                if not lease.renew(held):
+                    _lost("the lease has passed to another worker")
+                    return
+                renewed = time.monotonic()
+        except db.Error as error:
+            log.warning("lease not renewed: %s", str(error).splitlines()[0])
+            db.connections.close_all()
+            # Past its end another worker may hold it. The fence refuses us anyway; stopping makes us a stand-by.
+            if time.monotonic() - renewed > LEASE_SECONDS * 4:
+                _lost("the database has been away for too long")
+                return
+        wake.tick()
+        if begun - beaten >= BEAT_SECONDS:
+            beaten = begun
+            _beat(outbox_client, "dialer", {"holder": held.holder, "token": held.token})
+        _stop.wait(max(0.05, TICK_SECONDS - (time.monotonic() - begun)))
+
+
+def _lost(why: str) -> None:
+    log.error("%s; this worker stops (it would stand by when restarted)", why)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _beat(client: redis.Redis, component: str, more: dict[str, Any]) -> None:
+    queue = QUEUE if component == "dialer" else "default"
+    try:
+        beat = {"at": time.time(), "queue": client.llen(queue), **more}
+        client.set(f"{streams.HEARTBEAT_PREFIX}{component}", json.dumps(beat), ex=streams.HEARTBEAT_SECONDS)
+    except redis.RedisError:
+        pass
+
+
+def _beat_default() -> None:
+    client = streams.connect()
+    while not _stop.wait(BEAT_SECONDS):
+        _beat(client, "default", {})

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class EslBridgeConfig(AppConfig):
+    name = "esl_bridge"

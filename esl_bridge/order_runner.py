@@ -1,0 +1,303 @@
+"""Orders from the stream to the switch, each at most once, and what became of them to the journal.
+
+An order is claimed in Redis (SET NX, the value is its stream entry) before anything about it is decided. It then has
+exactly one outcome, reported together with its acknowledgement: done, failed, refused, expired or in_doubt (`sent` is a
+note on the way). A claimed order that is still pending when a bridge starts was left by one that died: in doubt, never
+executed again. The same order id in another entry is a repetition by the sender and is passed over in silence.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import gevent
+import gevent.event
+import msgspec
+import redis
+from greenswitch.esl import NotConnectedError
+
+from dialer import orders
+from esl_bridge import render, resync
+from esl_bridge.link import Link
+from esl_bridge.order_stream import Entry, OrderStream
+from esl_bridge.reports import Reporter
+from esl_bridge.rising import RisingLegs
+from esl_bridge.writer import JournalWriter
+from events import streams
+
+log = logging.getLogger(__name__)
+
+# Orders whose outcome is awaited, mostly ringing calls; each is a thread inside FreeSWITCH.
+MAX_IN_FLIGHT: Final = 2_000
+# Beyond the order's own ringing time: how long its BACKGROUND_JOB may take before the order is in doubt (s). Under
+# overload the switch was seen to be seconds late.
+JOB_GRACE_SECONDS: Final = 30.0
+# Waits: while there is nothing to do but look again, and while Redis is away (s).
+IDLE_SECONDS: Final = 0.2
+RETRY_SECONDS: Final = 1.0
+SWEEP_SECONDS: Final = 1.0
+# The eavesdrop application starts a moment after the supervisor's leg has answered; a digit before that is lost.
+EAVESDROP_SETTLE_SECONDS: Final = 0.5
+# How often settled orders are cleared out of the stream (s).
+TRIM_EVERY_SECONDS: Final = 60.0
+
+
+@dataclass
+class InFlight:
+    order: orders.AnyOrder
+    entry: bytes
+    deadline: float  # monotonic
+    settling: bool = False
+    sent: bool = False
+
+
+class _Named(msgspec.Struct):
+    order_id: str = ""
+    kind: str = ""
+    leg: str = ""
+
+
+@dataclass
+class OrderRunner:
+    """`may_act`: the lease of the node is held."""
+
+    stream: OrderStream
+    writer: JournalWriter
+    reporter: Reporter
+    plan: render.DialPlan
+    may_act: Callable[[], bool]
+    link: Link | None = None
+    in_flight: dict[str, InFlight] = field(default_factory=dict)
+    rising: RisingLegs = field(default_factory=RisingLegs)
+    executed: int = 0
+    _recovered: bool = False
+    _wake: gevent.event.Event = field(default_factory=gevent.event.Event)
+
+    # --- the link -----------------------------------------------------------------------------------------------------
+
+    def link_up(self, link: Link) -> None:
+        self.link, self._recovered = link, False
+        self._wake.set()
+
+    def link_lost(self, reason: str) -> None:
+        """Whatever was under way is in doubt from here on."""
+        self.link = None
+        self.rising.clear()
+        if self.in_flight:
+            log.warning("%d orders were under way when the link was lost: reported in doubt", len(self.in_flight))
+        for order_id in list(self.in_flight):
+            self._settle(order_id, "in_doubt", reason)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """For ever, until the greenlet is killed."""
+        trouble = False
+        while True:
+            if self.link is None or not self.may_act() or len(self.in_flight) >= MAX_IN_FLIGHT:
+                self._wake.clear()
+                self._wake.wait(timeout=IDLE_SECONDS)
+                continue
+            try:
+                if not self._recovered:
+                    self.stream.ensure_group()
+                    self._recover()
+                    self._recovered = True
+                self._take(self.stream.read_new())
+                trouble = False
+            except redis.ResponseError as error:
+                if not str(error).startswith("NOGROUP"):
+                    log.error("Redis refuses to give orders (%s); trying on", error)
+                    gevent.sleep(RETRY_SECONDS)
+                self._recovered = False  # the group is made again, and the stream looked through
+            except redis.RedisError as error:
+                if not trouble:
+                    log.error("orders cannot be read (%s); trying on", type(error).__name__)
+                trouble, self._recovered = True, False
+                gevent.sleep(RETRY_SECONDS)
+
+    def _recover(self) -> None:
+        """What was read by someone who is gone (the lease is ours): its fate is decided now."""
+        left = self.stream.left_over({item.entry for item in self.in_flight.values()} | self.writer.unsettled)
+        if left:
+            log.warning("%d orders were left pending by a bridge that stopped", len(left))
+            self._take(left, left_over=True)
+
+    # --- deciding -----------------------------------------------------------------------------------------------------
+
+    def _take(self, entries: Iterable[Entry], *, left_over: bool = False) -> None:
+        readable: list[tuple[bytes, orders.AnyOrder]] = []
+        for entry, fields in entries:
+            raw = fields.get(streams.ORDERS_FIELD.encode(), b"")
+            try:
+                readable.append((entry, orders.decode(raw)))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                self._refuse_unreadable(entry, raw, str(error))
+        repeated: list[bytes] = []
+        holders = self.stream.claim([(entry, order.order_id) for entry, order in readable])
+        for (entry, order), holder in zip(readable, holders, strict=True):
+            if holder is None:
+                self._execute(entry, order)
+            elif holder != entry:
+                repeated.append(entry)
+            elif left_over:
+                self._report(order, entry, "in_doubt", "claimed by a bridge that stopped before reporting")
+        if repeated:
+            log.info("%d orders were repetitions of claimed ones and were passed over", len(repeated))
+            self.stream.acknowledge(repeated)
+
+    def _refuse_unreadable(self, entry: bytes, raw: bytes, reason: str) -> None:
+        try:
+            named = msgspec.json.decode(raw, type=_Named)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            named = _Named()
+        log.error("an order that cannot be read was refused: %s", reason)
+        report = self.reporter.order(named.order_id[:64], named.kind[:64], named.leg[:64], "refused", reason)
+        self.writer.report(report, entry)
+
+    def _execute(self, entry: bytes, order: orders.AnyOrder) -> None:
+        link = self.link
+        if order.expires_at <= time.time():
+            return self._report(order, entry, "expired", "read after its time")
+        try:
+            command = render.render(order, self.plan)
+        except render.Refused as error:
+            log.error("order %s (%s) refused: %s", order.order_id, orders.kind_of(order), error)
+            return self._report(order, entry, "refused", str(error))
+        if link is None or not self.may_act():
+            # Claimed, so nobody else will run it; and it has not left, so its sender may decide anew.
+            return self._report(order, entry, "refused", "the link to the switch went down before it left")
+        deadline = time.monotonic() + render.seconds_allowed(order) + JOB_GRACE_SECONDS
+        self.in_flight[order.order_id] = InFlight(order, entry, deadline)
+        if command.direct:
+            gevent.spawn(self._ask, link, order, command)
+        elif any(leg in self.rising for leg in render.legs_moved(order)):
+            gevent.spawn(self._send_when_parked, link, order, command)
+        else:
+            if render.parks_when_answered(order):
+                self.rising.add(order.leg)
+            self._send(link, order, command)
+        return None
+
+    def _send_when_parked(self, link: Link, order: orders.AnyOrder, command: render.Command) -> None:
+        self.rising.wait(*render.legs_moved(order))
+        if order.order_id in self.in_flight:  # the link was not lost meanwhile
+            self._send(link, order, command)
+
+    def _send(self, link: Link, order: orders.AnyOrder, command: render.Command) -> None:
+        try:
+            answer = link.commands.bgapi(command.line, order.order_id)
+        except NotConnectedError as error:
+            # Part of it may have left. (link_lost may have settled it already: then this does nothing.)
+            return self._settle(order.order_id, "in_doubt", str(error))
+        self.executed += 1
+        gevent.spawn(self._await_reply, link, order, answer)
+        return None
+
+    # --- outcomes -----------------------------------------------------------------------------------------------------
+
+    def _ask(self, link: Link, order: orders.AnyOrder, command: render.Command) -> None:
+        try:
+            (text,) = link.ask(command.line)
+        except NotConnectedError as error:
+            return self._settle(order.order_id, "in_doubt", str(error))
+        exists = resync.leg_exists(text)
+        self._settle(order.order_id, "failed" if exists is None else "done", text, exists)
+        return None
+
+    def _await_reply(self, link: Link, order: orders.AnyOrder, answer: Any) -> None:
+        try:
+            reply = link.commands.wait_for(answer)
+        except NotConnectedError as error:
+            return self._settle(order.order_id, "in_doubt", str(error))
+        text = str(reply.data)
+        if not text.startswith("+OK"):
+            return self._settle(order.order_id, "failed", text)
+        if reply.headers.get("Job-UUID", order.order_id) != order.order_id:
+            return link.fail("a reply belongs to another command")
+        item = self.in_flight.get(order.order_id)
+        if item and not item.settling and not item.sent:
+            item.sent = True
+            self.writer.report(self.reporter.order(order.order_id, orders.kind_of(order), order.leg, "sent"))
+        return None
+
+    def job_finished(self, job: str, reply: str) -> None:
+        """A BACKGROUND_JOB came (it is in the journal already). Does not wait."""
+        item = self.in_flight.get(job)
+        if item is None or item.settling:
+            return
+        item.settling = True
+        if reply.startswith("+OK"):
+            next_command = render.follow_up(item.order)
+            if next_command is None:
+                self._settle(job, "done", reply)
+            else:
+                gevent.spawn(self._follow_up, item, next_command, reply)
+        elif render.is_originate(item.order):
+            gevent.spawn(self._ask_and_settle, item, "failed", reply)
+        else:
+            self._settle(job, "failed", reply)
+
+    def _follow_up(self, item: InFlight, command: render.Command, reply: str) -> None:
+        gevent.sleep(EAVESDROP_SETTLE_SECONDS)
+        try:
+            text = self.link.commands.api(command.line) if self.link else "-ERR link lost"
+        except NotConnectedError as error:
+            text = f"-ERR {error}"
+        if text.startswith("+OK"):
+            self._settle(item.order.order_id, "done", reply)
+        else:
+            self._settle(item.order.order_id, "failed", f"listening only: {text.strip()}", True)
+
+    def _ask_and_settle(self, item: InFlight, status: str, reply: str) -> None:
+        """A refusal of a call says the same for a duplicate uuid as for a full switch: does the leg exist?"""
+        exists = None
+        try:
+            if self.link:
+                exists = resync.leg_exists(self.link.ask(f"uuid_exists {item.order.leg}")[0])
+        except NotConnectedError:
+            pass
+        self._settle(item.order.order_id, status, reply, exists)
+
+    def _settle(self, order_id: str, status: str, reply: str = "", leg_exists: bool | None = None) -> None:
+        item = self.in_flight.pop(order_id, None)
+        if item is not None:
+            if status != "done" and render.is_originate(item.order):
+                self.rising.settled(item.order.leg)
+            self._report(item.order, item.entry, status, reply, leg_exists)
+
+    def _report(
+        self, order: orders.AnyOrder, entry: bytes, status: str, reply: str, leg_exists: bool | None = None
+    ) -> None:
+        kind = orders.kind_of(order)
+        self.writer.report(self.reporter.order(order.order_id, kind, order.leg, status, reply, leg_exists), entry)
+
+    # --- housekeeping -------------------------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """For ever, until the greenlet is killed: jobs that are overdue, and old entries of the stream."""
+        trim_at = time.monotonic()
+        while True:
+            gevent.sleep(SWEEP_SECONDS)
+            now = time.monotonic()
+            self.give_up_overdue(now)
+            if now >= trim_at and self.link is not None:
+                trim_at = now + TRIM_EVERY_SECONDS
+                try:
+                    self.stream.trim()
+                except redis.RedisError as error:
+                    log.warning(
+                        "the stream of orders was not trimmed (%s); it will be tried again", type(error).__name__
+                    )
+
+    def give_up_overdue(self, now: float) -> None:
+        """Orders whose BACKGROUND_JOB should have come by `now` (monotonic seconds) are in doubt."""
+        for item in list(self.in_flight.values()):
+            if now > item.deadline and not item.settling:
+                item.settling = True
+                log.warning("order %s: no BACKGROUND_JOB in time, reported in doubt", item.order.order_id)
+                gevent.spawn(self._ask_and_settle, item, "in_doubt", "the switch did not report the job's end")

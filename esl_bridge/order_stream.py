@@ -1,0 +1,105 @@
+"""The stream of orders as the bridge reads it: entries, claims, what dead readers left, and what may be forgotten."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
+from typing import Final
+
+import gevent
+import redis
+
+from events import streams
+
+# Orders read in one go; their claims cost one round trip together.
+BATCH_ORDERS: Final = 100
+# A blocking read has no socket time-out of its own; a Redis machine that vanished would never answer it (s).
+READ_SECONDS: Final = streams.BLOCK_MS / 1000 + streams.SOCKET_SECONDS
+# Settled orders stay readable for people this long, then leave the stream.
+KEEP_ORDERS_SECONDS: Final = 3600
+
+Entry = tuple[bytes, dict[bytes, bytes]]
+
+
+@dataclass
+class OrderStream:
+    """`commands`, `blocking`: Redis connections, the second for reads that wait. All methods raise redis.RedisError."""
+
+    commands: redis.Redis
+    blocking: redis.Redis
+    consumer: str
+
+    def ensure_group(self) -> None:
+        """From the beginning of the stream: orders sent before the first bridge ran count; old ones have expired."""
+        try:
+            self.commands.xgroup_create(streams.ORDERS, streams.ORDERS_GROUP, id="0", mkstream=True)
+        except redis.ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+
+    def read_new(self) -> list[Entry]:
+        """Waits streams.BLOCK_MS at most."""
+        try:
+            with gevent.Timeout(READ_SECONDS):
+                reply = self.blocking.xreadgroup(
+                    streams.ORDERS_GROUP,
+                    self.consumer,
+                    {streams.ORDERS: ">"},
+                    count=BATCH_ORDERS,
+                    block=streams.BLOCK_MS,
+                )
+        except gevent.Timeout:
+            self.blocking.connection_pool.disconnect()
+            raise redis.TimeoutError("no answer to a blocking read") from None
+        return [entry for _, entries in reply or () for entry in entries]
+
+    def left_over(self, own: Set[bytes]) -> list[Entry]:
+        """Entries read but never acknowledged, by whomever, except those we have in hand (`own`)."""
+        found: list[Entry] = []
+        start = "-"
+        while True:
+            pending = self.commands.xpending_range(
+                streams.ORDERS, streams.ORDERS_GROUP, min=start, max="+", count=BATCH_ORDERS
+            )
+            if not pending:
+                return found
+            ids = [item["message_id"] for item in pending]
+            left = [entry for entry in ids if entry not in own]
+            pipe = self.commands.pipeline(transaction=False)
+            for entry in left:
+                pipe.xrange(streams.ORDERS, entry, entry, count=1)
+            rows = dict(zip(left, pipe.execute(), strict=True))
+            self.acknowledge([entry for entry, row in rows.items() if not row])  # trimmed away: nothing left to do
+            found += [row[0] for row in rows.values() if row]
+            start = "(" + ids[-1].decode()
+
+    def claim(self, orders: Sequence[tuple[bytes, str]]) -> list[bytes | None]:
+        """For each (entry, order id) the entry that holds the order already; None: claimed now, for this one."""
+        pipe = self.commands.pipeline(transaction=False)
+        for entry, order_id in orders:
+            key = streams.ORDER_CLAIM_PREFIX + order_id
+            pipe.set(key, entry, nx=True, ex=streams.ORDER_CLAIM_SECONDS)
+            pipe.get(key)
+        replies = pipe.execute()
+        return [None if claimed else holder or b"" for claimed, holder in zip(replies[::2], replies[1::2], strict=True)]
+
+    def acknowledge(self, entries: Iterable[bytes]) -> None:
+        ids = list(entries)
+        if ids:
+            self.commands.xack(streams.ORDERS, streams.ORDERS_GROUP, *ids)
+
+    def trim(self) -> None:
+        """Forget settled orders older than an hour: behind the oldest pending one, and behind what was delivered."""
+        if not self.commands.exists(streams.ORDERS):
+            return
+        groups = self.commands.xinfo_groups(streams.ORDERS)
+        group = next((group for group in groups if group["name"] == streams.ORDERS_GROUP.encode()), None)
+        if group is None:
+            return
+        pending = self.commands.xpending(streams.ORDERS, streams.ORDERS_GROUP)
+        bounds = [f"{int((time.time() - KEEP_ORDERS_SECONDS) * 1000)}-0".encode(), group["last-delivered-id"]]
+        if pending["min"]:
+            bounds.append(pending["min"])
+        oldest = min(bounds, key=lambda entry: tuple(int(part) for part in entry.split(b"-")))
+        self.commands.xtrim(streams.ORDERS, minid=oldest.decode(), approximate=True)

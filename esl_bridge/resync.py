@@ -1,0 +1,120 @@
+"""What `show channels` says against what the floor believes. Pure: the asking is done by sync.py.
+
+The listing is fed by a thread of its own inside FreeSWITCH and lags behind; the floor's belief lags behind the journal.
+So a difference is only a question: a leg is gone when `uuid_exists` says so twice and no hang-up came meanwhile, and a
+channel is new to us when neither the floor nor the event stream has shown it lately.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+# A leg this young may be missing from the listing, or from the floor, only because either lags.
+YOUNG_SECONDS: Final = 2.0
+# A channel the event stream showed within this time reaches the floor by itself.
+FRESH_SECONDS: Final = 10.0
+# Legs remembered by the tracker, the oldest forgotten first: minutes of the fastest dialling one switch can do.
+TRACKED_LEGS: Final = 20_000
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+
+CAUSE_LOST: Final = "LOST"
+CAUSE_RESTARTED: Final = "SYSTEM_SHUTDOWN"
+
+
+class BadListing(ValueError):
+    """The reply is not a list of channels; nothing may be concluded from it."""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """`missing`: believed live, not listed. `unknown`: listed, not believed. Both to be asked about, in order."""
+
+    missing: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def channels_in(reply: str) -> frozenset[str]:
+    """The uuids in a reply to `show channels as json`. Raises BadListing (a refusal is not an empty switch)."""
+    try:
+        listing = orjson.loads(reply)
+        if not isinstance(listing, dict) or "row_count" not in listing:
+            raise BadListing("no row_count")
+        rows = listing.get("rows", [])
+        count = int(listing["row_count"])
+        uuids = frozenset(row["uuid"] for row in rows if _UUID.match(row["uuid"]))
+    except BadListing:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadListing(f"not a channel list: {type(error).__name__}") from None
+    if count > 0 and not rows:
+        raise BadListing(f"{count} channels announced, none listed")
+    return uuids
+
+
+def live_legs(entries: Mapping[bytes, bytes]) -> frozenset[str]:
+    """The legs believed live, from the hash of leg states; an unreadable entry is asked about like the others."""
+    legs = set()
+    for key, value in entries.items():
+        leg = key.decode("ascii", "replace")
+        try:
+            state = orjson.loads(value).get("state")
+        except (ValueError, AttributeError):
+            state = None
+        # Only a real uuid is ever put into a question to the switch.
+        if state != "ended" and _UUID.match(leg):
+            legs.add(leg)
+    return frozenset(legs)
+
+
+class LegTracker:
+    """What the event stream itself has shown of each leg lately. Times are seconds of one steady clock."""
+
+    def __init__(self) -> None:
+        self._begun: OrderedDict[str, float] = OrderedDict()
+        self._ended: OrderedDict[str, float] = OrderedDict()
+
+    def begun(self, leg: str, at: float) -> None:
+        self._remember(self._begun, leg, at)
+
+    def ended(self, leg: str, at: float) -> None:
+        self._remember(self._ended, leg, at)
+
+    def has_ended(self, leg: str) -> bool:
+        """Its hang-up is in the journal already: whatever an older question found out no longer counts."""
+        return leg in self._ended
+
+    def age(self, leg: str, now: float) -> float:
+        """Seconds since the stream showed it begin; endless when it did not."""
+        begun = self._begun.get(leg)
+        return float("inf") if begun is None else now - begun
+
+    @staticmethod
+    def _remember(legs: OrderedDict[str, float], leg: str, at: float) -> None:
+        legs[leg] = at
+        legs.move_to_end(leg)
+        if len(legs) > TRACKED_LEGS:
+            legs.popitem(last=False)
+
+
+def compare(listed: Iterable[str], believed: Iterable[str], tracker: LegTracker, now: float) -> Differences:
+    """What to ask about. `now`: the tracker's clock."""
+    listed, believed = frozenset(listed), frozenset(believed)
+    missing = (
+        leg for leg in believed - listed if tracker.age(leg, now) >= YOUNG_SECONDS and not tracker.has_ended(leg)
+    )
+    unknown = (
+        leg for leg in listed - believed if tracker.age(leg, now) >= FRESH_SECONDS and not tracker.has_ended(leg)
+    )
+    return Differences(tuple(sorted(missing)), tuple(sorted(unknown)))
+
+
+def leg_exists(reply: str) -> bool | None:
+    """The answer of `uuid_exists`; None when it is no answer."""
+    return {"true": True, "false": False}.get(reply.strip())

@@ -1,0 +1,270 @@
+"""What a leg hears and records: hold and its music, playback, recording, muting, key presses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from esl_bridge.simulator import hangup, sip
+from esl_bridge.simulator.core import Switch
+from esl_bridge.simulator.legs import Application, Leg, Playback, Recording
+from esl_bridge.simulator.protocol import Event, Value
+
+MUSIC_DELAY = 0.18
+"""Seconds until hold music starts."""
+FILE_SECONDS = 3.0
+"""How long a file of unknown length plays."""
+
+
+def hold(switch: Switch, leg: Leg) -> None:
+    """`uuid_hold`: the held leg says so, the other one gets music."""
+    if leg.held or not leg.answered:
+        return
+    leg.held = True
+    leg.times.hold_since = leg.times.last_hold = switch.now_us()
+    leg.profile_changed()
+    switch.callstate(leg, "HELD")
+    peer = leg.peer
+    if peer is not None:
+        music = Playback(
+            switch.globals["hold_music"],
+            -1,
+            command(switch, "playback", switch.globals["hold_music"], loops=-1),
+        )
+        peer.playback = music
+        switch.later(peer, MUSIC_DELAY, _start_playing, switch, peer, music)
+    leg.touch("rtp_local_sdp_str")
+    switch.emit("CHANNEL_HOLD", leg)
+    sip.reinvited(leg, "recvonly")
+
+
+def unhold(switch: Switch, leg: Leg, *, silent: bool = False) -> None:
+    """`uuid_hold off`. Silent at the end of a bridge: no event says that hold is over then."""
+    peer = leg.peer
+    if silent:
+        if leg.playback is not None:
+            _cancel_playing(leg)
+        if leg.held:
+            _count_hold(switch, leg)
+        return
+    if not leg.held:
+        return
+    _count_hold(switch, leg)
+    if leg.is_agent:  # its re-INVITE named the callee again
+        leg.profile.callee_name = leg.profile.callee_number
+    switch.callstate(leg, "UNHELD")
+    # Which comes first, ACTIVE or UNHOLD, depends on the side.
+    if leg.bridge_role == "a":
+        switch.callstate(leg, "ACTIVE")
+    if peer is not None and peer.playback is not None:
+        sip.told_of_hold(peer, leg, "recvonly")
+        stop_playing(switch, peer, "break")
+        sip.told_of_hold(peer, leg, "sendrecv")
+    leg.touch("rtp_local_sdp_str")
+    switch.emit("CHANNEL_UNHOLD", leg)
+    sip.reinvited(leg, "sendrecv")
+    if leg.bridge_role != "a":
+        switch.callstate(leg, "ACTIVE")
+
+
+def _count_hold(switch: Switch, leg: Leg) -> None:
+    leg.held = False
+    now = switch.now_us()
+    leg.times.hold_accum += now - leg.times.hold_since
+    leg.hold_events.append((leg.times.hold_since, now))
+    leg.profile_changed()
+
+
+def broadcast(switch: Switch, leg: Leg, path: str, legs: str, execute: Callable[[Switch, Leg, str, str], None]) -> None:
+    """`uuid_broadcast`: play a file to a leg (`aleg`), the other one (`bleg`), or `both`.
+
+    `app::arguments` instead of a path is executed.
+    """
+    targets = []
+    if legs in ("aleg", "both", ""):
+        targets.append(leg)
+    if legs in ("bleg", "both") and leg.peer is not None:
+        targets.append(leg.peer)
+    name, _, data = path.partition("::")
+    for target in targets:
+        if data:
+            execute(switch, target, name, data)
+            continue
+        playing = Playback(path, 1, command(switch, "playback", path, loops=1, b_leg=target is not leg))
+        target.playback = playing
+        switch.later(target, MUSIC_DELAY, _start_playing, switch, target, playing)
+
+
+def play_and_end(switch: Switch, leg: Leg, path: str) -> None:
+    playing = Playback(path, 1, None)
+    leg.playback = playing
+    switch.emit("PLAYBACK_START", leg, last=_playback_headers(path))
+    switch.later(leg, _seconds(path), _played_out, switch, leg)
+
+
+def _played_out(switch: Switch, leg: Leg) -> None:
+    if leg.playback is not None:
+        switch.emit(
+            "PLAYBACK_STOP",
+            leg,
+            last={**_playback_headers(leg.playback.path), "Playback-Status": "done"},
+        )
+        leg.playback = None
+    hangup.leave_application(switch, leg)
+    hangup.hangup(switch, leg, "NORMAL_CLEARING")
+
+
+def _start_playing(switch: Switch, leg: Leg, playing: Playback) -> None:
+    if leg.playback is not playing or leg.hangup_cause:
+        return
+    playing.running = True
+    leg.unset("current_application_response")
+    leg.put(
+        current_loop="1",
+        total_loops=str(playing.loops),
+        current_application="playback",
+        current_application_data=playing.path,
+    )
+    leg.last_app, leg.last_arg = "playback", playing.path
+    switch.emit(
+        "CHANNEL_EXECUTE",
+        leg,
+        last=hangup.execute_headers(Application("playback", playing.path, playing.uuid)),
+    )
+    leg.touch("current_application")
+    switch.emit("PLAYBACK_START", leg, last=_playback_headers(playing.path))
+    playing.started = switch.now_us()
+    if playing.loops > 0:
+        playing.timer = switch.later(leg, _seconds(playing.path), stop_playing, switch, leg, "done")
+
+
+def stop_playing(switch: Switch, leg: Leg, status: str) -> None:
+    """PLAYBACK_STOP, CHANNEL_EXECUTE_COMPLETE and the PRIVATE_COMMAND that asked for the music."""
+    playing = leg.playback
+    if playing is None:
+        return
+    _cancel_playing(leg)
+    if playing.running:
+        ms = (switch.now_us() - playing.started) // 1000
+        leg.put(
+            playback_last_offset_pos=str(ms * 8),
+            playback_seconds=str(ms // 1000),
+            playback_ms=str(ms),
+            playback_samples=str(ms * 8),
+        )
+        switch.emit(
+            "PLAYBACK_STOP",
+            leg,
+            last={**_playback_headers(playing.path), "Playback-Status": status},
+        )
+        leg.set("current_application_response", "FILE PLAYED")
+        headers = hangup.execute_headers(Application("playback", playing.path, playing.uuid), done=True)
+        headers["Application-Response"] = "FILE PLAYED"
+        switch.emit("CHANNEL_EXECUTE_COMPLETE", leg, last=headers)
+    leg.unset("current_loop", "total_loops")
+    if playing.command is not None:
+        private_command(switch, leg, playing.command)
+
+
+def _cancel_playing(leg: Leg) -> None:
+    if leg.playback is not None and leg.playback.timer is not None:
+        leg.playback.timer.cancel()
+    leg.playback = None
+
+
+def command(switch: Switch, name: str, data: str, *, loops: int, b_leg: bool = False) -> Event:
+    """The COMMAND event queued for a leg; it is sent later, inside a PRIVATE_COMMAND."""
+    last: dict[str, Value] = {
+        "call-command": "execute",
+        "execute-app-name": name,
+        "execute-app-arg": data,
+    }
+    if loops:
+        last["event-lock"] = "true"
+        last["lead-frames"] = "5"
+    if loops < 0:
+        last["loops"] = str(loops)
+    return switch.make("COMMAND", last=last, fired_at="COMMAND b" if b_leg else None)
+
+
+def private_command(switch: Switch, leg: Leg, command: Event) -> None:
+    """PRIVATE_COMMAND holds the whole header block twice, with two names and two sequences."""
+    event = switch.make("PRIVATE_COMMAND", leg)
+    event.blocks[:0] = command.blocks
+    switch.fire(event)
+
+
+def _playback_headers(path: str) -> dict[str, Value]:
+    kind, separator, _ = path.partition("://")
+    return {
+        "Playback-File-Type": kind if separator else "file",
+        "Playback-File-Path": path,
+    }
+
+
+def _seconds(path: str) -> float:
+    """How long a path plays, as far as its text tells."""
+    if (match := re.match(r"silence_stream://(\d+)", path)) is not None:
+        return int(match.group(1)) / 1000
+    tones = re.findall(r"%\((\d+)\\?,(\d+)", path)
+    if path.startswith("tone_stream://") and tones:
+        return sum(int(on) + int(off) for on, off in tones) / 1000
+    return FILE_SECONDS
+
+
+def record(switch: Switch, leg: Leg, path: str, limit: float) -> bool:
+    """`uuid_record start`. False if the path cannot be written; twice the same file is no event."""
+    if path in leg.recordings:
+        return True
+    if not path.startswith("/") or path.startswith(("/proc/", "/sys/", "/no/")):
+        return False
+    leg.recordings[path] = Recording(path, switch.now_us())
+    switch.emit("RECORD_START", leg, last={"Record-File-Path": path})
+    switch.emit(
+        "MEDIA_BUG_START",
+        leg,
+        first={"Media-Bug-Function": "session_record", "Media-Bug-Target": path},
+    )
+    if limit > 0:
+        switch.later(leg, limit, _record_limit, switch, leg, path)
+    return True
+
+
+def _record_limit(switch: Switch, leg: Leg, path: str) -> None:
+    if path in leg.recordings:
+        hangup.stop_recording(switch, leg, path, "success-maxtime")
+
+
+def stop_record(switch: Switch, leg: Leg, path: str) -> bool:
+    """`uuid_record stop`; `all` stops everything."""
+    paths = list(leg.recordings) if path == "all" else [path]
+    if any(one not in leg.recordings for one in paths):
+        return False
+    for one in paths:
+        hangup.stop_recording(switch, leg, one, "success-silence")
+    return True
+
+
+def mute(switch: Switch, leg: Leg, on: bool) -> None:
+    """`uuid_audio start read mute` and `stop`: a media bug, no other event."""
+    if leg.muted == on:
+        return
+    leg.muted = on
+    switch.emit(
+        "MEDIA_BUG_START" if on else "MEDIA_BUG_STOP",
+        leg,
+        first={"Media-Bug-Function": "audio", "Media-Bug-Target": "mute"},
+    )
+
+
+def receive_dtmf(switch: Switch, leg: Leg, digits: str) -> None:
+    """`uuid_recv_dtmf`: as if the leg's telephone had sent the digits."""
+    keys, _, duration = digits.partition("@")
+    for key in keys:
+        if key in "0123456789*#ABCDabcd":
+            last: dict[str, Value] = {
+                "DTMF-Digit": key,
+                "DTMF-Duration": str(int(duration) * 8) if duration.isdigit() else "2000",
+                "DTMF-Source": "APP",
+            }
+            switch.emit("DTMF", leg, last=last)

@@ -1,0 +1,106 @@
+"""Asks the switch what it has and corrects what the floor believes; resync.py decides what to ask about."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+import gevent
+import redis
+from greenswitch.esl import NotConnectedError
+
+from esl_bridge import normalise, resync
+from esl_bridge.link import Link
+from esl_bridge.reports import Reporter
+from esl_bridge.writer import JournalWriter
+from events import streams
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS: Final = 30.0
+# Between the two questions about a missing leg: its real hang-up, with the real cause, may still be on its way.
+SECOND_LOOK_SECONDS: Final = 1.5
+# Questions sent in one go; FreeSWITCH answers about 6,000 a second.
+ASK_TOGETHER: Final = 200
+# New channels reported by one comparison, 10 KB each; the next one brings the rest.
+MAX_FOUND: Final = 500
+# Key that remembers which FreeSWITCH process was last seen, across restarts of the bridge.
+CORE_KEY: Final = "esl:core:"
+
+
+@dataclass
+class Synchroniser:
+    commands: redis.Redis
+    writer: JournalWriter
+    reporter: Reporter
+    node: str
+    tracker: resync.LegTracker = field(default_factory=resync.LegTracker)
+
+    def run(self, link: Link) -> None:
+        """One comparison at once and one every 30 s, until the link is down."""
+        while not link.down.is_set():
+            try:
+                restarted = self._restarted(link)
+                self.compare_once(link, restarted)
+                self._remember_core(link)
+            except NotConnectedError:
+                return
+            except redis.RedisError as error:
+                log.error("the comparison with the switch waits for Redis (%s)", type(error).__name__)
+            except resync.BadListing as error:
+                log.error("the switch's channel list cannot be used (%s); nothing is concluded from it", error)
+            link.down.wait(EVERY_SECONDS)
+
+    def compare_once(self, link: Link, restarted: bool) -> None:
+        listed = resync.channels_in(link.commands.api("show channels as json"))
+        believed = resync.live_legs(self.commands.hgetall(streams.LIVE_LEGS))
+        todo = resync.compare(listed, believed, self.tracker, time.monotonic())
+        gone = self._report_gone(link, todo.missing, restarted)
+        found = self._report_found(link, todo.unknown)
+        self.writer.report(self.reporter.sync(len(listed), gone, found))
+        if gone or found:
+            log.warning("compared with the switch: %d channels, %d legs gone, %d found", len(listed), gone, found)
+
+    def _report_gone(self, link: Link, missing: tuple[str, ...], restarted: bool) -> int:
+        absent = self._absent(link, missing)
+        if absent and not restarted:
+            gevent.sleep(SECOND_LOOK_SECONDS)
+            absent = self._absent(link, absent)
+        count = 0
+        for leg in absent:
+            if not self.tracker.has_ended(leg):
+                cause = resync.CAUSE_RESTARTED if restarted else resync.CAUSE_LOST
+                self.writer.report(self.reporter.leg_gone(leg, cause))
+                count += 1
+        return count
+
+    def _absent(self, link: Link, legs: tuple[str, ...]) -> tuple[str, ...]:
+        absent: list[str] = []
+        for start in range(0, len(legs), ASK_TOGETHER):
+            part = legs[start : start + ASK_TOGETHER]
+            replies = link.ask(*(f"uuid_exists {leg}" for leg in part))
+            absent += [leg for leg, reply in zip(part, replies, strict=True) if resync.leg_exists(reply) is False]
+        return tuple(absent)
+
+    def _report_found(self, link: Link, unknown: tuple[str, ...]) -> int:
+        count = 0
+        for leg in unknown[:MAX_FOUND]:
+            reply = link.commands.api(f"uuid_dump {leg} json")
+            try:
+                dump = normalise.event_of_json(reply.encode())
+            except normalise.Unreadable:
+                continue  # it has ended meanwhile, or the switch cannot tell: not a correction
+            if dump.text("Unique-ID") == leg and not self.tracker.has_ended(leg):
+                self.writer.report(self.reporter.leg_found(leg, dump.headers))
+                count += 1
+        return count
+
+    def _restarted(self, link: Link) -> bool:
+        last = self.commands.get(CORE_KEY + self.node)
+        return bool(last and link.switch_uuid and last.decode() != link.switch_uuid)
+
+    def _remember_core(self, link: Link) -> None:
+        if link.switch_uuid:
+            self.commands.set(CORE_KEY + self.node, link.switch_uuid)

@@ -1,0 +1,16 @@
+"""The ASGI application: pages through Django, live boards through websockets. `daphne
+orchestrator.asgi:application`."""
+
+import os
+
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
+
+# Loads the applications; consumers import models, so they come after it.
+pages = get_asgi_application()
+
+from orchestrator.routing import websockets  # noqa: E402
+
+application = ProtocolTypeRouter({"http": pages, "websocket": websockets})

@@ -1,0 +1,277 @@
+"""Every setting, from the environment with the documented defaults (docs/configuration.md).
+
+Order of precedence: the environment, then what a running `make run` has written to `var/run/servers.json`
+(so that any `manage.py` command beside it finds the same servers), then the defaults below.
+"""
+
+import sys
+from pathlib import Path
+
+from kombu import Exchange, Queue
+
+from orchestrator import servers
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = servers.environment()
+
+
+def env_bool(name: str, default: bool) -> bool:
+    return env.get(name, str(default)).strip().lower() in {"1", "true", "yes", "on"}
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    return [item.strip() for item in env.get(name, default).split(",") if item.strip()]
+
+
+# --- Security ---------------------------------------------------------------------------------------------------
+# orchestrator/checks.py refuses to start with DEBUG off and any of these unsafe defaults.
+INSECURE_SECRET_KEY = "insecure-development-key-do-not-use-in-production"  # noqa: S105 - refused when DEBUG is off
+SECRET_KEY = env.get("SECRET_KEY", INSECURE_SECRET_KEY)
+DEBUG = env_bool("DEBUG", True)
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEBUG else "")
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+# Full origins (scheme://host:port) that may open a websocket besides the page's own; see console/origins.py.
+WEBSOCKET_ORIGINS = env_list("WEBSOCKET_ORIGINS", ",".join(CSRF_TRUSTED_ORIGINS))
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+BEHIND_TLS = env_bool("BEHIND_TLS", not DEBUG)
+if BEHIND_TLS:
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = env_bool("SECURE_SSL_REDIRECT", True)
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_HSTS_SECONDS = int(env.get("SECURE_HSTS_SECONDS", "31536000"))
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+
+# --- Applications -----------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "channels",
+    "django_htmx",
+    "orchestrator",
+    "events",
+    "dialer",
+    "esl_bridge",
+    "console",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "console.middleware.ContentSecurityPolicy",
+]
+
+ROOT_URLCONF = "orchestrator.urls"
+ASGI_APPLICATION = "orchestrator.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/login/"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = BASE_DIR / "var" / "static"
+WHITENOISE_USE_FINDERS = DEBUG
+
+# --- PostgreSQL: the truth ---------------------------------------------------------------------------------------
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": env.get("DB_NAME", "voice_orchestrator"),
+        "USER": env.get("DB_USER", "postgres"),
+        "PASSWORD": env.get("DB_PASSWORD", "postgres"),
+        "HOST": env.get("DB_HOST", "localhost"),
+        "PORT": env.get("DB_PORT", "5432"),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        # A statement that hangs must not hold the sequential worker for ever; imports raise it for themselves.
+        "OPTIONS": {"connect_timeout": 5, "options": "-c statement_timeout=60000 -c lock_timeout=10000"},
+    }
+}
+
+# --- Redis: queues, streams (database 0) and cache (database 1) ----------------------------------------------------
+CELERY_BROKER_URL = env.get("CELERY_BROKER_URL", "redis://localhost:6379/0")
+CELERY_RESULT_BACKEND = env.get("CELERY_RESULT_BACKEND", "redis://localhost:6379/0")
+CELERY_TASK_SERIALIZER = "json"
+CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_ENABLE_UTC = True
+CELERY_TASK_TRACK_STARTED = True
+CELERY_TASK_TIME_LIMIT = 30 * 60
+CELERY_RESULT_EXPIRES = 3600
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A task's loss must be impossible, so it is acknowledged when done; it may then run twice, so every task is idempotent.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+# Seconds until a task of a killed `default` worker is given to another; the dialer's queue does not wait
+# (dialer/worker.py).
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 300}
+
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_DEFAULT_EXCHANGE = "default"
+CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
+CELERY_TASK_QUEUES = (
+    Queue("default", Exchange("default"), routing_key="default"),
+    Queue("dialer_queue", Exchange("dialer"), routing_key="dialer.sequential"),
+)
+# By queue alone: Celery then publishes to the queue itself. By exchange and key a message would be dropped in silence
+# after a FLUSHALL, which deletes the bindings that only a (re)started worker declares again.
+SEQUENTIAL = {"queue": "dialer_queue"}
+CELERY_TASK_ROUTES = {
+    "dialer.tasks.process_dialer_logic": SEQUENTIAL,
+    "dialer.tasks.execute_dial": SEQUENTIAL,
+    "dialer.tasks.handle_agent_state": SEQUENTIAL,
+    "dialer.tasks.handle_command": SEQUENTIAL,
+    "dialer.tasks.handle_facts": SEQUENTIAL,
+}
+CELERY_BEAT_SCHEDULE: dict = {}
+
+# Streams and publish/subscribe live beside the broker unless told otherwise.
+REDIS_URL = env.get("REDIS_URL", CELERY_BROKER_URL)
+CACHE_URL = env.get("CACHE_URL", "redis://localhost:6379/1")
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": CACHE_URL,
+        "TIMEOUT": 300,
+        # Keys as documented (agent_state:agent_101), without Django's version prefix, as JSON: outsiders read them.
+        "KEY_FUNCTION": "orchestrator.cache.plain_key",
+        "OPTIONS": {
+            "CLIENT_CLASS": "django_redis.client.DefaultClient",
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            "SOCKET_CONNECT_TIMEOUT": 5,
+            "SOCKET_TIMEOUT": 5,
+        },
+    }
+}
+AGENT_STATE_CACHE_PREFIX = "agent_state:"
+AGENT_STATE_CACHE_TIMEOUT = 600
+CALL_STATE_CACHE_PREFIX = "call_state:"
+CALL_STATE_CACHE_TIMEOUT = 3600
+
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+
+CHANNEL_LAYERS = {
+    "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+}
+
+# --- FreeSWITCH ---------------------------------------------------------------------------------------------------
+FREESWITCH_ESL_HOST = env.get("FREESWITCH_ESL_HOST", "localhost")
+FREESWITCH_ESL_PORT = int(env.get("FREESWITCH_ESL_PORT", "8021"))
+FREESWITCH_ESL_PASSWORD = env.get("FREESWITCH_ESL_PASSWORD", "ClueCon")
+FREESWITCH_EVENT_CHANNEL = env.get("FREESWITCH_EVENT_CHANNEL", "freeswitch:events")
+FREESWITCH_NODE = env.get("FREESWITCH_NODE", "main")
+SWITCH = env.get("SWITCH", "simulator" if DEBUG else "freeswitch")
+
+# Dial strings: {number} is E.164 with its plus, {extension} digits; esl_bridge/render.py is the only reader.
+ORIGINATE_CUSTOMER = env.get("ORIGINATE_CUSTOMER", "sofia/gateway/carrier/{number}")
+ORIGINATE_AGENT = env.get("ORIGINATE_AGENT", "user/{extension}")
+ORIGINATE_TIMEOUT_SECONDS = int(env.get("ORIGINATE_TIMEOUT_SECONDS", "30"))
+CALLER_ID_NUMBER = env.get("CALLER_ID_NUMBER", "+12125550100")
+CALLER_ID_NAME = env.get("CALLER_ID_NAME", "Voice Orchestrator")
+# Only numbers that start with one of these are ever dialled. The simulator dials nobody, so it may dial "+1".
+DIAL_ALLOWED_PREFIXES = env_list("DIAL_ALLOWED_PREFIXES", "+1" if SWITCH == "simulator" else "")
+DEFAULT_REGION = env.get("DEFAULT_REGION", "US")
+RECORDINGS_DIR = env.get("RECORDINGS_DIR", "/var/lib/freeswitch/recordings")
+
+# --- Logging --------------------------------------------------------------------------------------------------------
+LOG_DIR = Path(env.get("LOG_DIR", str(BASE_DIR / "logs")))
+LOG_DIR.mkdir(parents=True, exist_ok=True)
+LOG_LEVEL = env.get("LOG_LEVEL", "INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"private": {"()": "orchestrator.logs.Private"}},
+    "formatters": {
+        "verbose": {
+            "format": "{asctime} {levelname} {name} {module} {process:d} {thread:d} {message}",
+            "style": "{",
+        },
+        "simple": {"format": "{levelname} {name} {message}", "style": "{"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "stream": sys.stderr,
+            "formatter": "simple",
+            "filters": ["private"],
+        },
+        "file": {
+            "class": "orchestrator.logs.SharedRotatingFileHandler",
+            "filename": str(LOG_DIR / "voice_orchestrator.log"),
+            "maxBytes": 10 * 1024 * 1024,
+            "backupCount": 5,
+            "formatter": "verbose",
+            "filters": ["private"],
+            "delay": True,
+        },
+    },
+    "root": {"handlers": ["console", "file"], "level": LOG_LEVEL},
+    "loggers": {
+        name: {"handlers": ["console", "file"], "level": level, "propagate": False}
+        for name, level in {
+            "django": LOG_LEVEL,
+            "django.channels.server": "WARNING",
+            "daphne": "WARNING",
+            "celery": LOG_LEVEL,
+            "celery.worker.strategy": "WARNING",
+            "celery.app.trace": "WARNING",
+            "dialer": LOG_LEVEL,
+            "events": LOG_LEVEL,
+            "console": LOG_LEVEL,
+            "esl_bridge": LOG_LEVEL,
+            "orchestrator": LOG_LEVEL,
+        }.items()
+    },
+}
+
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+SILENCED_SYSTEM_CHECKS: list[str] = []

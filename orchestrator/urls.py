@@ -1,0 +1,20 @@
+"""Every address of the project."""
+
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
+
+from orchestrator import health
+
+sign_in = LoginView.as_view(template_name="console/login.html", redirect_authenticated_user=True)
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path(
+        "login/", LoginView.as_view(template_name="console/login.html", redirect_authenticated_user=True), name="login"
+    ),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("", include("console.urls")),
+]

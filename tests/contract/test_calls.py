@@ -1,0 +1,368 @@
+"""Answered calls: bridging, parking, transfer, hold, recording, listening in, and their ends."""
+
+from __future__ import annotations
+
+import uuid as uuids
+
+import pytest
+
+from tests.contract.client import Client
+from tests.contract.conftest import Calls
+
+NOBODY = "7f7fe1fb-406c-44d8-a92e-a87577653423"
+
+
+def test_a_bridge_is_told_once_and_on_the_first_leg(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged()
+    bridge = client.wait(lambda e: e.name == "CHANNEL_BRIDGE")
+    assert (bridge.uuid, bridge["Bridge-A-Unique-ID"], bridge["Bridge-B-Unique-ID"]) == (c, c, a)
+    assert bridge["Other-Leg-Unique-ID"] == a
+    assert bridge["Other-Type"] == "originatee"
+    assert "BRIDGE" not in client.leg_names(a)
+    assert client.leg(a)[-1]["Other-Leg-Unique-ID"] == c
+
+
+def test_the_agent_sees_the_customers_number_once_bridged(client: Client, calls: Calls) -> None:
+    _, a = calls.bridged()
+    assert client.leg(a)[-1]["Caller-Caller-ID-Number"] == "91234"
+
+
+def test_when_the_first_leg_is_killed_the_second_is_hung_up_too(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged()
+    assert client.api(f"uuid_kill {c}") == "+OK\n"
+    ended_c, ended_a = client.wait_gone(c), client.wait_gone(a)
+    assert ended_c["variable_sip_hangup_disposition"] == ended_a["variable_sip_hangup_disposition"] == "send_bye"
+    order = [(e.name, e.uuid) for e in client.events]
+    assert order.index(("CHANNEL_HANGUP", c)) < order.index(("CHANNEL_UNBRIDGE", c))
+    assert order.index(("CHANNEL_HANGUP", a)) < order.index(("CHANNEL_UNBRIDGE", c))
+    assert ended_c["variable_bridge_uuid"] == a
+
+
+def test_when_the_second_leg_is_killed_the_first_is_unbridged_and_then_hung_up(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged()
+    client.api(f"uuid_kill {a}")
+    client.wait_gone(c)
+    order = [(e.name, e.uuid) for e in client.events]
+    assert order.index(("CHANNEL_HANGUP", a)) < order.index(("CHANNEL_UNBRIDGE", c))
+    assert order.index(("CHANNEL_UNBRIDGE", c)) < order.index(("CHANNEL_HANGUP", c))
+
+
+def test_an_agent_with_park_after_bridge_serves_one_customer_after_another(client: Client, calls: Calls) -> None:
+    a, job = calls.agent("1001", "park_after_bridge=true,hangup_after_bridge=false")
+    client.job_done(job)
+    client.wait_for("CHANNEL_PARK", a)
+    for number in ("91234", "91235"):
+        c, job = calls.customer(number, "hangup_after_bridge=true")
+        client.job_done(job)
+        assert client.api(f"uuid_bridge {c} {a}") == f"+OK {a}\n"
+        client.wait_for("CHANNEL_BRIDGE", c)
+        parks = client.leg_names(a).count("PARK")
+        client.api(f"uuid_kill {c}")
+        client.wait_gone(c)
+        client.until(lambda parks=parks: client.leg_names(a).count("PARK") > parks, "the agent parked again")  # type: ignore[misc]
+        assert client.api(f"uuid_exists {a}") == "true"
+    assert "HANGUP" not in client.leg_names(a)
+
+
+def test_a_bridge_ordered_at_the_answer_is_made(client: Client, calls: Calls) -> None:
+    a, job = calls.agent("1001", "park_after_bridge=true")
+    client.job_done(job)
+    c, _ = calls.customer("91234")
+    client.wait_for("CHANNEL_ANSWER", c)
+    assert client.job(f"uuid_bridge {c} {a}") == f"+OK {a}\n"
+    assert client.wait_for("CHANNEL_BRIDGE", c)["Bridge-B-Unique-ID"] == a
+
+
+def test_an_agent_whose_customer_left_before_the_bridge_is_parked_again(client: Client, calls: Calls) -> None:
+    c, a = calls.parked(agent_variables="park_after_bridge=true")
+    client.send(f"api uuid_bridge {c} {a}\n\napi uuid_kill {c}")
+    assert [client.reply().text, client.reply().text] == [f"+OK {a}\n", "+OK\n"]
+    client.wait_gone(c)
+    client.until(lambda: client.leg_names(a)[-1] == "PARK", "the agent parked")
+    assert client.api(f"uuid_exists {a}") == "true"
+
+
+def test_a_second_bridge_moves_the_customer_to_the_other_agent(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged(variables="park_after_bridge=true", agent_variables="park_after_bridge=true")
+    b, job = calls.agent("1002", "park_after_bridge=true")
+    client.job_done(job)
+    client.wait_for("CHANNEL_PARK", b)
+    assert client.api(f"uuid_bridge {c} {b}") == f"+OK {b}\n"
+    client.wait(lambda e: e.name == "CHANNEL_BRIDGE" and e["Bridge-B-Unique-ID"] == b, "the new bridge")
+    client.until(lambda: client.leg_names(a).count("PARK") == 2, "the old agent parked")
+    assert client.leg_names(c).count("UNBRIDGE") == 1
+
+
+def test_killing_with_a_cause_reports_that_cause(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged()
+    client.api(f"uuid_kill {c} CALL_REJECTED")
+    assert client.wait_gone(c)["Hangup-Cause"] == "CALL_REJECTED"
+    assert client.wait_gone(a)["Hangup-Cause"] == "NORMAL_CLEARING"
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        (f"uuid_kill {NOBODY}", "-ERR No such channel!\n"),
+        (f"uuid_exists {NOBODY}", "false"),
+        (f"uuid_bridge {NOBODY} {NOBODY}", "-ERR Invalid uuid\n"),
+        (f"uuid_getvar {NOBODY} x", "-ERR No such channel!\n"),
+        (f"uuid_setvar {NOBODY} x y", "-ERR No such channel!\n"),
+        (f"uuid_dump {NOBODY} json", "-ERR No such channel!\n"),
+        (f"uuid_hold {NOBODY}", "+OK Success\n"),
+        (f"uuid_transfer {NOBODY} 1001", "-ERR No such channel!\n"),
+        (f"uuid_record {NOBODY} start /tmp/x.wav", "-ERR Cannot locate session!\n"),
+        ("uuid_record", "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>] [<recording_vars>]\n"),
+        ("nosuchcommand", "-ERR nosuchcommand Command not found!\n"),
+    ],
+)
+def test_a_command_on_nobody_says_so_in_its_own_words(client: Client, command: str, answer: str) -> None:
+    assert client.api(command) == answer
+
+
+def test_hold_is_told_on_the_held_leg_and_plays_music_to_the_other(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged()
+    assert client.api(f"uuid_hold {a}") == "+OK Success\n"
+    client.wait_for("CHANNEL_HOLD", a)
+    client.wait_for("PLAYBACK_START", c)
+    assert client.leg_names(a)[-2:] == ["CALLSTATE", "HOLD"]
+    assert client.leg(a)[-1]["Channel-Call-State"] == "HELD"
+    assert client.api(f"uuid_hold off {a}") == "+OK Success\n"
+    client.wait_for("CHANNEL_UNHOLD", a)
+    client.wait_for("PLAYBACK_STOP", c)
+    client.until(lambda: client.leg(a)[-1]["Channel-Call-State"] == "ACTIVE", "active again")
+    client.api(f"uuid_kill {c}")
+    assert int(client.wait_gone(a)["variable_hold_accum_usec"]) > 0
+
+
+def test_toggling_hold_twice_ends_it(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged()
+    client.api(f"uuid_hold toggle {c}")
+    client.wait_for("CHANNEL_HOLD", c)
+    client.wait_for("PLAYBACK_START", a)
+    client.api(f"uuid_hold toggle {c}")
+    client.wait_for("CHANNEL_UNHOLD", c)
+
+
+def test_a_private_command_carries_two_names_and_two_sequences(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged()
+    client.api(f"uuid_hold {a}")
+    client.wait_for("PLAYBACK_START", c)
+    client.api(f"uuid_hold off {a}")
+    event = client.wait(lambda e: e.name == "PRIVATE_COMMAND")
+    names = [value for name, value in event.pairs if name == "Event-Name"]
+    sequences = [int(value) for name, value in event.pairs if name == "Event-Sequence"]
+    assert names == ["COMMAND", "PRIVATE_COMMAND"]
+    assert sequences[0] < sequences[1]
+
+
+def test_a_recording_starts_and_stops_once(client: Client, calls: Calls) -> None:
+    c, _ = calls.bridged()
+    path = f"/tmp/{c}.wav"
+    assert client.api(f"uuid_record {c} start {path}") == "+OK Success\n"
+    assert client.wait_for("RECORD_START", c)["Record-File-Path"] == path
+    for action in ("start", "mask", "unmask"):
+        assert client.api(f"uuid_record {c} {action} {path}") == "+OK Success\n"
+    assert client.api(f"uuid_record {c} stop {path}") == "+OK Success\n"
+    assert client.wait_for("RECORD_STOP", c)["Record-File-Path"] == path
+    assert client.leg_names(c).count("RECORD_START") == 1
+    assert client.api(f"uuid_record {c} stop {path}") == "-ERR Cannot stop record session!\n"
+
+
+def test_an_unwritable_path_cannot_be_recorded_to(client: Client, calls: Calls) -> None:
+    c, _ = calls.bridged()
+    assert client.api(f"uuid_record {c} start /proc/nowhere/x.wav") == "-ERR Cannot record session!\n"
+
+
+def test_a_recording_that_runs_at_the_end_stops_between_hangup_and_hangup_complete(
+    client: Client, calls: Calls
+) -> None:
+    c, _ = calls.bridged()
+    client.api(f"uuid_record {c} start /tmp/{c}-2.wav")
+    client.wait_for("RECORD_START", c)
+    client.api(f"uuid_kill {c}")
+    client.wait_gone(c)
+    names = client.leg_names(c)
+    assert names.index("HANGUP") < names.index("RECORD_STOP") < names.index("HANGUP_COMPLETE")
+
+
+def test_a_supervisor_listens_to_an_agent_and_leaves_the_call_alone(client: Client, calls: Calls) -> None:
+    _, a = calls.bridged()
+    s, job = calls.agent("1003", "eavesdrop_enable_dtmf=true", f"'&eavesdrop({a})'")
+    assert client.job_done(job) == f"+OK {s}\n"
+    client.wait_for("MEDIA_BUG_START", a)
+    assert client.api(f"uuid_recv_dtmf {s} 2") == f"+OK {s} received DTMF 2.\n"
+    assert client.wait_for("DTMF", s)["DTMF-Digit"] == "2"
+    client.api(f"uuid_kill {s}")
+    client.wait_gone(s)
+    client.wait_for("MEDIA_BUG_STOP", a)
+    assert client.api(f"uuid_exists {a}") == "true"
+
+
+def test_a_supervisor_leaves_when_the_call_ends(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged()
+    s, job = calls.agent("1003", app=f"'&eavesdrop({a})'")
+    client.job_done(job)
+    client.wait_for("MEDIA_BUG_START", a)
+    client.api(f"uuid_kill {c}")
+    assert client.wait_gone(s)["Hangup-Cause"] == "NORMAL_CLEARING"
+
+
+def test_a_blind_transfer_gives_the_customer_a_new_leg_and_ends_the_old_one(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged()
+    assert client.api(f"uuid_transfer {c} 1002 XML default") == "+OK\n"
+    assert client.wait_gone(a)["Hangup-Cause"] == "NORMAL_CLEARING"
+    bridge = client.wait(lambda e: e.name == "CHANNEL_BRIDGE" and e["Bridge-B-Unique-ID"] != a, "the new bridge")
+    new = bridge["Bridge-B-Unique-ID"]
+    assert bridge.uuid == c
+    assert client.wait_for("CHANNEL_CREATE", new)["Caller-Destination-Number"] == "1002"
+    client.api(f"uuid_kill {c}")
+    client.wait_gone(new)
+    assert client.leg_names(c).count("HANGUP_COMPLETE") == 1
+
+
+def test_both_legs_can_be_parked_and_bridged_again(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged()
+    assert client.api(f"uuid_transfer {c} -both park inline") == "+OK\n"
+    for leg in (c, a):
+        client.until(lambda leg=leg: client.leg_names(leg).count("PARK") == 2, f"{leg} parked")  # type: ignore[misc]
+    assert client.api(f"uuid_bridge {c} {a}") == f"+OK {a}\n"
+    client.until(lambda: client.leg_names(c).count("BRIDGE") == 2, "the second bridge")
+
+
+def test_an_inline_dialplan_can_hang_up(client: Client, calls: Calls) -> None:
+    c, _ = calls.parked()
+    assert client.api(f"uuid_transfer {c} hangup:USER_BUSY inline") == "+OK\n"
+    assert client.wait_gone(c)["Hangup-Cause"] == "USER_BUSY"
+
+
+def test_a_broadcast_plays_to_both_legs(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged()
+    assert client.api(f"uuid_broadcast {c} tone_stream://%(200,100,600) both") == "+OK Message sent\n"
+    for leg in (c, a):
+        client.wait_for("PLAYBACK_START", leg)
+        assert client.wait_for("PLAYBACK_STOP", leg)["Playback-File-Type"] == "tone_stream"
+    assert client.api(f"uuid_exists {c}") == "true"
+
+
+def test_keys_can_be_sent_and_a_leg_muted(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged()
+    assert client.api(f"uuid_send_dtmf {c} 12#@200") == f"+OK {c} sent DTMF 12#@200.\n"
+    assert client.api(f"uuid_audio {a} start read mute -1") == "+OK\n"
+    client.wait_for("MEDIA_BUG_START", a)
+    assert client.api(f"uuid_audio {a} stop") == "+OK\n"
+    client.wait_for("MEDIA_BUG_STOP", a)
+
+
+def test_variables_can_be_set_and_read(client: Client, calls: Calls) -> None:
+    c, job = calls.customer("91234", "lead_id=4711")
+    client.job_done(job)
+    assert client.api(f"uuid_getvar {c} lead_id") == "4711"
+    assert client.api(f"uuid_getvar {c} nothing_of_that_name") == "_undef_"
+    assert client.api(f"uuid_setvar {c} disposition sale %20 = ü") == "+OK\n"
+    assert client.api(f"uuid_getvar {c} disposition") == "sale %20 = ü"
+
+
+def test_sendmsg_sets_a_variable_with_line_breaks(client: Client, calls: Calls) -> None:
+    c, job = calls.customer("91234")
+    client.job_done(job)
+    client.wait_for("CHANNEL_PARK", c)
+    body = "nl_var=line1\nline2\r\nline3\ttab"
+    head = f"sendmsg {c}\ncall-command: execute\nexecute-app-name: set\ncontent-type: text/plain"
+    client.receive_buffer.sendall(f"{head}\ncontent-length: {len(body)}\n\n{body}".encode())
+    assert client.reply().headers["Reply-Text"].startswith("+OK")
+    client.wait(lambda e: e.name == "CHANNEL_EXECUTE_COMPLETE" and e.uuid == c and e["Application"] == "set")
+    assert client.api(f"uuid_getvar {c} nl_var") == "line1\nline2\r\nline3\ttab"
+
+
+def test_pushed_values_become_an_array(client: Client, calls: Calls) -> None:
+    c, job = calls.customer("91234")
+    client.job_done(job)
+    client.wait_for("CHANNEL_PARK", c)
+    for count, value in enumerate(("one", "two", "thr|ee"), start=1):
+        client.answer(f"sendmsg {c}\ncall-command: execute\nexecute-app-name: push\nexecute-app-arg: arr={value}")
+        client.until(lambda count=count: client.leg_names(c).count("EXECUTE_COMPLETE") == count, "the push")  # type: ignore[misc]
+    client.api(f"uuid_kill {c}")
+    ended = client.wait_gone(c)
+    assert dict(ended.pairs)["variable_arr"] == ["one", "two", "thr|ee"]
+
+
+def test_sendmsg_hangs_up(client: Client, calls: Calls) -> None:
+    c, job = calls.customer("91234")
+    client.job_done(job)
+    text = f"sendmsg {c}\ncall-command: hangup\nhangup-cause: USER_BUSY"
+    assert client.answer(text).startswith("+OK")
+    assert client.wait_gone(c)["Hangup-Cause"] == "USER_BUSY"
+
+
+def test_a_scheduled_hangup_ends_the_leg_with_its_cause(client: Client, calls: Calls) -> None:
+    c, job = calls.customer("91234")
+    client.job_done(job)
+    assert client.api(f"sched_hangup +1 {c} ALLOTTED_TIMEOUT") == "+OK\n"
+    ended = client.wait_gone(c)
+    assert (ended["Hangup-Cause"], ended["variable_hangup_cause_q850"]) == ("ALLOTTED_TIMEOUT", "16")
+
+
+def test_uuid_exists_tells_the_truth_at_once(client: Client, calls: Calls) -> None:
+    c, job = calls.customer("91234")
+    client.job_done(job)
+    assert client.api(f"uuid_exists {c}") == "true"
+    client.api(f"uuid_kill {c}")
+    client.wait_gone(c)
+    assert client.api(f"uuid_exists {c}") == "false"
+
+
+def test_a_dump_holds_what_a_verbose_event_holds(client: Client, calls: Calls) -> None:
+    c, job = calls.customer("91234", "lead_id=4711")
+    client.job_done(job)
+    dump = client.api(f"uuid_dump {c} json")
+    assert '"Event-Name":"CHANNEL_DATA"' in dump
+    assert '"variable_lead_id":"4711"' in dump
+    assert f"Unique-ID: {c}\n" in client.api(f"uuid_dump {c}")
+
+
+def test_parking_a_bridged_leg_ends_the_bridge(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged(agent_variables="park_after_bridge=true")
+    assert client.api(f"uuid_park {c}") == "+OK\n"
+    client.until(lambda: client.leg_names(c).count("PARK") == 2, "the customer parked")
+    client.until(lambda: client.leg_names(a).count("PARK") == 2, "the agent parked")
+    assert client.api(f"uuid_bridge {c} {a}") == f"+OK {a}\n"
+    client.until(lambda: client.leg_names(c).count("BRIDGE") == 2, "the second bridge")
+
+
+def test_fresh_uuids_are_fresh(client: Client) -> None:
+    assert uuids.UUID(client.api("create_uuid")) != uuids.UUID(client.api("create_uuid"))
+
+
+def test_an_agent_ordered_to_two_customers_at_once_talks_to_one(client: Client, calls: Calls) -> None:
+    a, job = calls.agent("1001", "park_after_bridge=true")
+    client.job_done(job)
+    client.wait_for("CHANNEL_PARK", a)
+    customers = []
+    for number in ("91234", "91235"):
+        c, job = calls.customer(number)
+        client.job_done(job)
+        client.wait_for("CHANNEL_PARK", c)
+        customers.append(c)
+    client.send("\n\n".join(f"bgapi uuid_bridge {c} {a}" for c in customers))
+    for _ in customers:
+        client.reply()
+    first = client.wait(lambda e: e.name == "CHANNEL_BRIDGE" and e["Bridge-B-Unique-ID"] == a, "a bridge")
+    loser = next(c for c in customers if c != first.uuid)
+    client.wait_gone(loser)
+    assert client.api(f"uuid_exists {a}") == "true"
+
+
+def test_a_transferred_customer_who_leaves_while_it_rings_cancels_the_new_leg(client: Client, calls: Calls) -> None:
+    c, _ = calls.bridged()
+    client.api(f"uuid_transfer {c} 1041 XML default")
+    created = client.wait(lambda e: e.name == "CHANNEL_PROGRESS" and e["Caller-Destination-Number"] == "1041")
+    client.api(f"uuid_kill {c}")
+    assert client.wait_gone(created.uuid)["Hangup-Cause"] == "ORIGINATOR_CANCEL"
+    client.wait_gone(c)
+
+
+def test_a_customer_transferred_to_a_busy_agent_is_hung_up_with_that_cause(client: Client, calls: Calls) -> None:
+    c, _ = calls.bridged()
+    client.api(f"uuid_transfer {c} 1044 XML default")
+    assert client.wait_gone(c)["Hangup-Cause"] == "USER_BUSY"

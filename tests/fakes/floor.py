@@ -1,0 +1,101 @@
+"""A hand-made floor for dialer tests, and a switch's side of it: facts told in the order a real one tells them."""
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from django.utils import timezone
+
+from dialer import tasks
+from dialer.models import (
+    Agent,
+    AgentLeg,
+    CallLog,
+    CampaignStatus,
+    Contact,
+    DialerCampaign,
+    DialerTargetList,
+    Order,
+)
+from events import facts as f
+
+
+def now_us() -> int:
+    return int(timezone.now().timestamp() * 1_000_000)
+
+
+def make_agents(count: int, first: int = 101) -> list[Agent]:
+    return [
+        Agent.objects.create(agent_id=f"agent_{n}", name=f"Agent {n}", extension=str(900 + n))
+        for n in range(first, first + count)
+    ]
+
+
+def make_campaign(agents: list[Agent], contacts: int = 10, name: str = "Spring", **fields: Any) -> DialerCampaign:
+    contact_list = DialerTargetList.objects.create(name=f"List of {name}", total_contacts=contacts)
+    Contact.objects.bulk_create(
+        Contact(
+            target_list=contact_list,
+            number=f"+1212555{fields.get('offset', 0) + n:04d}",
+            name=f"Contact {n}",
+            next_attempt_at=timezone.now() - dt.timedelta(minutes=1),
+        )
+        for n in range(contacts)
+    )
+    fields.pop("offset", None)
+    defaults = {"status": CampaignStatus.ACTIVE, "wrap_up_seconds": 10, "retry_delay_minutes": 30}
+    campaign = DialerCampaign.objects.create(name=name, target_list=contact_list, **{**defaults, **fields})
+    campaign.assigned_agents.set(agents)
+    return campaign
+
+
+def set_state(agent: Agent, state: str, reason: str = "", **more: Any) -> dict[str, Any]:
+    """What the worker does for a `set_agent_state` of a supervisor."""
+    command = {"command_id": str(uuid.uuid4()), "actor": "supervisor", "agent_id": agent.agent_id, "state": state}
+    answer = tasks.handle_agent_state({**command, "reason": reason, **more})
+    agent.refresh_from_db()
+    return answer
+
+
+class Switch:
+    """Tells the dialer facts, as the ingest does, and reads its orders."""
+
+    def tell(self, *facts: f.AnyFact) -> None:
+        tasks.handle_facts([f.to_json(fact) for fact in facts])
+
+    def orders(self, kind: str) -> list[Order]:
+        return list(Order.objects.filter(kind=kind).order_by("id"))
+
+    def open_softphones(self) -> None:
+        """Every softphone that is being called answers."""
+        for leg in AgentLeg.objects.filter(ended_at=None, opened_at=None):
+            self.tell(f.LegAnswered(leg=str(leg.leg_uuid), at=now_us()))
+
+    def ring(self, call: CallLog) -> None:
+        leg = call.freeswitch_uuid
+        self.tell(f.LegCreated(leg=leg, at=now_us(), role="customer"), f.LegRinging(leg=leg, at=now_us()))
+
+    def answer(self, call: CallLog) -> None:
+        self.tell(f.LegAnswered(leg=call.freeswitch_uuid, at=now_us()))
+
+    def bridge(self, call: CallLog) -> None:
+        """Both legs learn of it, as the ingest tells it."""
+        call.refresh_from_db()
+        assert call.agent_leg is not None, "no bridge was ordered"
+        ours, peer = call.freeswitch_uuid, str(call.agent_leg.leg_uuid)
+        self.tell(f.LegBridged(leg=ours, peer=peer, at=now_us()), f.LegBridged(leg=peer, peer=ours, at=now_us()))
+
+    def end(self, call: CallLog, cause: str = "NORMAL_CLEARING", **more: Any) -> None:
+        self.tell(f.LegEnded(leg=call.freeswitch_uuid, at=now_us(), cause=cause, complete=True, **more))
+
+    def report(self, order: Order, status: str, **more: Any) -> None:
+        self.tell(
+            f.OrderReported(
+                leg=str(order.leg_uuid),
+                at=now_us(),
+                order_id=str(order.order_id),
+                kind=order.kind,
+                status=status,
+                **more,
+            )
+        )

@@ -1,0 +1,341 @@
+"""What people do in the admin: commands to the sequential worker, edits beside it, imports."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from dialer import tasks
+from dialer.admin import importing
+from dialer.models import Agent, AppliedCommand, Contact, DialerCampaign, DialerTargetList
+from events import streams
+from events.models import EventProcessingStatus, FreeSwitchEvent
+from tests.fakes.floor import make_agents, make_campaign
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
+
+
+@pytest.fixture
+def client() -> Client:
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("admin"))
+    return client
+
+
+def staff(*permissions: str, csrf: bool = False) -> Client:
+    user = get_user_model().objects.create(username="clerk", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client(enforce_csrf_checks=csrf)
+    client.force_login(user)
+    return client
+
+
+def queued() -> list[tuple[str, dict[str, Any]]]:
+    """(task, command) of what waits for the sequential worker, taken off its queue."""
+    found = []
+    while raw := streams.shared().rpop("dialer_queue"):
+        message = json.loads(raw)
+        arguments = json.loads(base64.b64decode(message["body"]))[1]
+        # The worker's own ticks wait there as well.
+        if "command" in arguments:
+            found.append((message["headers"]["task"], arguments["command"]))
+    return found
+
+
+def announced() -> list[tuple[str, str]]:
+    entries = streams.shared().xrange(streams.CHANGES)
+    changes = [json.loads(entry[streams.CHANGES_FIELD.encode()]) for _, entry in entries]
+    return [(change["kind"], change["id"]) for change in changes]
+
+
+def act(client: Client, model: str, action: str, *rows: Any) -> Any:
+    return client.post(
+        reverse(f"admin:{model}_changelist"),
+        {"action": action, "_selected_action": [row.pk for row in rows]},
+        follow=True,
+    )
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def test_pausing_a_campaign_is_a_command_to_the_worker(client):
+    campaign = make_campaign([])
+    response = act(client, "dialer_dialercampaign", "pause", campaign)
+    assert "1 sent to the dialer" in response.content.decode()
+    campaign.refresh_from_db()
+    assert campaign.status == "active"
+    [(task, command)] = queued()
+    assert task == "dialer.tasks.handle_command"
+    assert (command["kind"], command["action"], command["actor"]) == ("campaign_control", "pause", "admin")
+    assert tasks.handle_command(command)["status"] == "applied"
+    campaign.refresh_from_db()
+    assert campaign.status == "paused"
+    act(client, "dialer_dialercampaign", "activate", campaign)
+    tasks.handle_command(queued()[0][1])
+    campaign.refresh_from_db()
+    assert campaign.status == "active"
+
+
+@pytest.mark.parametrize(("action", "state"), [("set_break", "break"), ("set_offline", "offline")])
+def test_setting_agents_is_a_command_each_to_the_worker(client, action, state):
+    agents = make_agents(2)
+    for agent in agents:
+        tasks.handle_agent_state({"agent_id": agent.agent_id, "state": "available", "actor": "x"})
+    streams.shared().delete("dialer_queue")
+    act(client, "dialer_agent", action, *agents)
+    assert set(Agent.objects.values_list("status", flat=True)) == {"available"}
+    commands = queued()
+    assert {task for task, _ in commands} == {"dialer.tasks.handle_agent_state"}
+    assert len({command["command_id"] for _, command in commands}) == 2
+    for _, command in commands:
+        assert tasks.handle_agent_state(command)["status"] == "applied"
+    assert set(Agent.objects.values_list("status", flat=True)) == {state}
+    assert AppliedCommand.objects.filter(actor="admin").count() == 2
+
+
+def test_who_may_only_look_cannot_command():
+    campaign = make_campaign([])
+    client = staff("view_dialercampaign")
+    act(client, "dialer_dialercampaign", "pause", campaign)
+    assert queued() == []
+
+
+def test_a_queue_that_takes_nothing_is_told(client):
+    """Redis is full, and evicts nothing: what a real one says then."""
+    campaign = make_campaign([])
+    redis = streams.shared()
+    redis.config_set("maxmemory", 1)
+    try:
+        response = act(client, "dialer_dialercampaign", "pause", campaign)
+    finally:
+        redis.config_set("maxmemory", 0)
+    assert "The queue cannot be reached; 0 commands were sent, the others were not." in response.content.decode()
+    assert queued() == []
+
+
+# --- edits beside the worker ------------------------------------------------------------------------------------------
+
+
+def form_of(client: Client, address: str) -> dict[str, Any]:
+    """The page's form as a browser would send it back."""
+    form = client.get(address).context["adminform"].form
+    values: dict[str, Any] = {}
+    for name in form.fields:
+        value = form[name].value()
+        if hasattr(form.fields[name].widget, "widgets") or value.__class__.__name__ == "datetime":
+            values[f"{name}_0"], values[f"{name}_1"] = ("", "") if value is None else (value.date(), value.time())
+        elif isinstance(value, list):
+            values[name] = [getattr(item, "pk", item) for item in value]
+        elif isinstance(value, bool):
+            values |= {name: "on"} if value else {}
+        else:
+            values[name] = "" if value is None else value
+    return values
+
+
+def test_saving_an_agent_never_puts_back_the_state_it_had_when_the_page_was_opened(client):
+    [agent] = make_agents(1)
+    address = reverse("admin:dialer_agent_change", args=[agent.pk])
+    form = form_of(client, address)
+    assert not {"status", "status_reason", "pending_status", "softphone", "version", "agent_id"} & set(form)
+    tasks.handle_agent_state({"agent_id": agent.agent_id, "state": "break", "reason": "lunch", "actor": "x"})
+    streams.shared().delete(streams.CHANGES)
+    response = client.post(address, {**form, "name": "New Name", "status": "on_call", "version": 99})
+    assert response.status_code == 302
+    version = agent.version
+    agent.refresh_from_db()
+    assert (agent.name, agent.status, agent.status_reason) == ("New Name", "break", "lunch")
+    assert agent.version == version + 2
+    assert announced() == [("agent", agent.agent_id)]
+
+
+def test_saving_a_campaign_leaves_its_status_and_announces_it_and_its_agents(client):
+    agents = make_agents(3)
+    campaign = make_campaign(agents[:2])
+    address = reverse("admin:dialer_dialercampaign_change", args=[campaign.pk])
+    form = form_of(client, address)
+    assert not {"status", "version", "campaign_id"} & set(form)
+    DialerCampaign.objects.filter(pk=campaign.pk).update(status="paused")
+    form |= {"max_lines": 7, "assigned_agents": [agents[1].pk, agents[2].pk], "status": "active"}
+    response = client.post(address, form)
+    assert response.status_code == 302, response.context["errors"]
+    campaign.refresh_from_db()
+    assert (campaign.status, campaign.max_lines) == ("paused", 7)
+    assert set(campaign.assigned_agents.all()) == {agents[1], agents[2]}
+    assert set(announced()) == {
+        ("campaign", str(campaign.campaign_id)),
+        ("agent", agents[0].agent_id),
+        ("agent", agents[2].agent_id),
+    }
+
+
+def test_a_campaign_shows_its_agents_and_leads_to_its_calls_and_decisions(client):
+    campaign = make_campaign(make_agents(2))
+    text = client.get(reverse("admin:dialer_dialercampaign_change", args=[campaign.pk])).content.decode()
+    assert "agent_101" in text
+    for model in ("calllog", "pacingdecision"):
+        address = f"{reverse(f'admin:dialer_{model}_changelist')}?campaign__id__exact={campaign.pk}"
+        assert address in text
+        assert client.get(address).status_code == 200
+
+
+def test_a_campaign_that_ends_before_it_starts_is_refused_in_the_form(client):
+    campaign = make_campaign([])
+    address = reverse("admin:dialer_dialercampaign_change", args=[campaign.pk])
+    form = form_of(client, address) | {
+        "scheduled_start_0": "2026-05-02",
+        "scheduled_start_1": "09:00",
+        "scheduled_end_0": "2026-05-01",
+        "scheduled_end_1": "09:00",
+    }
+    response = client.post(address, form)
+    assert response.status_code == 200
+    assert response.context["errors"]
+
+
+def test_contacts_added_and_deleted_by_hand_are_counted(client):
+    campaign = make_campaign([], contacts=3)
+    targets = campaign.target_list
+    add = {"target_list": targets.pk, "number": "+12125559999", "name": "Ann", "priority": 0, "custom_fields": "{}"}
+    response = client.post(reverse("admin:dialer_contact_add"), add)
+    assert response.status_code == 302, response.context["errors"]
+    done, dialing, *_ = Contact.objects.order_by("pk")
+    Contact.objects.filter(pk=done.pk).update(status="completed")
+    Contact.objects.filter(pk=dialing.pk).update(status="dialing")
+    DialerTargetList.objects.update(processed_contacts=1)
+    client.post(
+        reverse("admin:dialer_contact_changelist"),
+        {"action": "delete_selected", "_selected_action": [done.pk, dialing.pk], "post": "yes"},
+    )
+    targets.refresh_from_db()
+    # The one that is being dialled stays.
+    assert set(Contact.objects.values_list("status", flat=True)) == {"ready", "dialing"}
+    assert (targets.total_contacts, targets.processed_contacts) == (3, 0)
+
+
+def test_a_contacts_number_is_fixed_and_bad_numbers_are_refused(client):
+    campaign = make_campaign([], contacts=1)
+    contact = Contact.objects.get()
+    address = reverse("admin:dialer_contact_change", args=[contact.pk])
+    assert not {"number", "status", "attempts"} & set(form_of(client, address))
+    add = {"target_list": campaign.target_list.pk, "number": "12;drop", "priority": 0, "custom_fields": "{}"}
+    assert client.post(reverse("admin:dialer_contact_add"), add).status_code == 200
+    assert Contact.objects.count() == 1
+
+
+def test_failed_events_can_be_retried():
+    now = timezone.now()
+    statuses = []
+    for n, status in enumerate(("failed", "failed", "processed")):
+        event = FreeSwitchEvent.objects.create(
+            event_type="X", timestamp=now, event_data={}, core_uuid="core", event_sequence=n
+        )
+        statuses.append(EventProcessingStatus.objects.create(event=event, status=status, processed_at=now))
+    act(staff("view_eventprocessingstatus"), "events_eventprocessingstatus", "retry", *statuses)
+    assert not EventProcessingStatus.objects.exclude(next_retry_at=None).exists()
+    get_user_model().objects.all().delete()
+    client = staff("view_eventprocessingstatus", "change_eventprocessingstatus")
+    response = act(client, "events_eventprocessingstatus", "retry", *statuses)
+    assert "2 failed events will be tried again" in response.content.decode()
+    due = EventProcessingStatus.objects.filter(next_retry_at__lte=timezone.now())
+    assert [row.status for row in due] == ["failed", "failed"]
+
+
+# --- the import page --------------------------------------------------------------------------------------------------
+
+IMPORT = ("add_contact", "add_dialertargetlist", "change_dialertargetlist", "view_dialertargetlist")
+NEW = "admin:dialer_dialertargetlist_import_new"
+
+
+def csv(text: str | bytes, name: str = "contacts.csv") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, text if isinstance(text, bytes) else text.encode())
+
+
+def test_a_file_is_imported_and_its_bad_rows_are_shown(client):
+    hostile = "<script>alert(1)</script>"
+    text = f"phone,name,<b>plan</b>\n2125551234,Bob,Gold\n{hostile},x,\n=1+1,x,\n2125551234,Twice,\n"
+    response = client.post(reverse(NEW), {"file": csv(text), "list_name": "Summer", "region": "US"})
+    shown = response.content.decode()
+    assert response.status_code == 200
+    assert hostile not in shown
+    assert "<b>plan" not in shown
+    assert "There are letters in the number." in shown
+    assert "&#x27;=1+1" in shown
+    assert "The number is in row 2." in shown
+    targets = DialerTargetList.objects.get(name="Summer")
+    assert (targets.total_contacts, targets.created_by.get_username()) == (1, "admin")
+    assert targets.source == "CSV file contacts.csv"
+    history = client.get(reverse("admin:dialer_dialertargetlist_history", args=[targets.pk])).content.decode()
+    assert "Imported 1 contacts (1 duplicates, 2 refused)." in history
+
+
+def test_a_file_goes_into_the_list_whose_page_it_was(client):
+    targets = DialerTargetList.objects.create(name="Spring")
+    address = reverse("admin:dialer_dialertargetlist_import", args=[targets.pk])
+    assert address in client.get(reverse("admin:dialer_dialertargetlist_change", args=[targets.pk])).content.decode()
+    assert client.get(address).status_code == 200
+    client.post(address, {"file": csv("phone\n2125551234\n"), "region": "us"})
+    assert Contact.objects.get().target_list == targets
+    assert client.get(reverse("admin:dialer_dialertargetlist_import", args=[targets.pk + 1])).status_code == 404
+
+
+def test_only_checking_changes_nothing(client):
+    asked = {"file": csv("phone\n2125551234\n"), "list_name": "Summer", "region": "US", "dry_run": "on"}
+    shown = client.post(reverse(NEW), asked).content.decode()
+    assert "Only checked, nothing is changed" in shown
+    assert not DialerTargetList.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "asked", "reason"),
+    [
+        (csv("name\nBob\n"), {}, "There is no number column"),
+        (csv(b"PK\x03\x04"), {}, "not a CSV file"),
+        (csv(""), {}, "empty"),
+        (csv("phone\n"), {"region": "XX"}, "no such region"),
+        (csv("phone\n"), {"list_name": ""}, "required"),
+        (csv("phone\n"), {"number_column": "Fon"}, "There is no column"),
+        (csv(b"phone\n" + b"\n" * importing.LARGEST_FILE), {}, "too large"),
+        (None, {}, "required"),
+    ],
+)
+def test_what_cannot_be_imported_is_said_in_the_form(client, file, asked, reason):
+    asked = {"list_name": "Summer", "region": "US", **({"file": file} if file else {}), **asked}
+    response = client.post(reverse(NEW), asked)
+    assert response.status_code == 400
+    assert reason in response.content.decode()
+    assert not DialerTargetList.objects.exists()
+
+
+def test_an_upload_needs_the_page_it_came_from():
+    client = staff(*IMPORT, csrf=True)
+    asked = {"file": csv("phone\n2125551234\n"), "list_name": "Summer", "region": "US"}
+    assert client.post(reverse(NEW), asked).status_code == 403
+    assert not Contact.objects.exists()
+    token = client.get(reverse(NEW)).context["csrf_token"]
+    asked |= {"file": csv("phone\n2125551234\n"), "csrfmiddlewaretoken": str(token)}
+    assert client.post(reverse(NEW), asked).status_code == 200
+    assert Contact.objects.count() == 1
+
+
+@pytest.mark.parametrize("missing", ["add_contact", "add_dialertargetlist", "change_dialertargetlist"])
+def test_who_may_not_add_contacts_finds_no_import(missing):
+    client = staff(*(set(IMPORT) - {missing}))
+    asked = {"file": csv("phone\n2125551234\n"), "list_name": "Summer", "region": "US"}
+    assert client.get(reverse(NEW)).status_code == 403
+    assert client.post(reverse(NEW), asked).status_code == 403
+    shown = client.get(reverse("admin:dialer_dialertargetlist_changelist")).content.decode()
+    assert reverse(NEW) not in shown
+    assert not Contact.objects.exists()
+
+
+def test_who_is_not_signed_in_is_sent_to_sign_in():
+    assert Client().post(reverse(NEW), {}).status_code == 302

@@ -1,0 +1,275 @@
+"""Every admin page renders for the administrator, with hostile text made harmless, and history cannot be written."""
+
+import datetime as dt
+import uuid
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.db import models
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from dialer import models as d
+from events import models as e
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty")]
+
+HOSTILE = "<script>alert(1)</script>'\"&\u202e"
+ROWS = 60
+MODELS = [*apps.get_app_config("dialer").get_models(), *apps.get_app_config("events").get_models()]
+HISTORY = [
+    d.AgentLeg,
+    d.AgentState,
+    d.AppliedCommand,
+    d.CallLog,
+    d.CampaignDay,
+    d.Order,
+    d.PacingDecision,
+    d.WorkerLease,
+    e.CallStateEvent,
+    e.EventBatch,
+    e.EventProcessingStatus,
+    e.FreeSwitchEvent,
+]
+EDITABLE = [d.Agent, d.Contact, d.DialerCampaign, d.DialerTargetList, d.ReasonCode]
+
+
+@pytest.fixture
+def client() -> Client:
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("admin"))
+    return client
+
+
+def rows(model: type[Any], **columns: Any) -> list[Any]:
+    """ROWS rows of the model in one statement; a callable is asked for each row's value."""
+    return model.objects.bulk_create(
+        model(**{name: value(n) if callable(value) else value for name, value in columns.items()}) for n in range(ROWS)
+    )
+
+
+@pytest.fixture
+def full() -> None:
+    """Rows of every model, each text of them hostile where its column has room."""
+    now = timezone.now()
+    hostile = {"note": HOSTILE, HOSTILE: [HOSTILE]}
+    targets = d.DialerTargetList.objects.create(name=HOSTILE, source=HOSTILE, source_metadata=hostile)
+    users = rows(get_user_model(), username=lambda n: f"user{n}")
+    agents = rows(
+        d.Agent,
+        agent_id=lambda n: f"agent_{n}",
+        name=HOSTILE,
+        extension=lambda n: str(1000 + n),
+        status_reason=HOSTILE[:40],
+        user=lambda n: users[n],
+    )
+    rows(d.ReasonCode, code=lambda n: f"code{n}", label=HOSTILE)
+    rows(d.WorkerLease, name=lambda n: f"lease{n}", holder=HOSTILE)
+    campaigns = rows(d.DialerCampaign, name=lambda n: f"{n} {HOSTILE}", target_list=targets)
+    campaigns[0].assigned_agents.set(agents)
+    contacts = rows(
+        d.Contact,
+        target_list=targets,
+        number=lambda n: f"+1212555{n:04}",
+        name=HOSTILE,
+        custom_fields=hostile,
+        next_attempt_at=now,
+    )
+    legs = rows(d.AgentLeg, agent=lambda n: agents[n], hangup_cause=HOSTILE)
+    calls = rows(
+        d.CallLog,
+        freeswitch_uuid=lambda n: f"{n}{HOSTILE}",
+        to_number=lambda n: contacts[n].number,
+        agent=lambda n: agents[n],
+        campaign=lambda n: campaigns[n],
+        contact=lambda n: contacts[n],
+        agent_leg=lambda n: legs[n],
+        status="completed",
+        disconnect_reason=HOSTILE,
+        recording_url=HOSTILE,
+        initiated_at=now,
+        ended_at=now,
+        cdr_data=hostile,
+    )
+    rows(
+        d.AgentState,
+        agent=lambda n: agents[n],
+        call=lambda n: calls[n],
+        state="break",
+        timestamp=now,
+        reason=HOSTILE,
+        metadata={"by": HOSTILE},
+    )
+    rows(
+        d.Order,
+        order_id=lambda n: uuid.uuid4(),
+        kind="hangup",
+        payload=hostile,
+        call=lambda n: calls[n],
+        agent=lambda n: agents[n],
+        reply=HOSTILE,
+        created_at=now,
+    )
+    rows(
+        d.AppliedCommand,
+        command_id=lambda n: uuid.uuid4(),
+        kind=HOSTILE[:40],
+        actor=HOSTILE,
+        target=HOSTILE,
+        status="rejected",
+        reason=HOSTILE,
+        payload=hostile,
+        applied_at=now,
+    )
+    rows(
+        d.PacingDecision,
+        campaign=lambda n: campaigns[n],
+        decided_at=now,
+        last_at=now,
+        binding_reason="x",
+        summary=HOSTILE,
+        inputs=hostile,
+    )
+    rows(d.CampaignDay, campaign=lambda n: campaigns[n], day=lambda n: now.date() - dt.timedelta(days=n))
+    events = rows(
+        e.FreeSwitchEvent,
+        event_type="CHANNEL_ANSWER",
+        channel_uuid=HOSTILE,
+        caller_id_name=HOSTILE,
+        caller_id_number=HOSTILE[:64],
+        destination_number=HOSTILE[:64],
+        timestamp=now,
+        event_data=hostile,
+        core_uuid="core",
+        event_sequence=lambda n: n,
+        hangup_cause=HOSTILE,
+    )
+    rows(
+        e.EventProcessingStatus,
+        event=lambda n: events[n],
+        status="failed",
+        attempts=9,
+        last_error=HOSTILE,
+        error_traceback=HOSTILE,
+    )
+    rows(
+        e.CallStateEvent,
+        freeswitch_event=lambda n: events[n],
+        channel_uuid=lambda n: f"{n}{HOSTILE}",
+        current_state="ended",
+        timestamp=now,
+        metadata=hostile,
+    )
+    batches = rows(e.EventBatch, error_message=HOSTILE, transitions=[hostile])
+    batches[0].events.set(events)
+
+
+def address(model: type[models.Model], page: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def harmless(response: Any) -> str:
+    text = response.content.decode()
+    assert "<script>alert" not in text
+    assert "'\"&\u202e" not in text
+    return text
+
+
+def test_every_model_has_an_admin_page():
+    assert {model for model in MODELS if not model._meta.auto_created} <= set(admin.site._registry)
+    assert set(HISTORY) | set(EDITABLE) == set(MODELS)
+
+
+def test_the_site_carries_our_name(client):
+    assert b"Voice Orchestrator" in client.get(reverse("admin:index")).content
+
+
+@pytest.mark.usefixtures("full")
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_page_renders_and_hostile_text_is_inert(client, model):
+    response = client.get(address(model, "changelist"))
+    assert response.status_code == 200
+    assert len(response.context["cl"].result_list) == min(ROWS, model.objects.count())
+    harmless(response)
+    response = client.get(address(model, "change", model.objects.order_by("-pk")[0].pk))
+    assert response.status_code == 200
+    harmless(response)
+    response = client.get(address(model, "add"))
+    assert response.status_code == (403 if model in HISTORY else 200)
+    for term in (HOSTILE, "'; --", "%", "\0", "x" * 5000, "+12125550001", str(uuid.uuid4()), "1"):
+        response = client.get(address(model, "changelist"), {"q": term})
+        assert response.status_code == 200, term
+        harmless(response)
+
+
+@pytest.mark.usefixtures("full")
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_filter_and_page_renders(client, model):
+    registered = admin.site._registry[model]
+    for name in [n for n in registered.list_filter if isinstance(n, str)]:
+        field = model._meta.get_field(name)
+        if field.is_relation:
+            asked = {f"{name}__id__exact": field.related_model.objects.order_by("pk")[0].pk}
+        elif field.choices:
+            asked = {f"{name}__exact": field.choices[0][0]}
+        else:
+            asked = {f"{name}__exact": 1}
+        assert client.get(address(model, "changelist"), asked).status_code == 200
+    for asked in ({"p": 1}, {"p": 999}, {"o": "3.-1"}, {"all": ""}, {"e": "1"}, {"_facets": "True"}):
+        assert client.get(address(model, "changelist"), asked).status_code in {200, 302}
+
+
+@pytest.mark.usefixtures("full")
+@pytest.mark.parametrize("model", HISTORY, ids=lambda model: model.__name__)
+def test_history_cannot_be_written_by_anybody(client, model):
+    before = list(model.objects.order_by("pk").values())
+    row = model.objects.order_by("pk")[0]
+    assert client.post(address(model, "add"), {}).status_code == 403
+    assert client.post(address(model, "change", row.pk), {"status": "x"}).status_code == 403
+    assert client.post(address(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+    client.post(
+        address(model, "changelist"), {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+    )
+    assert list(model.objects.order_by("pk").values()) == before
+    text = client.get(address(model, "change", row.pk)).content.decode()
+    assert 'name="_save"' not in text
+
+
+@pytest.mark.usefixtures("full")
+@pytest.mark.parametrize("model", [d.Agent, d.DialerCampaign, d.DialerTargetList], ids=lambda model: model.__name__)
+def test_what_history_hangs_on_cannot_be_deleted(client, model):
+    row = model.objects.order_by("pk")[0]
+    assert client.post(address(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+    client.post(
+        address(model, "changelist"), {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+    )
+    assert model.objects.filter(pk=row.pk).exists()
+
+
+@pytest.mark.usefixtures("full")
+def test_lists_show_no_full_number(client):
+    for model in (d.CallLog, d.Contact):
+        text = client.get(address(model, "changelist")).content.decode()
+        assert "+1212***" in text
+        assert "+12125550" not in text.replace("Whole number (+12125550100)", "")
+
+
+@pytest.mark.usefixtures("full")
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_a_change_list_costs_the_same_number_of_queries_for_any_number_of_rows(
+    client, model, django_assert_max_num_queries
+):
+    with django_assert_max_num_queries(16):
+        client.get(address(model, "changelist"))
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_nobody_sees_a_page_without_permission(model):
+    client = Client()
+    assert client.get(address(model, "changelist")).status_code == 302
+    client.force_login(get_user_model().objects.create(username="clerk", is_staff=True))
+    assert client.get(address(model, "changelist")).status_code == 403

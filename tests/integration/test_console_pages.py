@@ -1,0 +1,183 @@
+"""The pages: who sees which, what they hold, and that the answers about health name every part."""
+
+import json
+import time
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.utils import timezone
+
+from console.models import ApiToken, digest
+from console.permissions import GROUPS
+from dialer.models import CallLog, PacingDecision, ReasonCode
+from events import streams
+from orchestrator import health
+from tests.fakes.console import make_user, publishing, wait_published
+from tests.fakes.floor import make_agents, make_campaign
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
+
+PAGES = ("/console/", "/console/agent/", "/console/decisions/", "/docs/protocol/")
+
+
+@pytest.fixture
+def browser() -> Client:
+    return Client()
+
+
+@pytest.fixture
+def supervisor(browser) -> User:
+    user = make_user("sup", supervisor=True)
+    browser.force_login(user)
+    return user
+
+
+def test_signed_out_people_are_sent_to_sign_in(browser):
+    for page in ("/", *PAGES, "/console/agents/a/menu/"):
+        answer = browser.get(page)
+        assert answer.status_code == 302 and answer.headers["Location"].startswith("/login/")
+    assert browser.get("/console/session/").status_code == 401
+
+
+def test_signing_in_and_out_and_wrong_passwords(browser):
+    make_user("sup", supervisor=True)
+    wrong = browser.post("/login/", {"username": "sup", "password": "wrong"})
+    assert "do not match" in wrong.content.decode()
+    right = browser.post("/login/", {"username": "sup", "password": "not-secret-1", "next": "/console/decisions/"})
+    assert right.headers["Location"] == "/console/decisions/"
+    assert browser.get("/console/session/").status_code == 204
+    assert browser.get("/logout/").status_code == 405
+    assert browser.post("/logout/").status_code == 302
+    assert browser.get("/console/session/").status_code == 401
+
+
+def test_sign_in_never_leads_to_another_host(browser):
+    make_user("sup", supervisor=True)
+    answer = browser.post("/login/", {"username": "sup", "password": "not-secret-1", "next": "https://evil.test/"})
+    assert answer.headers["Location"] == "/"
+
+
+def test_everyone_is_led_to_their_own_page(browser):
+    agent = make_agents(1)[0]
+    people = {
+        "/console/": make_user("sup", supervisor=True),
+        "/console/agent/": make_user("ann", agent=agent),
+        "/admin/": make_user("root", is_staff=True),
+    }
+    for page, user in people.items():
+        browser.force_login(user)
+        assert browser.get("/").headers["Location"] == page
+    browser.force_login(make_user("bob"))
+    assert "neither a supervisor nor" in browser.get("/").content.decode()
+
+
+def test_page_matrix(browser):
+    agent = make_agents(1)[0]
+    ann = make_user("ann", agent=agent)
+    sup = make_user("sup", supervisor=True)
+    for user, expected in (
+        (sup, {"/console/": 200, "/console/agent/": 403, "/console/decisions/": 200, "/docs/protocol/": 200}),
+        (ann, {"/console/": 403, "/console/agent/": 200, "/console/decisions/": 403, "/docs/protocol/": 200}),
+    ):
+        browser.force_login(user)
+        assert {page: browser.get(page).status_code for page in PAGES} == expected
+    assert browser.get(f"/console/agents/{agent.agent_id}/menu/").status_code == 403
+
+
+def test_groups_exist_from_the_start():
+    # A transactional test empties the tables, so the migration itself is asked.
+    from importlib import import_module
+
+    from console.permissions import SUPERVISORS
+
+    migration = import_module("console.migrations.0002_groups")
+    assert set(migration.NAMES) == set(GROUPS) and SUPERVISORS in GROUPS
+    assert Group.objects.count() >= 0
+
+
+def test_the_board_holds_the_floor_before_any_script_runs(browser, supervisor):
+    agents = make_agents(3)
+    make_campaign(agents, name="Spring")
+    with publishing():
+        wait_published(lambda f: len(f.agents) == 3, "the floor")
+        text = browser.get("/console/").content.decode()
+    for agent in agents:
+        assert agent.name in text
+    assert "Spring" in text and 'ws-connect="/ws/console/board/"' in text
+
+
+def test_the_board_without_a_publisher_says_so(browser, supervisor):
+    text = browser.get("/console/").content.decode()
+    assert "No agents yet." in text
+
+
+def test_the_menu_offers_every_state_with_its_reasons_and_the_call(browser, supervisor):
+    agent = make_agents(1)[0]
+    ReasonCode.objects.create(code="lunch", label="Lunch", status="break")
+    ReasonCode.objects.create(code="old", label="Old", status="break", is_active=False)
+    ReasonCode.objects.create(code="wrap_up", label="Wrap-up", status="busy")
+    CallLog.objects.create(to_number="+12125550101", freeswitch_uuid="x", agent=agent, initiated_at=timezone.now())
+    text = browser.get(f"/console/agents/{agent.agent_id}/menu/").content.decode()
+    assert 'data-state="available"' in text and 'data-reason="lunch"' in text and "Hang up" in text
+    assert "Old" not in text and 'data-reason="wrap_up"' not in text
+    assert browser.get("/console/agents/nobody/menu/").status_code == 404
+
+
+def test_decisions_newest_first_and_by_campaign(browser, supervisor):
+    one, two = make_campaign([], name="One"), make_campaign([], name="Two", offset=50)
+    for n, campaign in enumerate((one, two, one)):
+        PacingDecision.objects.create(
+            campaign=campaign,
+            decided_at=timezone.now(),
+            last_at=timezone.now(),
+            binding_reason="agents",
+            summary=f"s{n}",
+        )
+    text = browser.get("/console/decisions/").content.decode()
+    assert text.index("s2") < text.index("s1") < text.index("s0")
+    only = browser.get("/console/decisions/", {"campaign": str(two.campaign_id)}).content.decode()
+    assert "s1" in only and "s0" not in only
+    assert browser.get("/console/decisions/", {"campaign": "x"}).status_code == 404
+
+
+def test_healthz_asks_nobody_and_readyz_names_every_part(browser, monkeypatch):
+    assert browser.get("/healthz").content == b"ok\n"
+    health._last = None
+    answer = browser.get("/readyz")
+    body = json.loads(answer.content)
+    assert answer.status_code == 503 and body["ready"] is False
+    assert list(body["components"]) == ["database", "redis", "bridge", "ingest", "floor", "dialer", "default"]
+    assert body["components"]["database"]["ok"] and not body["components"]["dialer"]["ok"]
+    for name in ("ingest", "floor", "dialer", "default"):
+        streams.shared().set(f"heartbeat:{name}", json.dumps({"at": time.time()}))
+    streams.shared().set("heartbeat:bridge", json.dumps({"at": time.time(), "link": "up"}))
+    health._last = None
+    assert browser.get("/readyz").status_code == 200
+    health._last = None
+
+
+def test_create_api_token_shows_it_once_and_stores_a_hash(capsys):
+    user = make_user("integrator", supervisor=True)
+    out = StringIO()
+    call_command("create_api_token", "integrator", "--days", "1", "--name", "reports", stdout=out)
+    secret = out.getvalue().strip()
+    token = ApiToken.objects.get()
+    assert token.digest == digest(secret) and secret not in str(token.__dict__)
+    assert token.user == user and token.expires_at > timezone.now()
+    assert ApiToken.objects.find(secret) == token
+    with pytest.raises(CommandError):
+        call_command("create_api_token", "nobody")
+
+
+def test_tokens_can_be_revoked_in_the_admin(browser):
+    root = make_user("root", is_staff=True, is_superuser=True)
+    token, secret = ApiToken.issue(root)
+    browser.force_login(root)
+    page = browser.get("/admin/console/apitoken/")
+    assert token.hint in page.content.decode() and token.digest not in page.content.decode()
+    browser.post("/admin/console/apitoken/", {"action": "revoke", "_selected_action": [token.pk]})
+    assert ApiToken.objects.find(secret) is None
+    assert browser.get("/admin/console/apitoken/add/").status_code == 403

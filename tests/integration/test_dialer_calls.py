@@ -1,0 +1,562 @@
+"""From an idle agent to a finished call and back, with the switch's word given by hand; PostgreSQL and Redis are
+real."""
+
+import datetime as dt
+import uuid
+
+import pytest
+from django.core.cache import cache
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from dialer import lease, tasks
+from dialer.models import (
+    Agent,
+    AgentState,
+    AppliedCommand,
+    CallLog,
+    CampaignDay,
+    Contact,
+    Order,
+    PacingDecision,
+    WorkerLease,
+)
+from dialer.services import dialing
+from dialer.services.acting import acting
+from events import facts as f
+from events import streams
+from tests.fakes.floor import Switch, make_agents, make_campaign, now_us, set_state
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
+
+
+@pytest.fixture
+def switch() -> Switch:
+    return Switch()
+
+
+def link(up: bool = True) -> None:
+    import json
+    import time
+
+    beat = {"at": time.time(), "link": "up" if up else "down"}
+    streams.shared().set(f"{streams.HEARTBEAT_PREFIX}bridge", json.dumps(beat))
+
+
+def tick() -> dict[str, int]:
+    """A tick late enough for everything that waits for time to pass."""
+    tasks._last_doubts = tasks._last_upkeep = -100.0
+    return tasks.process_dialer_logic()
+
+
+def dial(campaign) -> CallLog | None:
+    with acting("test") as act:
+        placed = dialing.place_calls(act, campaign.pk, 1)
+    return placed[0] if placed else None
+
+
+def ready_agent(switch: Switch, count: int = 1) -> list[Agent]:
+    agents = make_agents(count)
+    for agent in agents:
+        set_state(agent, "available")
+    switch.open_softphones()
+    for agent in agents:
+        agent.refresh_from_db()
+    return agents
+
+
+def test_an_available_agent_has_their_softphone_called_once(switch):
+    [agent] = make_agents(1)
+    set_state(agent, "available")
+    set_state(agent, "break", "lunch")
+    set_state(agent, "available")
+    assert len(switch.orders("originate_agent")) == 1
+    assert agent.softphone == "ringing"
+    switch.open_softphones()
+    agent.refresh_from_db()
+    assert agent.softphone == "open"
+
+
+def test_a_call_runs_from_idle_agent_to_wrap_up_and_back(switch):
+    [agent] = ready_agent(switch)
+    campaign = make_campaign([agent])
+    call = dial(campaign)
+    assert call is not None and call.agent == agent and call.status == "initiated"
+    [order] = switch.orders("originate_customer")
+    assert order.payload["leg"] == call.freeswitch_uuid and order.payload["number"] == call.to_number
+    assert order.status == "sent"
+
+    switch.ring(call)
+    switch.answer(call)
+    [bridge] = switch.orders("bridge")
+    assert bridge.payload["leg"] == call.freeswitch_uuid
+    agent.refresh_from_db()
+    assert agent.status == "available", "only the switch's word puts an agent on a call"
+    switch.bridge(call)
+    agent.refresh_from_db()
+    assert agent.status == "on_call"
+    switch.end(call)
+
+    agent.refresh_from_db()
+    call.refresh_from_db()
+    assert (agent.status, agent.status_reason) == ("busy", "wrap_up")
+    assert call.status == "completed" and call.ended_at and call.talk_time_seconds is not None
+    Agent.objects.filter(pk=agent.pk).update(wrap_up_until=timezone.now() - dt.timedelta(seconds=1))
+    tick()
+    agent.refresh_from_db()
+    assert agent.status == "available"
+    assert list(AgentState.objects.order_by("id").values_list("state", flat=True)) == [
+        "available", "on_call", "busy", "available",
+    ]  # fmt: skip
+    day = CampaignDay.objects.get(campaign=campaign)
+    assert (day.attempts, day.answered, day.connected, day.abandoned) == (1, 1, 1, 0)
+    contact = Contact.objects.get(pk=call.contact_id)
+    assert contact.status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("cause", "status", "contact_status"),
+    [
+        ("USER_BUSY", "busy", "ready"),
+        ("NO_ANSWER", "no_answer", "ready"),
+        ("CALL_REJECTED", "failed", "ready"),
+        ("NORMAL_TEMPORARY_FAILURE", "failed", "ready"),
+        ("UNALLOCATED_NUMBER", "invalid", "invalid"),
+        ("ORIGINATOR_CANCEL", "cancelled", "ready"),
+    ],
+)
+def test_the_outcome_follows_the_hangup_cause_and_frees_the_agent_at_once(switch, cause, status, contact_status):
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent], retry_delay_minutes=30))
+    switch.ring(call)
+    switch.end(call, cause)
+    call.refresh_from_db()
+    contact = Contact.objects.get(pk=call.contact_id)
+    assert (call.status, call.disconnect_reason, contact.status) == (status, cause, contact_status)
+    if contact_status == "ready":
+        assert contact.next_attempt_at > timezone.now() + dt.timedelta(minutes=29)
+        assert call.retry_after == contact.next_attempt_at
+    agent.refresh_from_db()
+    assert agent.status == "available"
+    with acting("test"):
+        from dialer.services import agents
+
+        assert [a.pk for a in agents.idle(call.campaign_id)] == [agent.pk]
+
+
+def test_attempts_end_when_the_retries_are_used_up(switch):
+    [agent] = ready_agent(switch)
+    campaign = make_campaign([agent], contacts=1, max_retry_attempts=2, retry_delay_minutes=0)
+    for attempt in (1, 2, 3):
+        call = dial(campaign)
+        assert call is not None and call.attempt_number == attempt
+        switch.ring(call)
+        switch.end(call, "USER_BUSY")
+    assert Contact.objects.get().status == "exhausted"
+    assert dial(campaign) is None
+
+
+def test_a_refusal_by_the_switch_uses_up_no_attempt(switch):
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent]))
+    [order] = switch.orders("originate_customer")
+    switch.report(order, "failed", reply="-ERR DESTINATION_OUT_OF_ORDER", leg_exists=False)
+    call.refresh_from_db()
+    contact = Contact.objects.get(pk=call.contact_id)
+    assert call.status == "failed" and contact.attempts == 0 and contact.status == "ready"
+
+
+def test_an_error_reply_for_a_leg_that_exists_is_not_believed(switch):
+    """Duplicate uuid and throttle say the same: only uuid_exists tells them apart."""
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent]))
+    [order] = switch.orders("originate_customer")
+    switch.report(order, "failed", reply="-ERR DESTINATION_OUT_OF_ORDER", leg_exists=True)
+    call.refresh_from_db()
+    assert call.ended_at is None
+    switch.answer(call)
+    assert len(switch.orders("bridge")) == 1
+
+
+def test_facts_told_twice_or_late_change_nothing(switch):
+    [agent] = ready_agent(switch)
+    campaign = make_campaign([agent])
+    call = dial(campaign)
+    for _ in range(2):
+        switch.ring(call)
+        switch.answer(call)
+    switch.bridge(call)
+    switch.bridge(call)
+    switch.end(call)
+    agent.refresh_from_db()
+    version = agent.version
+    switch.end(call, "USER_BUSY")
+    switch.answer(call)
+    switch.bridge(call)
+    agent.refresh_from_db()
+    call.refresh_from_db()
+    assert len(switch.orders("bridge")) == 1 and call.status == "completed"
+    assert agent.version == version
+    day = CampaignDay.objects.get()
+    assert (day.attempts, day.answered, day.connected) == (1, 1, 1)
+
+
+def test_an_agent_leaving_while_it_rings_hands_the_call_to_the_next_idle_agent(switch):
+    first, second = ready_agent(switch, 2)
+    call = dial(make_campaign([first, second]))
+    assert call.agent == first
+    answer = set_state(first, "break", "lunch")
+    assert answer["status"] == "applied" and first.status == "break"
+    call.refresh_from_db()
+    assert call.agent == second
+
+
+def test_with_nobody_to_hand_over_to_the_break_waits_and_can_be_cancelled(switch):
+    [agent] = ready_agent(switch)
+    campaign = make_campaign([agent])
+    call = dial(campaign)
+    set_state(agent, "break", "lunch")
+    assert (agent.status, agent.pending_status) == ("available", "break")
+    assert set_state(agent, "", cancel_pending=True)["status"] == "applied" and agent.pending_status == ""
+    set_state(agent, "break", "lunch")
+    switch.ring(call)
+    switch.end(call, "NO_ANSWER")
+    agent.refresh_from_db()
+    assert (agent.status, agent.status_reason, agent.pending_status) == ("break", "lunch", "")
+    assert dial(campaign) is None
+
+
+def test_a_break_asked_for_during_a_call_begins_after_wrap_up(switch):
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent]))
+    switch.answer(call)
+    switch.bridge(call)
+    set_state(agent, "break", "coffee")
+    assert (agent.status, agent.pending_status) == ("on_call", "break")
+    switch.end(call)
+    agent.refresh_from_db()
+    assert (agent.status, agent.status_reason) == ("busy", "wrap_up")
+    Agent.objects.update(wrap_up_until=timezone.now() - dt.timedelta(seconds=1))
+    tick()
+    agent.refresh_from_db()
+    assert (agent.status, agent.status_reason) == ("break", "coffee")
+
+
+def test_a_customer_who_answers_without_an_agent_is_let_go_after_two_seconds_and_counted(switch):
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent]))
+    switch.tell(f.LegEnded(leg=str(agent.legs.get().leg_uuid), at=now_us(), cause="NORMAL_CLEARING"))
+    switch.answer(call)
+    assert switch.orders("bridge") == []
+    CallLog.objects.update(answered_at=timezone.now() - dt.timedelta(seconds=3))
+    tick()
+    call.refresh_from_db()
+    assert call.abandoned and len(switch.orders("hangup")) == 1
+    assert CampaignDay.objects.get().abandoned == 1
+
+
+def test_a_lost_softphone_is_called_again_and_given_up_after_three_failures(switch):
+    [agent] = make_agents(1)
+    set_state(agent, "available")
+    for _ in range(3):
+        order = switch.orders("originate_agent")[-1]
+        switch.report(order, "failed", reply="-ERR USER_NOT_REGISTERED", leg_exists=False)
+        Agent.objects.update(softphone_retry_at=timezone.now() - dt.timedelta(seconds=1))
+        tick()
+    agent.refresh_from_db()
+    assert (agent.status, agent.status_reason) == ("break", "softphone_lost")
+    assert len(switch.orders("originate_agent")) == 3
+
+
+def test_a_softphone_that_answers_and_drops_at_once_is_given_up_too(switch):
+    [agent] = make_agents(1)
+    set_state(agent, "available")
+    for _ in range(3):
+        switch.open_softphones()
+        switch.tell(f.LegEnded(leg=str(agent.legs.first().leg_uuid), at=now_us(), cause="NORMAL_CLEARING"))
+        Agent.objects.update(softphone_retry_at=timezone.now() - dt.timedelta(seconds=1))
+        tick()
+    agent.refresh_from_db()
+    assert (agent.status, agent.status_reason) == ("break", "softphone_lost")
+
+
+def test_a_recording_is_linked_to_its_call(switch):
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent], record_calls=True))
+    switch.answer(call)
+    switch.bridge(call)
+    [order] = switch.orders("record")
+    assert order.payload["action"] == "start" and order.payload["name"] == str(call.call_id)
+    path = f"/var/recordings/{call.call_id}.wav"
+    switch.tell(f.RecordingStarted(leg=call.freeswitch_uuid, at=now_us(), path=path))
+    switch.end(call)
+    switch.tell(f.RecordingStopped(leg=call.freeswitch_uuid, at=now_us(), path=path))
+    call.refresh_from_db()
+    assert call.recording_url == path and call.recording_stored
+
+
+def test_poison_among_facts_stops_no_other(switch):
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent]))
+    poison = f.RecordingStarted(leg=call.freeswitch_uuid, path="\x00")  # PostgreSQL refuses the character
+    switch.tell(
+        f.LegCreated(leg=call.freeswitch_uuid, role="customer"), poison, f.LegAnswered(leg=call.freeswitch_uuid)
+    )
+    call.refresh_from_db()
+    assert call.status == "answered"
+
+
+def test_a_time_no_clock_shows_is_not_believed(switch):
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent]))
+    switch.tell(f.LegAnswered(leg=call.freeswitch_uuid, at=10**17))
+    switch.end(call)
+    call.refresh_from_db()
+    assert call.status == "completed" and call.duration_seconds < 60
+
+
+def test_a_failed_bridge_goes_to_the_next_idle_agent_and_the_suspect_leg_is_asked_for(switch):
+    first, second = ready_agent(switch, 2)
+    call = dial(make_campaign([first, second]))
+    switch.answer(call)
+    [bridge] = switch.orders("bridge")
+    switch.report(bridge, "failed", reply="-ERR Invalid uuid")
+    bridges = switch.orders("bridge")
+    assert len(bridges) == 2 and bridges[1].agent == second
+    [probe] = switch.orders("probe")
+    switch.report(probe, "done", leg_exists=False)
+    first.refresh_from_db()
+    assert first.softphone == "lost"
+
+
+# --- Doubt -------------------------------------------------------------------------------------------------------
+
+
+def test_an_attempt_the_switch_never_mentions_is_settled_by_asking_and_given_back(switch):
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent]))
+    tick()
+    assert switch.orders("probe") == [], "its order may still be executed: too early to ask"
+    CallLog.objects.update(initiated_at=timezone.now() - dt.timedelta(seconds=20))
+    tick()
+    call.refresh_from_db()
+    assert call.in_doubt_since is not None and call.ended_at is None, "time alone never ends a call"
+    [probe] = switch.orders("probe")
+    switch.report(probe, "done", leg_exists=False)
+    call.refresh_from_db()
+    contact = Contact.objects.get(pk=call.contact_id)
+    assert call.status == "failed" and contact.status == "ready" and contact.attempts == 0
+
+
+def test_an_attempt_in_doubt_that_exists_is_kept(switch):
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent]))
+    CallLog.objects.update(initiated_at=timezone.now() - dt.timedelta(seconds=20))
+    tick()
+    switch.report(switch.orders("probe")[0], "done", leg_exists=True)
+    call.refresh_from_db()
+    assert call.ended_at is None and call.status == "dialing" and call.in_doubt_since is None
+
+
+# --- Whom to call --------------------------------------------------------------------------------------------------
+
+
+def test_the_tick_decides_per_idle_agent_and_says_why(switch, redis_empty):
+    link()
+    agents = ready_agent(switch, 3)
+    campaign = make_campaign(agents, contacts=2)
+    assert tick() == {str(campaign.campaign_id): 2}
+    decision = PacingDecision.objects.get()
+    assert decision.binding_reason == "list_empty" and decision.placed == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"status": "paused"}, None),
+        ({"scheduled_start": dt.timedelta(hours=1)}, "calling_window"),
+        ({"calls_per_agent_per_hour": 1}, "rate_limit"),
+        ({"max_lines": 0}, "trunks"),
+    ],
+)
+def test_a_closed_gate_places_nothing_and_is_the_reason(switch, fields, reason):
+    link()
+    [agent] = ready_agent(switch)
+    fields = {k: timezone.now() + v if isinstance(v, dt.timedelta) else v for k, v in fields.items()}
+    campaign = make_campaign([agent], **fields)
+    if "calls_per_agent_per_hour" in fields:
+        call = dial(campaign)
+        switch.end(call, "USER_BUSY")
+    assert tick() == {}
+    assert dial(campaign) is None, "what the tick refuses, the dialing transaction refuses too"
+    decision = PacingDecision.objects.first()
+    assert (decision.binding_reason if decision else None) == reason
+
+
+def test_nothing_is_placed_while_the_link_to_the_switch_is_down(switch):
+    link(up=False)
+    campaign = make_campaign(ready_agent(switch))
+    assert tick() == {}
+    assert PacingDecision.objects.get(campaign=campaign).binding_reason == "stale_state"
+
+
+def test_a_number_outside_the_allow_list_is_never_dialled(switch, settings):
+    settings.DIAL_ALLOWED_PREFIXES = ["+44"]
+    campaign = make_campaign(ready_agent(switch))
+    assert dial(campaign) is None
+    settings.DIAL_ALLOWED_PREFIXES = []
+    assert dial(campaign) is None
+
+
+def test_a_number_in_two_lists_has_one_open_attempt(switch):
+    agents = ready_agent(switch, 2)
+    first = make_campaign(agents, contacts=1, name="A")
+    second = make_campaign(agents, contacts=1, name="B")
+    assert dial(first) is not None
+    assert dial(second) is None
+
+
+def test_the_database_refuses_a_second_open_attempt_for_a_number(switch):
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent]))
+    with pytest.raises(IntegrityError), transaction.atomic():
+        CallLog.objects.create(freeswitch_uuid=str(uuid.uuid4()), to_number=call.to_number, initiated_at=timezone.now())
+
+
+def test_the_longest_idle_agent_is_called_first(switch):
+    agents = ready_agent(switch, 3)
+    for position, agent in enumerate((agents[1], agents[2], agents[0])):
+        Agent.objects.filter(pk=agent.pk).update(idle_since=timezone.now() - dt.timedelta(minutes=10 - position))
+    campaign = make_campaign(agents)
+    assert [dial(campaign).agent for _ in range(3)] == [agents[1], agents[2], agents[0]]
+
+
+# --- Commands -------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_command_id_has_one_effect_and_one_answer(switch):
+    [agent] = make_agents(1)
+    command = {"command_id": str(uuid.uuid4()), "actor": "supervisor", "agent_id": "agent_101", "state": "available"}
+    first = tasks.handle_agent_state(command)
+    set_state(agent, "break", "lunch")
+    assert tasks.handle_agent_state(command) == first
+    agent.refresh_from_db()
+    assert agent.status == "break" and AppliedCommand.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ({"agent_id": "agent_101", "state": "on_call"}, "by a call"),
+        ({"agent_id": "agent_101", "state": "asleep"}, "not an agent state"),
+        ({"agent_id": "nobody", "state": "available"}, "no agent"),
+        ({"agent_id": "agent_101", "state": "available", "requested_at": 1.0}, "asked for"),
+        ({"agent_id": "agent_101", "cancel_pending": True}, "nothing is pending"),
+    ],
+)
+def test_a_refused_command_is_an_answer_with_a_reason(command, words, redis_empty):
+    make_agents(1)
+    pubsub = redis_empty.pubsub(ignore_subscribe_messages=True)
+    pubsub.subscribe(streams.RESULTS_CHANNEL)
+    pubsub.get_message(timeout=5)
+    answer = tasks.handle_agent_state({"command_id": str(uuid.uuid4()), "actor": "x", **command})
+    assert answer["status"] == "rejected" and words in answer["reason"]
+    assert words.encode() in pubsub.get_message(timeout=5)["data"]
+    pubsub.close()
+
+
+def test_a_campaign_is_paused_and_started_by_command(switch):
+    campaign = make_campaign(ready_agent(switch))
+
+    def control(action: str) -> dict:
+        return tasks.handle_command(
+            {"command_id": str(uuid.uuid4()), "kind": "campaign_control", "campaign_id": str(campaign.campaign_id),
+             "action": action, "actor": "supervisor"}
+        )  # fmt: skip
+
+    assert control("pause")["result"]["status"] == "paused"
+    assert dial(campaign) is None
+    assert control("start")["result"]["status"] == "active"
+    assert dial(campaign) is not None
+    assert control("dance")["status"] == "rejected"
+
+
+def test_call_control_orders_what_was_asked(switch):
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent]))
+
+    def control(action: str, **more: str) -> dict:
+        return tasks.handle_command(
+            {"command_id": str(uuid.uuid4()), "kind": "call_control", "call_id": str(call.call_id), "action": action,
+             "actor": "supervisor", **more}
+        )  # fmt: skip
+
+    assert control("hold")["status"] == "rejected", "nobody is on it yet"
+    switch.answer(call)
+    switch.bridge(call)
+    for action in ("hold", "unhold", "park", "record_start", "record_stop"):
+        assert control(action)["status"] == "applied"
+    assert control("listen", extension="1010")["status"] == "applied"
+    assert control("transfer", extension="10;02")["status"] == "rejected"
+    assert control("transfer", extension="1002")["status"] == "applied"
+    assert control("hangup")["status"] == "applied"
+    kinds = list(Order.objects.exclude(kind__startswith="originate").order_by("id").values_list("kind", flat=True))
+    assert kinds == ["bridge", "hold", "hold", "park", "record", "record", "eavesdrop", "transfer", "hangup"]
+    [transfer] = switch.orders("transfer")
+    switch.report(transfer, "done")
+    agent.refresh_from_db()
+    call.refresh_from_db()
+    assert agent.status_reason == "wrap_up" and call.agent is None and call.ended_at is None
+
+
+# --- One worker ------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_lost_its_lease_commits_nothing(switch):
+    [agent] = make_agents(1)
+    held = lease.acquire("old")
+    lease.adopt(held)
+    try:
+        WorkerLease.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+        assert lease.acquire("new").token == held.token + 1
+        with pytest.raises(lease.LeaseLost):
+            set_state(agent, "available")
+        agent.refresh_from_db()
+        assert agent.status == "offline" and AppliedCommand.objects.count() == 0
+    finally:
+        lease.adopt(None)
+
+
+def test_nobody_acts_beside_a_living_worker(switch):
+    [agent] = make_agents(1)
+    lease.acquire("worker")
+    with pytest.raises(lease.LeaseLost):
+        set_state(agent, "available")
+
+
+# --- Telling ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_change_is_announced_after_the_commit_and_cached(switch, redis_empty):
+    import json
+
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent]))
+    entries = [json.loads(fields[b"c"]) for _, fields in redis_empty.xrange(streams.CHANGES)]
+    kinds = {(entry["kind"], entry["id"]) for entry in entries}
+    assert {("agent", "agent_101"), ("call", str(call.call_id)), ("campaign", str(call.campaign.campaign_id))} <= kinds
+    newest = [e for e in entries if e["kind"] == "agent"][-1]["data"]
+    assert newest["call_id"] == str(call.call_id) and newest["softphone"] == "open"
+    assert cache.get("agent_state:agent_101")["status"] == "available"
+    last_call = [e for e in entries if e["kind"] == "call"][-1]["data"]
+    assert call.to_number not in json.dumps(last_call), "boards get masked numbers"
+
+
+def test_a_missing_cache_key_is_read_through(switch):
+    from dialer import selectors
+
+    ready_agent(switch)
+    cache.clear()
+    assert selectors.agent_state("agent_101")["status"] == "available"
+    assert cache.get("agent_state:agent_101")["status"] == "available"
+    assert selectors.agent_state("nobody") is None

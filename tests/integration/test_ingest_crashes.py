@@ -1,0 +1,241 @@
+"""Whatever dies between two steps, nothing is lost and repetition is harmless."""
+
+import threading
+
+import orjson
+import pytest
+
+from events import live, streams
+from events.ingest import Ingest
+from events.journal import START
+from events.models import CallStateEvent, EventBatch, FreeSwitchEvent
+from tests.conftest import wait_until
+from tests.fakes.events import (
+    AGENT,
+    BRIDGED,
+    CALL,
+    TALKING,
+    database_away,
+    drain,
+    facts_sent,
+    ingest,
+    record,
+    store_sent,
+    tasks,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STATES = ["initiated", "alerting", "answered", "bridged", "answered", "ended"]
+
+
+def successor(dead):
+    """The next ingest, after the lease of the dead one has run out."""
+    dead.redis.delete(dead.lease.key)
+    return ingest()
+
+
+def history(leg=CALL):
+    return [step.current_state for step in CallStateEvent.objects.filter(channel_uuid=leg).order_by("id")]
+
+
+def finish(one, client):
+    """Everything the living one does in the end, and the `default` workers with it."""
+    drain(one)
+    record(one)
+    assert set(store_sent(client)) <= {"stored", "done already"}
+    assert FreeSwitchEvent.objects.count() == len(BRIDGED)
+    assert history() == STATES
+    assert history(AGENT)[-1] == "ended"
+    assert not EventBatch.objects.exclude(status="completed").exists()
+    assert client.hlen(streams.LIVE_LEGS) == 0
+    assert client.xpending(streams.JOURNAL, "ingest")["pending"] == 0
+
+
+def test_killed_after_reading(redis_empty):
+    one = ingest()
+    one.journal.append(BRIDGED)
+    assert one.read(None)
+    finish(successor(one), redis_empty)
+
+
+def test_killed_after_telling_the_dialer_which_is_then_told_again(redis_empty):
+    one = ingest()
+    one.journal.append(BRIDGED)
+    one.send(one.fold(one.read(None)))
+    once = facts_sent(redis_empty)
+    finish(successor(one), redis_empty)
+    assert facts_sent(redis_empty) == once + once
+
+
+def test_killed_after_writing_the_live_state_before_anything_is_recorded(redis_empty):
+    one = ingest()
+    one.journal.append(TALKING)
+    outcome = one.fold(one.read(None))
+    one.send(outcome)
+    one.write(outcome)
+    told = facts_sent(redis_empty)
+    two = successor(one)
+    assert {leg.leg: leg.state for leg in two.legs.live.values()} == {CALL: "bridged", AGENT: "bridged"}
+    assert drain(two) == 0  # folded already, up to the place that was written down with the legs
+    two.journal.append(BRIDGED[len(TALKING) :])
+    finish(two, redis_empty)
+    assert facts_sent(redis_empty)[: len(told)] == told
+
+
+def test_killed_between_the_batch_and_its_task(redis_empty):
+    one = ingest()
+    one.journal.append(BRIDGED)
+    drain(one)
+    ids = one.recorder._journal.unacknowledged(one.folded)
+    one.recorder.create(ids)
+    two = successor(one)
+    # The successor sees that a batch covers them and only acknowledges; the sweep sends the task that was lost.
+    assert record(two) == len(BRIDGED)
+    assert EventBatch.objects.count() == 1
+    assert tasks(redis_empty, "default", "events.tasks.store_batch") == []
+    two.recorder.send(str(EventBatch.objects.get().batch_id))
+    finish(two, redis_empty)
+
+
+def test_killed_between_the_task_and_the_acknowledgement(redis_empty):
+    one = ingest()
+    one.journal.append(BRIDGED)
+    drain(one)
+    one.recorder.send(one.recorder.create(one.recorder._journal.unacknowledged(one.folded)))
+    two = successor(one)
+    finish(two, redis_empty)
+    assert EventBatch.objects.count() == 1
+
+
+def test_a_batch_is_closed_earlier_than_its_predecessor_would_have_closed_it(redis_empty):
+    # The dead one's batch ends in the middle of what is pending: the rest gets a batch of its own.
+    one = ingest()
+    one.journal.append(BRIDGED)
+    drain(one)
+    one.recorder.send(one.recorder.create(one.recorder._journal.unacknowledged(one.folded)[:30]))
+    two = successor(one)
+    finish(two, redis_empty)
+    assert sorted(EventBatch.objects.values_list("event_count", flat=True)) == sorted([30, len(BRIDGED) - 30])
+
+
+def test_an_ingest_that_was_frozen_writes_nothing_when_it_wakes(redis_empty):
+    one = ingest()
+    one.journal.append(TALKING)
+    outcome = one.fold(one.read(None))
+    two = successor(one)
+    drain(two)
+    before = redis_empty.hgetall(streams.LIVE_LEGS), redis_empty.xlen(streams.CHANGES)
+    with pytest.raises(live.LeaseLost):
+        one.write(outcome)
+    assert (redis_empty.hgetall(streams.LIVE_LEGS), redis_empty.xlen(streams.CHANGES)) == before
+
+
+def test_a_step_that_fails_is_read_again_and_nothing_of_it_was_adopted(redis_empty):
+    one = ingest()
+    one.journal.append(TALKING)
+    redis_empty.delete(one.lease.key)
+    with pytest.raises(live.LeaseLost):
+        one.step(None)
+    assert (one.legs.live, one.counts["events"], one.folded) == ({}, 0, START)
+    assert one.lease.keep()
+    one.take_over()
+    assert drain(one) == len(TALKING)
+    assert one.legs.get(CALL).state == "bridged"
+
+
+def test_redis_flushed_in_the_middle_of_a_call(redis_empty):
+    stop = threading.Event()
+    one = Ingest(streams.connect(), stop=stop)
+    thread = threading.Thread(target=one.run)
+    thread.start()
+    try:
+        wait_until(lambda: one.lease.held() and redis_empty.exists(streams.JOURNAL), "it works")
+        one.journal.append(TALKING)
+        wait_until(lambda: one.counts["events"] == len(TALKING), "the call is folded")
+        redis_empty.flushall()
+        wait_until(lambda: redis_empty.hlen(streams.LIVE_LEGS) == 2, "the live legs are written down again")
+        announced = [orjson.loads(fields[b"c"])["id"] for _, fields in redis_empty.xrange(streams.CHANGES)]
+        assert sorted(announced) == sorted([CALL, AGENT])
+        one.journal.append(BRIDGED[len(TALKING) :])
+        wait_until(lambda: redis_empty.hlen(streams.LIVE_LEGS) == 0, "the rest is folded")
+        assert one.legs.get(CALL).cause == "NORMAL_CLEARING"
+    finally:
+        stop.set()
+        thread.join(15)
+    assert not thread.is_alive()
+
+
+def test_the_journal_flushed_before_a_batch_was_stored_is_said_and_not_tried_for_ever(redis_empty):
+    one = ingest()
+    one.journal.append(BRIDGED)
+    drain(one)
+    record(one)
+    (_, _, sent), *_ = tasks(redis_empty, "default", "events.tasks.store_batch")
+    redis_empty.delete(streams.JOURNAL)
+    assert store_sent(redis_empty) == ["incomplete"]
+    batch = EventBatch.objects.get(batch_id=sent["batch_id"])
+    assert batch.status == "failed"
+    assert "74 of 74 journal entries" in batch.error_message
+    assert history() == STATES  # what was folded is known all the same
+
+
+def test_without_the_database_the_floor_lives_and_everything_is_stored_later(redis_empty):
+    one = ingest()
+    stop = threading.Event()
+    thread = threading.Thread(target=one.recorder.run, args=(stop,))
+    with database_away():
+        thread.start()
+        one.journal.append(TALKING)
+        drain(one)
+        assert redis_empty.hlen(streams.LIVE_LEGS) == 2
+        assert facts_sent(redis_empty)
+        one.recorder.wake.set()
+        wait_until(lambda: one.recorder.unstored is None, "the recorder has noticed")
+        one.journal.append(BRIDGED[len(TALKING) :])
+        drain(one)
+        assert redis_empty.xpending(streams.JOURNAL, "ingest")["pending"] == len(BRIDGED)
+        one.beat()
+        assert orjson.loads(redis_empty.get("heartbeat:ingest"))["unstored"] is None
+    wait_until(lambda: not redis_empty.xpending(streams.JOURNAL, "ingest")["pending"], "all is recorded")
+    stop.set()
+    one.recorder.wake.set()
+    thread.join(15)
+    finish(one, redis_empty)
+
+
+def test_malformed_events_are_kept_for_people_and_the_call_goes_on(redis_empty):
+    one = ingest()
+    one.journal.append([*TALKING, b"\xff rubbish", b'{"Event-Name": "CHANNEL_ANSWER"}', *BRIDGED[len(TALKING) :]])
+    drain(one)
+    kept = [fields for _, fields in redis_empty.xrange(streams.MALFORMED)]
+    assert [fields[b"e"] for fields in kept] == [b"\xff rubbish", b'{"Event-Name": "CHANNEL_ANSWER"}']
+    assert [b"not JSON" in fields[b"reason"] for fields in kept] == [True, False]
+    record(one)
+    assert store_sent(redis_empty) == ["stored"]
+    # The second is an event all the same, and the log keeps all of those.
+    assert FreeSwitchEvent.objects.count() == len(BRIDGED) + 1
+    assert history() == STATES
+
+
+def test_killed_after_the_cache_was_written_and_before_the_live_legs(redis_empty):
+    one = ingest()
+    one.journal.append(BRIDGED)
+    live.remember(one.fold(one.read(None)).changed.values())
+    finish(successor(one), redis_empty)
+
+
+def test_a_late_event_after_a_restart_raises_nobody_from_the_dead(redis_empty):
+    one = ingest()
+    one.journal.append([line for line in BRIDGED if b'"CHANNEL_DESTROY"' not in line])
+    drain(one)
+    two = successor(one)
+    before = redis_empty.xlen(streams.CHANGES), len(facts_sent(redis_empty))
+    two.journal.append(BRIDGED)
+    drain(two)
+    assert (redis_empty.xlen(streams.CHANGES), len(facts_sent(redis_empty))) == before
+    assert two.legs.live == {}
+    record(two)
+    store_sent(redis_empty)
+    assert history() == STATES
+    assert FreeSwitchEvent.objects.count() == len(BRIDGED)

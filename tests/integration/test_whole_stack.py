@@ -1,0 +1,115 @@
+"""The whole back end as separate processes through the simulator: its own log of every leg is the judge."""
+
+import datetime as dt
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from celery import current_app
+from django.utils import timezone
+
+from dialer.models import Agent, CallLog, Contact, DialerCampaign, DialerTargetList, PacingDecision
+from events.models import CallStateEvent, EventBatch, FreeSwitchEvent
+from tests.conftest import wait_until
+from tests.fakes.processes import Processes
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty"), pytest.mark.stack]
+
+# The test numbering plan: the fifth digit from the end says what the customer does (tests/data/esl/README.md).
+FATES = {
+    "1": ("completed", True),
+    "2": ("completed", True),
+    "3": ("no_answer", False),
+    "4": ("busy", False),
+    "5": ("failed", False),
+    "6": ("invalid", False),
+    "8": ("failed", False),
+}
+PER_FATE = 4
+AGENTS = 8
+
+
+def make_floor() -> DialerCampaign:
+    contacts = DialerTargetList.objects.create(name="Plan", total_contacts=PER_FATE * len(FATES))
+    Contact.objects.bulk_create(
+        Contact(
+            target_list=contacts,
+            number=f"+121255{digit}{n:04d}",
+            next_attempt_at=timezone.now() - dt.timedelta(minutes=1),
+            priority=-n,
+        )
+        for digit in FATES
+        for n in range(PER_FATE)
+    )
+    campaign = DialerCampaign.objects.create(
+        name="Plan", target_list=contacts, status="active", wrap_up_seconds=1, max_retry_attempts=0,
+        calls_per_agent_per_hour=3600, ring_timeout_seconds=15,
+    )  # fmt: skip
+    agents = [Agent.objects.create(agent_id=f"agent_{n}", extension=str(1000 + n)) for n in range(1, AGENTS + 1)]
+    campaign.assigned_agents.set(agents)
+    for agent in agents:
+        command = {"actor": "test", "agent_id": agent.agent_id, "state": "available"}
+        current_app.send_task("dialer.tasks.handle_agent_state", kwargs={"command": command})
+    return campaign
+
+
+def legs_of(log: Path) -> list[dict]:
+    """The simulator's last word on every leg."""
+    last: dict[str, dict] = {}
+    for line in log.read_text().splitlines():
+        leg = json.loads(line)
+        last[leg["uuid"]] = leg
+    return list(last.values())
+
+
+@pytest.mark.timeout(180)
+def test_every_customers_fate_in_the_switchs_log_equals_its_call_record(tmp_path):
+    campaign = make_floor()
+    total = PER_FATE * len(FATES)
+    with Processes(tmp_path) as run:
+        run.backend("--speed", "4")
+        wait_until(lambda: CallLog.objects.filter(ended_at__isnull=False).count() == total, "every call ended", 120)
+        wait_until(
+            lambda: Agent.objects.filter(status="available", softphone="open").count() == AGENTS,
+            "every agent free again",
+        )
+        wait_until(
+            lambda: CallLog.objects.exclude(cdr_data={}).count() >= total,
+            "every call's record from the switch stored",
+            60,
+        )
+        wait_until(
+            lambda: not EventBatch.objects.exclude(status="completed").exists(), "every batch of events stored", 60
+        )
+        legs = legs_of(run.invites)
+
+    customers = [leg for leg in legs if leg["kind"] == "customer"]
+    assert Counter(leg["number"] for leg in customers) == Counter(
+        {f"+121255{digit}{n:04d}": 1 for digit in FATES for n in range(PER_FATE)}
+    ), "each number dialled exactly once"
+    calls = {call.freeswitch_uuid: call for call in CallLog.objects.all()}
+    assert len(calls) == total
+    for leg in customers:
+        call = calls[leg["uuid"]]
+        status, answered = FATES[call.to_number[-5]]
+        assert call.to_number == leg["number"]
+        assert call.status == status, (call.to_number, call.disconnect_reason)
+        assert call.disconnect_reason == leg["hangup_cause"]
+        assert (call.answered_at is not None) == (leg["answered_at"] is not None) == answered
+        assert (call.bridged_at is not None) == bool(leg["bridges"])
+        if leg["answered_at"] is not None:
+            assert abs(call.answered_at.timestamp() - leg["answered_at"]) < 0.1, "the switch's own time"
+            assert call.bridged_at is not None and not call.abandoned
+        assert call.decision is not None, "a stored decision explains every call"
+    agents = [leg for leg in legs if leg["kind"] == "agent"]
+    assert len(agents) == AGENTS, "each softphone was called once and held open"
+    assert PacingDecision.objects.filter(campaign=campaign).exists()
+    assert FreeSwitchEvent.objects.filter(event_type="CHANNEL_HANGUP_COMPLETE").count() >= total
+    for call in calls.values():
+        states = list(
+            CallStateEvent.objects.filter(channel_uuid=call.freeswitch_uuid)
+            .order_by("id")
+            .values_list("current_state", flat=True)
+        )
+        assert states and states[-1] == "ended", states

@@ -1,0 +1,187 @@
+"""Order rendering: exactly one harmless command line, or refused."""
+
+import re
+import uuid
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dialer import orders
+from esl_bridge.render import MAX_LINE_CHARACTERS, Command, DialPlan, Refused, follow_up, render
+
+PLAN = DialPlan("sofia/gateway/carrier/{number}", "user/{extension}", ("+1212555", "+1646"), "/var/lib/rec")
+ORDER, LEG, PEER, CALL = (str(uuid.UUID(int=number)) for number in range(1, 5))
+BASE = {"order_id": ORDER, "expires_at": 1.0, "leg": LEG}
+CUSTOMER = orders.OriginateCustomer(
+    **BASE, number="+12125551234", call_id=CALL, campaign_id="7", agent_id="agent_101",
+    caller_id_number="+12125550100", caller_id_name="Voice Orchestrator", timeout=25,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("order", "line"),
+    [
+        (
+            CUSTOMER,
+            (
+                f"originate {{origination_uuid={LEG},origination_caller_id_number=+12125550100,"
+                "origination_caller_id_name='Voice Orchestrator',originate_timeout=25,ignore_early_media=true,"
+                f"hangup_after_bridge=true,orch_role=customer,orch_call={CALL},orch_agent=agent_101,orch_campaign=7}}"
+                "sofia/gateway/carrier/+12125551234 &park()"
+            ),
+        ),
+        (
+            orders.OriginateAgent(**BASE, extension="1001", agent_id="agent_101", timeout=20),
+            (
+                f"originate {{origination_uuid={LEG},originate_timeout=20,ignore_early_media=true,"
+                "park_after_bridge=true,"
+                "hangup_after_bridge=false,orch_role=agent,orch_agent=agent_101}user/1001 &park()"
+            ),
+        ),
+        (
+            orders.Eavesdrop(**BASE, extension="1003", target=PEER, supervisor="sup", mode="barge"),
+            (
+                f"originate {{origination_uuid={LEG},originate_timeout=20,ignore_early_media=true,"
+                f"eavesdrop_enable_dtmf=true,orch_role=supervisor,orch_agent=sup}}user/1003 &eavesdrop({PEER})"
+            ),
+        ),
+        (orders.Bridge(**BASE, peer=PEER), f"uuid_bridge {LEG} {PEER}"),
+        (orders.Hold(**BASE), f"uuid_hold {LEG}"),
+        (orders.Hold(**BASE, on=False), f"uuid_hold off {LEG}"),
+        (orders.Park(**BASE), f"uuid_park {LEG}"),
+        (orders.Transfer(**BASE, extension="1002"), f"uuid_transfer {LEG} 1002 XML default"),
+        (orders.Hangup(**BASE), f"uuid_kill {LEG} NORMAL_CLEARING"),
+        (orders.Record(**BASE, action="start", name=PEER), f"uuid_record {LEG} start /var/lib/rec/{PEER}.wav"),
+        (orders.Record(**BASE, action="mask", name=PEER), f"uuid_record {LEG} mask /var/lib/rec/{PEER}.wav"),
+    ],
+    ids=lambda value: orders.kind_of(value) if isinstance(value, orders.Order) else "",
+)
+def test_each_order_is_one_known_line(order, line):
+    assert render(order, PLAN) == Command(line)
+
+
+def test_a_probe_is_asked_directly():
+    assert render(orders.Probe(**BASE), PLAN) == Command(f"uuid_exists {LEG}", direct=True)
+
+
+@pytest.mark.parametrize(
+    ("mode", "line"), [("listen", None), ("whisper", f"uuid_recv_dtmf {LEG} 2"), ("barge", f"uuid_recv_dtmf {LEG} 3")]
+)
+def test_a_supervisor_whispers_to_the_leg_listened_to_and_barges_into_both(mode, line):
+    order = orders.Eavesdrop(**BASE, extension="1003", target=PEER, mode=mode)
+    assert follow_up(order) == (Command(line) if line else None)
+    assert follow_up(CUSTOMER) is None
+
+
+def changed(order, **fields):
+    return msgspec.structs.replace(order, **fields)
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        (changed(CUSTOMER, number="+447700900123"), "DIAL_ALLOWED_PREFIXES"),
+        (changed(CUSTOMER, number="+12125551234 &system(reboot)"), "not a valid order"),
+        (changed(CUSTOMER, number="+12125551234\n"), "not a valid order"),
+        (changed(CUSTOMER, caller_id_name="x'}user/1"), "not a valid order"),
+        (changed(CUSTOMER, caller_id_name="x\r\nbgapi y"), "not a valid order"),
+        (changed(CUSTOMER, campaign_id="1,hangup=2"), "not a valid order"),
+        (changed(CUSTOMER, agent_id="a}b"), "not a valid order"),
+        (changed(CUSTOMER, leg="${uuid}"), "not a valid order"),
+        (changed(CUSTOMER, timeout=301), "not a valid order"),
+        (changed(CUSTOMER, timeout="30\n"), "not a valid order"),
+        (orders.Hangup(**BASE, cause="NORMAL CLEARING"), "not a valid order"),
+        (orders.Transfer(**BASE, extension="0012125551234"), "not a valid order"),
+        (orders.Transfer(**BASE, extension="2125551234"), "telephone number"),
+        (orders.OriginateAgent(**BASE, extension="2125551234", agent_id="a"), "telephone number"),
+        (orders.Eavesdrop(**BASE, extension="2125551234", target=PEER), "telephone number"),
+        (orders.Eavesdrop(**BASE, extension="1003", target=LEG), "itself"),
+        (orders.Bridge(**BASE, peer=LEG), "itself"),
+        (orders.Record(**BASE, action="start", name="../../etc/passwd"), "not a valid order"),
+    ],
+)
+def test_what_is_not_allowed_is_refused(order, said):
+    with pytest.raises(Refused, match=said):
+        render(order, PLAN)
+
+
+@pytest.mark.parametrize("prefixes", [(), ("",), ("1212",)])
+def test_without_a_matching_prefix_no_customer_is_dialled(prefixes):
+    with pytest.raises(Refused, match="DIAL_ALLOWED_PREFIXES"):
+        render(CUSTOMER, DialPlan(PLAN.customer, PLAN.agent, prefixes, PLAN.recordings_dir))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "",
+        "sofia/gateway/carrier/",
+        "{number} &system(x)",
+        "user/{number}\nexit",
+        "{a=b}x/{number}",
+        "x'/{number}",
+        "{{number}}",
+    ],
+)
+def test_a_dial_string_that_could_break_the_line_is_refused(template):
+    with pytest.raises(Refused, match="dial string"):
+        render(CUSTOMER, DialPlan(template, PLAN.agent, PLAN.allowed_prefixes, PLAN.recordings_dir))
+
+
+@pytest.mark.parametrize("directory", ["", "relative", "/a b", "/a/../b", "/a;b", "/a\nb"])
+def test_a_recordings_folder_that_could_break_the_line_is_refused(directory):
+    with pytest.raises(Refused, match="RECORDINGS_DIR"):
+        render(orders.Record(**BASE, action="start", name=PEER), DialPlan("", "", (), directory))
+
+
+def test_no_refusal_holds_the_number():
+    for order in (changed(CUSTOMER, number="+447700900123"), changed(CUSTOMER, number="+447700900123x")):
+        with pytest.raises(Refused) as caught:
+            render(order, PLAN)
+        assert "7700900123" not in str(caught.value)
+
+
+hostile = st.one_of(
+    st.text(max_size=50),
+    st.sampled_from(
+        ["", LEG, "+12125551234", "+1646555000", "1001", "a b", "'", '"', "{", "}", "\n", "\r", "x\n\nexit", "&park()",
+         "${x}", "\u2028", "\x00", "1,a=b", "[x]", "|", ";", "`id`", "NORMAL_CLEARING", "start", "listen"]
+    ),
+    st.tuples(st.sampled_from(["+1212555", "", LEG, "a"]), st.text(max_size=8)).map("".join),
+)  # fmt: skip
+anything = st.one_of(hostile, st.integers(), st.booleans(), st.none(), st.floats(allow_nan=True))
+KINDS = [
+    orders.OriginateCustomer, orders.OriginateAgent, orders.Eavesdrop, orders.Bridge, orders.Hold, orders.Park,
+    orders.Transfer, orders.Hangup, orders.Record, orders.Probe,
+]  # fmt: skip
+# The whole language that may ever reach the switch, written a second time, independently of the renderer.
+U = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+VALUE = r"(?:[A-Za-z0-9_.:+-]+|'[A-Za-z0-9 ._-]+')"
+ALLOWED = re.compile(
+    rf"originate \{{[a-z_]+={VALUE}(?:,[a-z_]+={VALUE})*\}}"
+    rf"(?:sofia/gateway/carrier/\+(?:1212555|1646)[0-9]+ &park\(\)|user/[0-9]{{2,6}} &(?:park\(\)|eavesdrop\({U}\)))"
+    rf"|uuid_bridge {U} {U}|uuid_hold (?:off )?{U}|uuid_park {U}|uuid_transfer {U} [0-9]{{2,6}} XML default"
+    rf"|uuid_kill {U} [A-Z0-9_]+|uuid_record {U} (?:start|stop|mask|unmask) /var/lib/rec/{U}\.wav|uuid_exists {U}"
+)
+
+
+@settings(max_examples=600)
+@given(st.sampled_from(KINDS), st.data())
+def test_whatever_is_in_an_order_it_is_exactly_one_known_command_or_refused(kind, draw):
+    fields = {}
+    valid = {
+        "order_id": ORDER, "expires_at": 1.0, "leg": LEG, "peer": PEER, "target": PEER, "number": "+12125551234",
+        "call_id": CALL, "caller_id_number": "+12125550100", "extension": "1001", "agent_id": "a", "action": "start",
+        "name": PEER, "cause": "NORMAL_CLEARING", "timeout": 20, "on": True, "mode": "listen", "supervisor": "s",
+        "campaign_id": "1", "caller_id_name": "A B",
+    }  # fmt: skip
+    for name in kind.__struct_fields__:
+        fields[name] = draw.draw(st.one_of(st.just(valid[name]), st.just(valid[name]), anything))
+    try:
+        command = render(kind(**fields), PLAN)
+    except Refused:
+        return
+    assert ALLOWED.fullmatch(command.line), command.line
+    assert len(command.line) <= MAX_LINE_CHARACTERS

@@ -1,0 +1,145 @@
+"""The comparison with the switch: differences are questions, and nothing is concluded from what is no answer."""
+
+import gzip
+import json
+import re
+import uuid
+from pathlib import Path
+
+import orjson
+import pytest
+
+from esl_bridge.framing import FrameSplitter
+from esl_bridge.reports import Reporter
+from esl_bridge.resync import (
+    FRESH_SECONDS,
+    TRACKED_LEGS,
+    YOUNG_SECONDS,
+    BadListing,
+    LegTracker,
+    channels_in,
+    compare,
+    leg_exists,
+    live_legs,
+)
+from events import facts
+
+DATA = Path(__file__).resolve().parents[1] / "data" / "esl"
+A, B, C = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
+
+
+def test_the_listings_of_the_captures_are_read():
+    frames = FrameSplitter().feed(gzip.decompress((DATA / "json" / "16_api_responses.esl.gz").read_bytes()))
+    listings = [frame.body.decode() for frame in frames if b"row_count" in frame.body[:20]]
+    counts = []
+    for listing in listings:
+        try:
+            counts.append(len(channels_in(listing)))
+        except BadListing:
+            counts.append(None)
+    assert 2 in counts
+    assert 0 in counts
+    assert all(re.fullmatch(r"[0-9a-f-]{36}", leg) for leg in channels_in(listings[0]))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["", "-ERR no reply\n", "[]", "{}", "null", '{"row_count":"x"}', '{"row_count":2}', '{"row_count":2,"rows":[]}',
+     '{"row_count":1,"rows":[{"name":"x"}]}', '{"row_count":1,"rows":[7]}', '{"row_count":1,"rows":[{"uuid":7}]}', "{"],
+)  # fmt: skip
+def test_a_reply_that_is_no_list_is_not_an_empty_switch(reply):
+    with pytest.raises(BadListing):
+        channels_in(reply)
+
+
+def test_an_empty_switch_has_no_rows():
+    assert channels_in('{"row_count": 0}\n') == frozenset()
+
+
+def test_only_real_uuids_of_legs_not_ended_are_believed_live():
+    entries = {
+        A.encode(): b'{"leg":"x","state":"bridged"}',
+        B.encode(): b'{"state":"ended"}',
+        C.encode(): b"not json",
+        b"1\nexit": b'{"state":"held"}',
+        b"\xff": b'{"state":"held"}',
+    }
+    assert live_legs(entries) == {A, C}
+
+
+def test_differences_are_missing_and_unknown_legs():
+    found = compare({A, B}, {B, C}, LegTracker(), 100.0)
+    assert (found.missing, found.unknown) == ((C,), (A,))
+
+
+def test_a_young_leg_is_not_asked_about():
+    tracker = LegTracker()
+    tracker.begun(A, 100.0)
+    assert compare((), {A}, tracker, 100.0 + YOUNG_SECONDS / 2).missing == ()
+    assert compare((), {A}, tracker, 100.0 + YOUNG_SECONDS).missing == (A,)
+
+
+def test_a_channel_the_stream_has_just_shown_is_not_unknown():
+    tracker = LegTracker()
+    tracker.begun(A, 100.0)
+    assert compare({A}, (), tracker, 100.0 + FRESH_SECONDS / 2).unknown == ()
+    assert compare({A}, (), tracker, 100.0 + FRESH_SECONDS).unknown == (A,)
+
+
+def test_a_leg_whose_hangup_has_come_is_neither():
+    tracker = LegTracker()
+    for leg in (A, B):
+        tracker.ended(leg, 1.0)
+    assert compare({A}, {B}, tracker, 1_000.0) == compare((), (), tracker, 0.0)
+
+
+def test_the_tracker_is_bounded_and_forgets_the_oldest():
+    tracker = LegTracker()
+    for number in range(TRACKED_LEGS + 1):
+        tracker.ended(str(number), float(number))
+    assert not tracker.has_ended("0")
+    assert tracker.has_ended("1")
+
+
+def test_only_true_and_false_are_answers():
+    assert [leg_exists(reply) for reply in ("true", "false\n", "-ERR", "", "TRUE")] == [True, False, None, None, None]
+
+
+def reporter():
+    return Reporter("main", str(uuid.uuid4()), lambda: 1_700_000_000.25)
+
+
+def one_fact(raw):
+    (fact,) = facts.facts_of(orjson.loads(raw))
+    return fact
+
+
+def test_reports_are_read_back_as_the_facts_they_tell():
+    said = reporter()
+    order = said.order(A, "bridge", B, "failed", "-ERR Invalid uuid\n", leg_exists=False)
+    assert one_fact(order) == facts.OrderReported(
+        leg=B, at=1_700_000_000_250_000, order_id=A, kind="bridge", status="failed", reply="-ERR Invalid uuid",
+        leg_exists=False,
+    )  # fmt: skip
+    assert one_fact(said.order(A, "bridge", B, "sent")).leg_exists is None
+    link = one_fact(said.link(True, "because"))
+    assert (link.node, link.up, link.reason) == ("main", True, "because")
+    assert one_fact(said.leg_gone(A, "LOST")) == facts.LegEnded(leg=A, at=1_700_000_000_250_000, cause="LOST")
+    sync = one_fact(said.sync(3, 2, 1))
+    assert (sync.channels, sync.gone, sync.found) == (3, 2, 1)
+
+
+def test_a_found_leg_is_told_from_the_switchs_own_dump():
+    frames = FrameSplitter().feed(gzip.decompress((DATA / "json" / "16_api_responses.esl.gz").read_bytes()))
+    dump = next(json.loads(f.body) for f in frames if f.content_type == "api/response" and b'"CHANNEL_DATA"' in f.body)
+    raw = reporter().leg_found(dump["Unique-ID"], dump)
+    told = facts.facts_of(orjson.loads(raw))
+    assert [type(fact).__name__ for fact in told][:2] == ["LegCreated", "LegAnswered"]
+    assert {fact.leg for fact in told} == {dump["Unique-ID"]}
+    assert orjson.loads(raw)["Core-UUID"] != dump["Core-UUID"]
+
+
+def test_every_report_has_an_identity_of_its_own():
+    first, second = reporter(), reporter()
+    raws = [said.sync(0, 0, 0) for said in (first, first, second, second)]
+    assert len({facts.identity(orjson.loads(raw)) for raw in raws}) == 4
