@@ -18,8 +18,8 @@ PYTHON ?= $(find_python)
 VENV = .venv/bin/python
 
 # The modules that decide and do nothing else: no Django, no server, no clock. mypy holds them to its strictest.
-PURE = events/facts.py events/call_state.py \
-	$(addprefix dialer/,agent_states.py eligibility.py pacing.py retry.py hangup_causes.py limits.py orders.py) \
+PURE = $(addprefix events/,facts.py call_state.py entries.py intake.py rows.py enrich.py privacy.py) \
+	$(addprefix dialer/,agent_states.py eligibility.py pacing.py retry.py hangup_causes.py limits.py numbers.py orders.py) \
 	$(addprefix esl_bridge/,framing.py normalise.py render.py resync.py) \
 	console/protocol.py console/floor_state.py
 

@@ -160,7 +160,7 @@ class CampaignView:
                 return [("pause", "Pause"), ("stop", "Stop")]
             case "paused":
                 return [("start", "Start"), ("stop", "Stop")]
-            case "draft" | "scheduled":
+            case "draft" | "scheduled" | "completed":
                 return [("start", "Start")]
             case _:
                 return []

@@ -20,7 +20,7 @@ from esl_bridge.framing import Frame
 
 log = logging.getLogger(__name__)
 
-# What facts are made of, and nothing else: with ALL a bridged call is 337 KB, with these about 90.
+# What facts are made of, and nothing else: with ALL a bridged call is 340 KB, with these 130.
 EVENTS: Final = (
     "CHANNEL_CREATE", "CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_ANSWER",
     "CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE", "CHANNEL_HOLD", "CHANNEL_UNHOLD", "CHANNEL_PARK",

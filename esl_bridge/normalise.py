@@ -85,7 +85,7 @@ def event_of_json(body: bytes) -> Normalised:
 
 
 def _from_damaged_json(body: bytes) -> Normalised:
-    """FreeSWITCH passes a variable's bytes through: latin-1 or a raw control character is JSON strict parsers refuse."""
+    """FreeSWITCH passes a variable's bytes through: latin-1 and control characters are what strict parsers refuse."""
     text = body.decode("utf-8", "replace")
     try:
         event = json.loads(text, strict=False)

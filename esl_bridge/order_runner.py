@@ -107,8 +107,11 @@ class OrderRunner:
                     self.stream.ensure_group()
                     self._recover()
                     self._recovered = True
-                self._take(self.stream.read_new())
+                entries = self.stream.read_new()
                 trouble = False
+                if self.link is not None and self.may_act():
+                    self._take(entries)
+                # Else they stay pending and unclaimed: their fate is decided when the link is back.
             except redis.ResponseError as error:
                 if not str(error).startswith("NOGROUP"):
                     log.error("Redis refuses to give orders (%s); trying on", error)

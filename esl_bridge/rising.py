@@ -2,8 +2,8 @@
 
 Between a leg's CHANNEL_ANSWER and its CHANNEL_PARK the thread that called it still has to send it to `park`. A
 `uuid_bridge` that comes in between is answered with +OK and then undone: the customer ends up parked and the other leg,
-an agent who had been waiting, is hung up with DESTINATION_OUT_OF_ORDER (seen on FreeSWITCH 1.10.12 in about one of a
-hundred joins ordered at the answer). So whatever moves a leg waits until it has parked, some 20 to 40 ms.
+an agent who had been waiting, is hung up with DESTINATION_OUT_OF_ORDER (FreeSWITCH 1.10.12: 5 of 1,230 joins ordered
+at the answer, none of 1,200 ordered after the parking). So whatever moves a leg waits until it has parked, some 20 ms.
 """
 
 from __future__ import annotations

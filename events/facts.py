@@ -1,7 +1,7 @@
 """Typed, past-tense facts about legs, orders and the link, and the one door through which switch events become facts.
 
-Pure. This module alone knows FreeSWITCH's header names (source: events captured from FreeSWITCH 1.10.12,
-tests/data/esl).
+Pure. FreeSWITCH's header names are known here, and in rows.py for the columns of a stored event (source: events
+captured from FreeSWITCH 1.10.12, tests/data/esl).
 An event is a flat mapping of header name to string (or list of strings for multi-value variables), as in
 `event json`. Times are microseconds since the epoch (FreeSWITCH's own), 0 = not known.
 """

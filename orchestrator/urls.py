@@ -2,7 +2,9 @@
 
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from orchestrator import health
 
@@ -16,5 +18,7 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    # Pages name the icon themselves; Django's admin does not, and browsers then ask here.
+    path("favicon.ico", RedirectView.as_view(url=static("console/icon.svg"), permanent=True)),
     path("", include("console.urls")),
 ]

@@ -80,6 +80,9 @@ def probed(act: Act, leg: str, *, exists: bool) -> None:
     if call is not None and call.ended_at is None:
         if exists:
             calls.started(act, call)
+            if call.in_doubt_since is not None:
+                call.in_doubt_since = None
+                calls.save(call, "in_doubt_since")
         elif act.now - call.initiated_at > IN_DOUBT_AFTER:
             never_seen = call.status == CallStatus.INITIATED
             calls.ended(act, call, "NEVER_SENT" if never_seen else "LOST", act.now, reached=not never_seen)

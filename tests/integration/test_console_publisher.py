@@ -58,14 +58,8 @@ def test_announced_changes_come_as_frames_without_gaps_and_add_up_to_the_snapsho
             set_status(agent, "break" if n % 2 else "available")
         call = open_call(agents[0])
         announce_call(call)
-        leg = {
-            "leg": str(call.call_id),
-            "role": "customer",
-            "state": "alerting",
-            "since": 5,
-            "call_id": str(call.call_id),
-        }
-        announce("leg", str(call.call_id), leg)
+        key = str(call.call_id)
+        announce("leg", key, {"leg": key, "role": "customer", "state": "alerting", "since": 5, "call_id": key})
         announce_campaign(campaign)
         floor = wait_published(lambda f: f.calls and next(iter(f.calls.values())).state == "alerting", "the call")
         last = floor.seq

@@ -15,6 +15,7 @@ from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from console import codes, protocol
+from console.floor_state import FloorState
 from console.models import ApiToken
 from dialer.models import Agent, CallLog
 from events import streams
@@ -219,6 +220,10 @@ def test_hello_then_a_snapshot_then_frames_that_add_up(door, supervisor):
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
 
 
+def versions(floor: FloorState) -> int:
+    return sum(row.version for row in floor.agents.values())
+
+
 def test_resume_gives_every_missed_frame(door, supervisor):
     agents = make_agents(3)
     with publishing():
@@ -234,7 +239,7 @@ def test_resume_gives_every_missed_frame(door, supervisor):
         with door.token(supervisor) as again:
             again.floor = kept
             again.say(protocol.Resume(epoch=epoch, seq=seq))
-            again.until_floor(lambda f: sum(row.version for row in f.agents.values()) == 30)
+            again.until_floor(lambda f: versions(f) == 30)
             assert not [message for message in again.seen if isinstance(message, protocol.Snapshot)]
             seqs = [frame.seq for frame in again.frames]
             assert seqs == list(range(seq + 1, seq + 1 + len(seqs))) and len(seqs) >= 30

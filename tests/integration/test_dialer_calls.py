@@ -358,6 +358,21 @@ def test_an_attempt_in_doubt_that_exists_is_kept(switch):
     assert call.ended_at is None and call.status == "dialing" and call.in_doubt_since is None
 
 
+def test_a_ringing_call_whose_bridge_died_is_asked_for_once_and_goes_on(switch):
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent]))
+    switch.ring(call)
+    switch.report(switch.orders("originate_customer")[0], "in_doubt", reply="the link was lost")
+    call.refresh_from_db()
+    assert call.in_doubt_since is not None and call.ended_at is None
+    CallLog.objects.update(initiated_at=timezone.now() - dt.timedelta(seconds=20))
+    tick()
+    [probe] = switch.orders("probe")
+    switch.report(probe, "done", leg_exists=True)
+    call.refresh_from_db()
+    assert call.in_doubt_since is None and call.status == "dialing"
+
+
 # --- Whom to call --------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,6 @@ TEST_FREESWITCH_ESL names one (host:port:password, with the numbering plan of do
 
 import os
 import socket
-import time
 
 import pytest
 

@@ -115,6 +115,7 @@ def test_ten_thousand_broken_rows_are_each_reported_and_keep_no_good_one_out(fil
     assert "10,001 rows read, 1 imported, 0 duplicates, 10,000 refused" in said
     # The screen gets a few, the file all of them.
     assert said.count("row ") < 50
+    assert "1,667 × The number is too short." in said
     with (tmp_path / "errors.csv").open(encoding="utf-8-sig", newline="") as errors:
         report = list(csv.DictReader(errors))
     assert [int(row["row"]) for row in report] == list(range(2, 10_002))
@@ -122,6 +123,19 @@ def test_ten_thousand_broken_rows_are_each_reported_and_keep_no_good_one_out(fil
     # Nothing that a spreadsheet would run.
     assert not any(row["number"].startswith(tuple("=+-@\t\r")) for row in report)
     assert numbers() == ["+12125559999"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("terminal", [Terminal(), io.StringIO()])
+def test_progress_is_shown_to_a_person_and_not_to_a_file(file, spring, monkeypatch, terminal):
+    monkeypatch.setattr("dialer.management.commands.import_contacts._PROGRESS_SECONDS", 0)
+    path = file("phone\n" + "".join(f"+1212555{n:04}\n" for n in range(2_000)))
+    call_command("import_contacts", str(path), "--list", "Spring", stdout=io.StringIO(), stderr=terminal)
+    assert ("2,000 rows read, 100 % of the file" in terminal.getvalue()) == terminal.isatty()
 
 
 @pytest.mark.parametrize(

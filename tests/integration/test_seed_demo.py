@@ -192,6 +192,8 @@ def test_nothing_dials_on_a_real_switch_before_somebody_starts_it(settings):
     settings.SWITCH = "freeswitch"
     seed()
     assert set(DialerCampaign.objects.values_list("status", flat=True)) == {"paused"}
+    # An agent at work would have their softphone rung.
+    assert queued() == []
 
 
 def test_well_known_passwords_are_refused_outside_development(settings):

@@ -143,10 +143,10 @@ def test_whole_frames_before_the_fault_are_still_given():
 def test_a_body_of_16_mib_passes_in_linear_time():
     body = bytes(16 * 1024 * 1024)
     data = b"Content-Type: api/response\nContent-Length: %d\n\n" % len(body) + body
-    started = time.perf_counter()
+    started = time.process_time()
     frames, _ = split(data, constant(1_024))
     assert frames[0].body == body
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_header_that_trickles_in_is_not_searched_again_and_again():
@@ -155,10 +155,10 @@ def test_a_header_that_trickles_in_is_not_searched_again_and_again():
     def seconds(count):
         best = 9.0
         for _ in range(3):
-            splitter, started = FrameSplitter(), time.perf_counter()
+            splitter, started = FrameSplitter(), time.process_time()
             for _ in range(count):
                 splitter.feed(b"X")
-            best = min(best, time.perf_counter() - started)
+            best = min(best, time.process_time() - started)
         return best
 
     assert seconds(60_000) < 3.2 * seconds(30_000)

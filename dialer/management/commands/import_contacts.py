@@ -16,6 +16,7 @@ from dialer.target_import import ImportRefusedError, Problem, Report, import_con
 # Between two lines of progress, for a person at a terminal.
 _PROGRESS_SECONDS = 1.0
 _SHOWN_PROBLEMS = 10
+_SHOWN_REASONS = 5
 _STOPPED = 130
 
 
@@ -92,6 +93,8 @@ class Command(BaseCommand):
         if more > 0:
             where = f"all of them in {errors}" if errors else "--errors FILE.csv lists all"
             self.stdout.write(f"  ... and {more:,} more rows ({where})")
+            for reason, count in report.reasons.most_common(_SHOWN_REASONS):
+                self.stdout.write(f"  {count:,} × {reason}")
         if report.not_allowed:
             self.stdout.write(f"{report.not_allowed:,} numbers lie outside DIAL_ALLOWED_PREFIXES and are never called.")
         rate = f"{report.rows_per_second:,} rows/s" if report.rows_per_second is not None else "at once"

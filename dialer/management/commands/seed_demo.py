@@ -45,7 +45,6 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--force", action="store_true", help="also where DEBUG is off: well-known passwords!")
-        parser.add_argument("--no-agents-to-work", action="store_true", help="leave every agent's state as it is")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEBUG and not options["force"]:
@@ -69,10 +68,10 @@ class Command(BaseCommand):
         _tell_the_floor(agents)
         if ready_again:
             self.stdout.write(f"{ready_again:,} demo contacts are ready to be called again.")
-        if not options["no_agents_to_work"]:
-            sent = _send_to_work(agents)
-            if sent:
-                self.stdout.write(f"{sent} agents are sent to their places as soon as the dialer worker runs.")
+        # An agent at work has their softphone called: a real switch would ring real telephones for a demo.
+        sent = _send_to_work(agents) if settings.SWITCH == "simulator" else 0
+        if sent:
+            self.stdout.write(f"{sent} agents are sent to their places as soon as the dialer worker runs.")
         self._print_logins()
 
     def _print_logins(self) -> None:

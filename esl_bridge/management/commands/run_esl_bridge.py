@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from typing import Any
 
@@ -30,6 +31,9 @@ class Command(BaseCommand):
                 recordings_dir=settings.RECORDINGS_DIR,
             ),
         )
+        # What is loaded by now stays; the collector need not look through it again while events stream past.
+        gc.collect()
+        gc.freeze()
         bridge = Bridge(config, streams.connect(), streams.connect(blocking=True))
         for name in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(name, bridge.stop)

@@ -1,0 +1,106 @@
+"""A headless Chromium and the product's processes. Skipped where there is none, unless REQUIRE_BROWSER is set."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+from tests.conftest import wait_until
+from tests.fakes.processes import Processes
+from tests.integration.test_console_sockets import answers
+
+# Playwright's sync door keeps an event loop in this thread, and Django would refuse its database there. Nothing runs in
+# that loop but the browser's own messages.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 360, "height": 780}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.stack)
+
+
+def executable() -> str | None:
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = executable()
+    if path is None:
+        if os.environ.get("REQUIRE_BROWSER"):
+            pytest.fail("REQUIRE_BROWSER is set and there is no Chromium")
+        pytest.skip("there is no Chromium")
+    playwright: Playwright
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory, django_db_setup, django_db_blocker) -> Iterator[Processes]:
+    with django_db_blocker.unblock():
+        run = Processes(tmp_path_factory.mktemp("browser"))
+    with run:
+        run.web()
+        wait_until(lambda: answers(run.web_port), "daphne")
+        yield run
+
+
+class Tab:
+    """A signed-in page that remembers what went wrong in it."""
+
+    def __init__(self, page: Page, base: str) -> None:
+        self.page, self.base = page, base
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._heard)
+        page.set_default_timeout(20_000)
+
+    def _heard(self, message: Any) -> None:
+        # A lost connection is told on the page itself ("[object Event]" is htmx's word for it); all else is a fault.
+        lost = ("WebSocket", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "[object Event]")
+        if message.type == "error" and not any(word in message.text for word in lost):
+            self.errors.append(message.text)
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.base + path)
+        return self.page
+
+
+@pytest.fixture
+def tab(chromium: Browser, web: Processes) -> Iterator[Callable[..., Tab]]:
+    """`tab(user, viewport)`: a new browser profile, signed in as `user` (or not). No page may have had a fault."""
+    contexts, tabs = [], []
+
+    def make(user: Any = None, viewport: Any = LAPTOP, **options: Any) -> Tab:
+        context = chromium.new_context(viewport=viewport, **options)
+        contexts.append(context)
+        base = f"http://127.0.0.1:{web.web_port}"
+        if user is not None:
+            from tests.fakes.console import session_cookie
+
+            name, _, value = session_cookie(user).partition("=")
+            context.add_cookies([{"name": name, "value": value, "url": base}])
+        made = Tab(context.new_page(), base)
+        tabs.append(made)
+        return made
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert [error for made in tabs for error in made.errors] == []
