@@ -16,6 +16,8 @@ class Json:
             return entry.text("json", entry.raw.decode)
         delta = entry.delta
         assert delta is not None
+        if scope.agent:
+            return protocol.text(scope.frame(delta))
         return entry.text(("json", scope), lambda: protocol.text(scope.frame(delta)))
 
     def control(self, message: protocol.FromServer, about: str) -> str:
@@ -48,7 +50,8 @@ class Panel:
         delta = entry.delta
         if delta is None:
             return self.snapshot(hub, scope)
-        return entry.text(("panel", scope.agent), lambda: render.panel_frame(hub.state, delta, scope.agent))
+        # Not kept: hardly anyone has two panels open.
+        return render.panel_frame(hub.state, delta, scope.agent)
 
     def control(self, message: protocol.FromServer, about: str) -> str:
         return render.command_line(message, about)

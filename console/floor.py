@@ -257,7 +257,9 @@ class Publisher:
             "redis": Health(ok=True, detail="answers"),
             **health_words.assess(beats, now),
         }
-        self.projection.set_health(words, health_words.behind_ms(beats))
+        lag = health_words.behind_ms(beats)
+        # A change waits up to one frame's time here, and the board must not look fresher than it is.
+        self.projection.set_health(words, None if lag is None else lag + int(FRAME_SECONDS * 1000))
 
     def _publish(self) -> None:
         if not self.lease.held():

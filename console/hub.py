@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 # Frames kept for `resume`: at full speed two and a half minutes, on a quiet floor a quarter of an hour.
 RING: Final = 1_000
+RING_BYTES: Final = 32 * 1024 * 1024
+# Frames whose ready texts are kept.
+TEXTS: Final = 20
 READ_COUNT: Final = 200
 RETRY_SECONDS: Final = 0.5
 # A publisher that lives is heard every second.
@@ -70,6 +73,7 @@ class Hub:
         self._first = self._first_delta = 1
         self._position = "0-0"
         self._heard = 0.0
+        self._bytes = 0
         self._snapshots: dict[Hashable, tuple[tuple[str, int], str]] = {}
         self.clients: set[Client] = set()
         self.answers = Answers(self.url)
@@ -185,6 +189,7 @@ class Hub:
         else:
             first = known.start
         self.state, self.ring, self._position = state, ring, position
+        self._bytes = sum(len(entry.raw) for entry in ring.values())
         self._first, self._first_delta = first, max(first, first_delta)
         self.ready, self._heard = True, time.monotonic()
 
@@ -206,10 +211,14 @@ class Hub:
             return False
         self._heard = time.monotonic()
         self.ring[frame.seq] = Entry(raw, frame, apply_frame(self.state, frame))
-        if len(self.ring) > RING:
-            del self.ring[self._first]
+        self._bytes += len(raw)
+        while len(self.ring) > RING or (self._bytes > RING_BYTES and len(self.ring) > 1):
+            self._bytes -= len(self.ring.pop(self._first).raw)
             self._first += 1
             self._first_delta = max(self._first_delta, self._first)
+        # Everyone who keeps up has had them; who is late has them made again.
+        if late := self.ring.get(frame.seq - TEXTS):
+            late.texts.clear()
         return True
 
     def _wake(self) -> None:

@@ -20,7 +20,8 @@ from console.kpis import agent_kind
 from console.rows import AgentRow, CallRow, CampaignRow, Gone, Kpis
 from console.scopes import Scope
 
-SUPERVISOR_PARTS = ("kpis", "agents", "campaigns", "calls", "health")
+# Without these the board shows the floor as it was: it must say so.
+SWITCH_PATH = ("bridge", "ingest")
 
 
 def partial(name: str, **context: Any) -> SafeString:
@@ -59,14 +60,21 @@ def health_strip(kpis: Kpis) -> SafeString:
     return partial("health", parts=parts, bad=[part for part in parts if part["health"] and not part["health"].ok])
 
 
-def beat(state: FloorState, behind_ms: int | None) -> SafeString:
-    """What the page needs to know how old it is."""
+def beat(epoch: str, seq: int, at: int, kpis: Kpis | None) -> SafeString:
+    """What the page needs to know how old it is, and whether the way from the switch to here is whole."""
+    behind = kpis.behind_ms if kpis else None
+    broken = [
+        f"{health.LABELS[key]}: {part.detail}"
+        for key, part in (kpis.health if kpis else {}).items()
+        if key in SWITCH_PATH and not part.ok
+    ]
     return format_html(
-        '<i id="beat" hidden data-epoch="{}" data-seq="{}" data-at="{}" data-behind="{}"></i>',
-        state.epoch,
-        state.seq,
-        state.at,
-        "" if behind_ms is None else behind_ms,
+        '<i id="beat" hidden data-epoch="{}" data-seq="{}" data-at="{}" data-behind="{}" data-broken="{}"></i>',
+        epoch,
+        seq,
+        at,
+        "" if behind is None else behind,
+        "; ".join(broken),
     )
 
 
@@ -82,7 +90,7 @@ def board_parts(state: FloorState) -> dict[str, SafeString]:
         "campaigns": _list("campaigns", "ul", (campaign_line(row) for row in whole.campaigns), "No campaigns yet."),
         "kpis": kpis_strip(state.kpis) if state.kpis else mark_safe('<section id="kpis" class="kpis"></section>'),
         "health": health_strip(state.kpis) if state.kpis else mark_safe('<footer id="health" class="health"></footer>'),
-        "beat": beat(state, state.kpis.behind_ms if state.kpis else None),
+        "beat": beat(state.epoch, state.seq, state.at, state.kpis),
     }
 
 
@@ -128,9 +136,7 @@ def board_frame(state: FloorState, delta: Delta) -> str:
             parts.append(kpis_strip(frame.kpis))
         if delta.kpis is None or frame.kpis.health != delta.kpis.health:
             parts.append(health_strip(frame.kpis))
-    at = FloorState(frame.epoch, frame.seq, frame.at)
-    figures = frame.kpis or state.kpis
-    parts.append(beat(at, figures.behind_ms if figures else None))
+    parts.append(beat(frame.epoch, frame.seq, frame.at, frame.kpis or state.kpis))
     return "".join(parts)
 
 
@@ -170,7 +176,7 @@ def panel_parts(state: FloorState, agent_id: str) -> dict[str, SafeString]:
         "mycall": partial("mycall", c=shown, a=view, limit=words.WAIT_LIMIT_MS),
         "mystate": partial("mystate", a=view, kind=agent_kind(row) if row else ""),
         "trouble": partial("trouble", bad=bad),
-        "beat": beat(state, state.kpis.behind_ms if state.kpis else None),
+        "beat": beat(state.epoch, state.seq, state.at, state.kpis),
     }
 
 
@@ -188,8 +194,7 @@ def panel_frame(state: FloorState, delta: Delta, agent_id: str) -> str:
         body = "".join(parts.values())
     else:
         body = ""
-    figures = frame.kpis or state.kpis
-    return body + beat(FloorState(frame.epoch, frame.seq, frame.at), figures.behind_ms if figures else None)
+    return body + beat(frame.epoch, frame.seq, frame.at, frame.kpis or state.kpis)
 
 
 # --- answers to commands ---

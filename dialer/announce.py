@@ -36,11 +36,11 @@ GATHER_LIMIT = 2_000
 def changed(kind: str, pk: int) -> None:
     """Say that the row will have changed once this transaction commits. kind: agent, campaign, call."""
     pending: dict[tuple[str, int], None] | None = getattr(_changed, "rows", None)
-    if pending is None or not transaction.get_connection().in_atomic_block:
+    if pending is None:
         pending = _changed.rows = {}
-    if not pending:
-        transaction.on_commit(_announce, robust=True)
     pending[(kind, pk)] = None
+    # Each time: a rolled-back transaction takes its callbacks with it. The first that runs announces for all.
+    transaction.on_commit(_announce, robust=True)
 
 
 def forget() -> None:
@@ -51,6 +51,8 @@ def forget() -> None:
 def _announce() -> None:
     pending: dict[tuple[str, int], None] = getattr(_changed, "rows", {})
     _changed.rows = {}
+    if not pending:
+        return
     if not _deferred:
         tell(pending)
         return

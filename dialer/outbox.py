@@ -21,8 +21,7 @@ from events import streams
 log = logging.getLogger(__name__)
 # One flush's worth; the next tick takes the rest.
 FLUSH_LIMIT = 500
-# Rows added by this thread's transaction, sent when it has committed.
-_added = threading.local()
+_local = threading.local()
 
 
 def header() -> dict[str, Any]:
@@ -52,23 +51,25 @@ def add(
         fencing_token=token,
         created_at=timezone.now(),
     )
-    added: list[Order] = getattr(_added, "rows", [])
-    if not added or not transaction.get_connection().in_atomic_block:
-        added = _added.rows = []
-        transaction.on_commit(_send_added, robust=True)
-    added.append(row)
+    # Only a row whose transaction has committed may be sent; a rolled-back one takes this callback with it.
+    transaction.on_commit(lambda: _committed().append(row))
     return row
 
 
-def forget() -> None:
-    """Drop what a rolled-back transaction had added."""
-    _added.rows = []
+def _committed() -> list[Order]:
+    rows: list[Order] | None = getattr(_local, "committed", None)
+    if rows is None:
+        rows = _local.committed = []
+    return rows
 
 
-def _send_added() -> None:
-    rows: list[Order] = getattr(_added, "rows", [])
-    _added.rows = []
-    _send(rows)
+def send_committed() -> int:
+    """Send what this thread's last transaction committed, together; `acting` calls it. Returns how many."""
+    rows = _committed()
+    if not rows or transaction.get_connection().in_atomic_block:
+        return 0
+    _local.committed = []
+    return _send(rows)
 
 
 def flush() -> int:

@@ -93,7 +93,9 @@ class Bridge:
             self._renew_lease()
             while not self._stopping.is_set():
                 if not self.lease.held():
-                    self._set_state("standby", "the lease of this node is not ours: another bridge has it, or Redis is away")
+                    self._set_state(
+                        "standby", "the lease of this node is not ours: another bridge has it, or Redis is away"
+                    )
                     self._stopping.wait(LOOK_SECONDS)
                     continue
                 if not self.writer.ready:

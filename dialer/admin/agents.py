@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from dialer import tasks
@@ -83,11 +84,9 @@ class AgentAdmin(BesideTheWorker):
     def history(self, obj: Agent) -> SafeString | str:
         if obj.pk is None:
             return "-"
-        return (
-            changelist_link("agentstate", "states", agent__id__exact=obj.pk)
-            + " · "
-            + changelist_link("calllog", "calls", agent__id__exact=obj.pk)
-        )
+        pages = (("agentstate", "states"), ("calllog", "calls"))
+        links = ((changelist_link(model, label, agent__id__exact=obj.pk),) for model, label in pages)
+        return format_html_join(" · ", "{}", links)
 
     @admin.action(description="Set selected agents to break", permissions=["change"])
     def set_break(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:

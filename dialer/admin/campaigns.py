@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from dialer import tasks
@@ -66,11 +67,9 @@ class DialerCampaignAdmin(BesideTheWorker):
     def what_it_did(self, obj: DialerCampaign) -> SafeString | str:
         if obj.pk is None:
             return "-"
-        links = [
-            changelist_link(model, label, campaign__id__exact=obj.pk)
-            for model, label in (("calllog", "calls"), ("pacingdecision", "decisions"), ("campaignday", "days"))
-        ]
-        return SafeString(" · ").join(links)
+        pages = (("calllog", "calls"), ("pacingdecision", "decisions"), ("campaignday", "days"))
+        links = ((changelist_link(model, label, campaign__id__exact=obj.pk),) for model, label in pages)
+        return format_html_join(" · ", "{}", links)
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         if not change:

@@ -29,5 +29,5 @@ def acting(by: str = "", command_id: str | None = None, now: dt.datetime | None 
             yield Act(lease.fence(), now or timezone.now(), by, command_id)
     except BaseException:
         announce.forget()
-        outbox.forget()
         raise
+    outbox.send_committed()

@@ -268,7 +268,8 @@ def _global_getvar(switch: Switch, argument: str) -> str:
     name = argument.strip()
     if not name:
         return "".join(f"{key}={value}\n" for key, value in switch.globals.items())
-    return switch.globals.get(name, "")
+    # The real one keeps the identity of its run among its variables; it changes with every restart.
+    return switch.core_uuid if name == "core_uuid" else switch.globals.get(name, "")
 
 
 def _global_setvar(switch: Switch, argument: str) -> str:

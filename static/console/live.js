@@ -8,7 +8,6 @@
   var SETTLED_LINE_MS = 8000;
   var TROUBLE_LINE_MS = 30000;
 
-  var narrow = matchMedia("(max-width: 719px)");
   var live, wrapper = null, open = false, ended = "", lostAt = 0, failures = 0;
   var offsets = [], offset = 0;
 
@@ -26,6 +25,8 @@
 
   function seconds(ms) { return (Math.max(0, ms) / 1000).toFixed(1) + " s"; }
 
+  var SPOKEN = { live: "", connecting: "", stale: "No news from the floor. What you see is old.", lost: "Connection lost. Reconnecting." };
+
   function showFreshness() {
     var box = $("fresh"), beat = $("beat");
     if (!box) return;
@@ -35,20 +36,24 @@
     else if (!open) { state = lostAt ? "lost" : "connecting"; text = lostAt ? "connection lost" : "connecting…"; }
     else if (!at) { state = "stale"; text = "waiting for the floor"; }
     else if (age > STALE_MS) { state = "stale"; text = "no news for " + duration(age); }
-    else text = beat.dataset.behind === "" ? (narrow.matches ? "live" : "live · switch quiet") : "live · " + seconds(Number(beat.dataset.behind)) + (narrow.matches ? "" : " behind the switch");
+    else if (beat.dataset.broken) { state = "stale"; text = "cut off from the switch"; }
+    else text = beat.dataset.behind === "" ? "live · switch quiet" : "live · " + seconds(Number(beat.dataset.behind)) + " behind the switch";
     if (box.dataset.state !== state) {
       box.dataset.state = state;
       box.querySelector("use").setAttribute("href", { live: "#i-ready", connecting: "#i-wait" }[state] || "#i-alert");
     }
     setText($("fresh-text"), text);
     document.body.toggleAttribute("data-stale", state === "stale" || state === "lost");
-    banner(state, age);
+    // Said once per change: a screen reader must not count the seconds.
+    setText($("announce"), ended || SPOKEN[state]);
+    banner(state, age, beat ? beat.dataset.broken : "");
   }
 
-  function banner(state, age) {
+  function banner(state, age, broken) {
     var box = $("banner"), text = "";
     if (ended) text = ended;
     else if (state === "lost") text = "Connection lost " + duration(Date.now() - lostAt) + " ago. What you see is old; reconnecting…";
+    else if (state === "stale" && age <= STALE_MS) text = broken + ". Calls and softphones are shown as last heard of.";
     else if (state === "stale" && isFinite(age)) text = "No news from the floor for " + duration(age) + ". What you see is old.";
     else if (state === "stale") text = "The floor publisher has not started yet.";
     if (box.hidden !== !text) box.hidden = !text;

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
-from tests.conftest import wait_until
+from tests.fakes.console import beating, session_cookie
+from tests.fakes.console_web import web_process
 from tests.fakes.processes import Processes
-from tests.integration.test_console_sockets import answers
 
 # Playwright's sync door keeps an event loop in this thread, and Django would refuse its database there. Nothing runs in
 # that loop but the browser's own messages.
@@ -53,12 +53,15 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory, django_db_setup, django_db_blocker) -> Iterator[Processes]:
-    with django_db_blocker.unblock():
-        run = Processes(tmp_path_factory.mktemp("browser"))
-    with run:
-        run.web()
-        wait_until(lambda: answers(run.web_port), "daphne")
+    with web_process(tmp_path_factory.mktemp("web"), django_db_blocker) as run:
         yield run
+
+
+@pytest.fixture
+def switch(redis_empty: Any) -> Iterator[dict[str, Any]]:
+    """A switch link and an ingest that are well, as far as their heartbeats tell; change the values to break them."""
+    with beating() as values:
+        yield values
 
 
 class Tab:
@@ -92,8 +95,6 @@ def tab(chromium: Browser, web: Processes) -> Iterator[Callable[..., Tab]]:
         contexts.append(context)
         base = f"http://127.0.0.1:{web.web_port}"
         if user is not None:
-            from tests.fakes.console import session_cookie
-
             name, _, value = session_cookie(user).partition("=")
             context.add_cookies([{"name": name, "value": value, "url": base}])
         made = Tab(context.new_page(), base)

@@ -14,7 +14,7 @@ from tests.fakes.console import announce, announce_call, make_user, publishing, 
 from tests.fakes.floor import make_agents, make_campaign
 from tests.unit.test_console_render import HOSTILE
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("switch")]
 
 
 @pytest.fixture
@@ -176,6 +176,20 @@ def test_a_board_whose_floor_falls_silent_says_so_and_recovers(tab, supervisor):
         expect(page.locator("#banner")).to_be_hidden()
         set_status(agents[0], "break")
         expect(card(page, agents[0])).to_have_attribute("data-state", "break")
+
+
+def test_a_board_cut_off_from_the_switch_says_so_though_frames_come(tab, supervisor, switch):
+    make_agents(1)
+    with publishing():
+        page = tab(supervisor).open("/console/")
+        live(page)
+        expect(page.locator("#fresh")).to_contain_text("behind the switch")
+        switch.update(link="down", reason="refused")
+        expect(page.locator("#fresh")).to_have_attribute("data-state", "stale")
+        expect(page.locator("#banner")).to_contain_text("refused")
+        switch.update(link="up", reason="")
+        live(page)
+        expect(page.locator("#banner")).to_be_hidden()
 
 
 def test_a_lost_connection_is_told_clicks_are_not_kept_and_it_comes_back(tab, supervisor, web):

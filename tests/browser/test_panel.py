@@ -11,7 +11,7 @@ from tests.browser.test_board import live, make_call
 from tests.fakes.console import announce_agent, make_user, publishing, set_status
 from tests.fakes.floor import make_agents, make_campaign
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("switch")]
 
 
 @pytest.fixture

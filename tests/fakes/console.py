@@ -83,6 +83,28 @@ def publishing(**options: Any) -> Iterator[Publisher]:
         assert not thread.is_alive()
 
 
+@contextmanager
+def beating() -> Iterator[dict[str, Any]]:
+    """Heartbeats of a switch link and an ingest that are well, as long as it lasts, or as the values given say."""
+    stop = threading.Event()
+    values: dict[str, Any] = {"link": "up", "reason": "", "lag_ms": 20, "depth": 0}
+
+    def beat() -> None:
+        while not stop.is_set():
+            for name in ("bridge", "ingest"):
+                value = json.dumps({"at": time.time(), **values})
+                streams.shared().set(streams.HEARTBEAT_PREFIX + name, value, ex=streams.HEARTBEAT_SECONDS)
+            stop.wait(1)
+
+    thread = threading.Thread(target=beat, name="beats")
+    thread.start()
+    try:
+        yield values
+    finally:
+        stop.set()
+        thread.join(PATIENCE)
+
+
 def published() -> FloorState | None:
     raw = streams.shared().get(streams.SNAPSHOT)
     return FloorState.of(protocol.read_snapshot(raw)) if raw else None

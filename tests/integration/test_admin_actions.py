@@ -175,13 +175,22 @@ def test_saving_a_campaign_leaves_its_status_and_announces_it_and_its_agents(cli
     }
 
 
+def test_an_agent_leads_to_their_states_and_calls(client):
+    [agent] = make_agents(1)
+    text = client.get(reverse("admin:dialer_agent_change", args=[agent.pk])).content.decode()
+    for model in ("agentstate", "calllog"):
+        address = f"{reverse(f'admin:dialer_{model}_changelist')}?agent__id__exact={agent.pk}"
+        assert f'<a href="{address}">' in text
+        assert client.get(address).status_code == 200
+
+
 def test_a_campaign_shows_its_agents_and_leads_to_its_calls_and_decisions(client):
     campaign = make_campaign(make_agents(2))
     text = client.get(reverse("admin:dialer_dialercampaign_change", args=[campaign.pk])).content.decode()
     assert "agent_101" in text
     for model in ("calllog", "pacingdecision"):
         address = f"{reverse(f'admin:dialer_{model}_changelist')}?campaign__id__exact={campaign.pk}"
-        assert address in text
+        assert f'<a href="{address}">' in text
         assert client.get(address).status_code == 200
 
 

@@ -13,9 +13,9 @@ from dialer.models import Agent, AgentState, AppliedCommand, CallLog, DialerCamp
 from events import streams
 from tests.conftest import wait_until
 from tests.fakes.console import make_user, publishing
+from tests.fakes.console_web import Door, web_process
 from tests.fakes.floor import make_agents, make_campaign
 from tests.fakes.processes import Processes
-from tests.integration.test_console_sockets import Door, answers
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -26,11 +26,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory, django_db_setup, django_db_blocker) -> Iterator[Processes]:
-    with django_db_blocker.unblock():
-        run = Processes(tmp_path_factory.mktemp("commands"))
-    with run:
-        run.web()
-        wait_until(lambda: answers(run.web_port), "daphne")
+    with web_process(tmp_path_factory.mktemp("web"), django_db_blocker) as run:
         yield run
 
 

@@ -513,9 +513,12 @@ def test_a_second_bridge_stands_by_and_takes_over_when_the_first_stops(start, sw
 def test_a_bridge_that_lost_its_lease_closes_its_link(start, switch, floor):
     start()
     floor.link_up()
-    floor.connection.set("lease:bridge:test", "somebody else", px=60_000)
+    floor.connection.set("lease:bridge:test", "somebody else", px=5_000)
     wait_until(lambda: [f for f in floor.facts(facts.LinkReported) if not f.up], "the link is closed")
     assert "lease" in next(f for f in floor.facts(facts.LinkReported) if not f.up).reason
+    waiting = hold()  # sent while nobody may act: carried out once somebody may again
+    floor.order(waiting)
+    assert floor.outcome(waiting.order_id).status == "done"
 
 
 def test_it_stops_cleanly_on_sigterm(start, switch, floor):

@@ -9,7 +9,7 @@ from console import protocol, render, words
 from console.floor_state import FloorState, apply_frame
 from console.projection import Projection
 from console.protocol import Frame, read_frame, text
-from console.rows import AgentRow, CallRow, CampaignRow, Decision, Gone
+from console.rows import AgentRow, CallRow, CampaignRow, Decision, Gone, Health
 from tests.unit.test_console_floor import agent, call, campaign, leg
 
 HOSTILE = [
@@ -163,6 +163,14 @@ def test_every_state_has_a_word_and_an_icon():
         words.agent(AgentRow(id="a", name="A", extension="1", status="busy", reason="wrap_up"), FloorState()).word
         == "Wrap-up"
     )
+
+
+def test_a_broken_way_from_the_switch_is_told_with_every_beat():
+    projection = floor("x")
+    projection.set_health({"bridge": Health(ok=False, detail="link down"), "default": Health(ok=False)}, None)
+    state, delta = applied(projection)
+    for html in (render.board_frame(state, delta), render.panel_frame(state, delta, "a1")):
+        assert 'data-broken="Switch link: link down"' in html
 
 
 def test_an_unknown_campaign_status_is_shown_as_it_is():

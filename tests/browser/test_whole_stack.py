@@ -1,0 +1,107 @@
+"""Everything at once: simulated switch, bridge, ingest, both workers, floor publisher and a supervisor's browser."""
+
+import datetime as dt
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from dialer.models import Agent, CallLog, Contact, DialerCampaign, DialerTargetList, ReasonCode
+from tests.browser.test_board import card, live
+from tests.conftest import wait_until
+from tests.fakes.console import make_user
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis_empty"),
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+]
+
+AGENTS = 3
+# The fifth digit from the end says what the customer does: 1 answers and talks (tests/data/esl/README.md).
+TALKS = "1"
+
+
+@pytest.fixture
+def campaign() -> DialerCampaign:
+    ReasonCode.objects.create(code="lunch", label="Lunch", status="break")
+    contacts = DialerTargetList.objects.create(name="Talkers", total_contacts=400)
+    due = timezone.now() - dt.timedelta(minutes=1)
+    Contact.objects.bulk_create(
+        Contact(target_list=contacts, number=f"+121255{TALKS}{n:04d}", name=f"Customer {n}", next_attempt_at=due)
+        for n in range(400)
+    )
+    campaign = DialerCampaign.objects.create(
+        name="Spring", target_list=contacts, status="active", wrap_up_seconds=1, calls_per_agent_per_hour=3600
+    )
+    agents = [
+        Agent.objects.create(agent_id=f"agent_{n}", name=f"Agent {n}", extension=str(1000 + n))
+        for n in range(1, AGENTS + 1)
+    ]
+    campaign.assigned_agents.set(agents)
+    return campaign
+
+
+def choose(page: Page, agent: Agent, choice: str) -> None:
+    card(page, agent).get_by_role("button").click()
+    page.locator("#menu").get_by_role("button", name=choice, exact=True).click()
+
+
+def test_an_agent_on_break_gets_no_calls_and_a_paused_campaign_places_none(tab, web, campaign):
+    agents = list(Agent.objects.order_by("agent_id"))
+    opened = tab(make_user("sup", supervisor=True))
+    services = ("simulator", "bridge", "ingest", "default", "dialer_queue", "floor")
+    try:
+        web.backend("--speed", "5")
+        web.manage("floor", "run_floor_publisher")
+        page = opened.open("/console/")
+        expect(page.locator("#agents .card")).to_have_count(AGENTS, timeout=60_000)
+        live(page)
+        # Everybody starts to work by a click.
+        for agent in agents:
+            choose(page, agent, "Available")
+        expect(page.locator("#agents .card[data-state=on_call]")).to_have_count(AGENTS, timeout=60_000)
+        expect(page.locator("#calls .call", has_text="Talking").first).to_be_visible()
+        expect(page.locator("#health .down")).to_have_count(0)
+
+        resting, working = agents[0], agents[1:]
+        choose(page, resting, "Break · Lunch")
+        expect(card(page, resting)).to_have_attribute("data-state", "break", timeout=60_000)
+        expect(card(page, resting)).to_contain_text("lunch")
+        last = CallLog.objects.filter(agent=resting).count()
+        others = CallLog.objects.filter(agent__in=working).count()
+        wait_until(lambda: CallLog.objects.filter(agent__in=working).count() >= others + 4, "calls for the others", 90)
+        assert CallLog.objects.filter(agent=resting).count() == last
+        expect(card(page, resting)).to_have_attribute("data-state", "break")
+
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator("#campaigns .campaign")).to_have_attribute("data-state", "paused", timeout=30_000)
+        placed = CallLog.objects.count()
+        expect(page.locator("#calls .call")).to_have_count(0, timeout=60_000)
+        for agent in working:
+            expect(card(page, agent)).to_have_attribute("data-state", "available", timeout=60_000)
+        # Everybody is free: an active campaign would have dialled at once. Three more signs of life, and still nothing.
+        seq = int(page.locator("#beat").get_attribute("data-seq"))
+        wait_until(lambda: int(page.locator("#beat").get_attribute("data-seq")) > seq + 3, "three more frames")
+        assert CallLog.objects.count() == placed
+
+        page.get_by_role("button", name="Start").click()
+        wait_until(lambda: CallLog.objects.count() > placed, "calls again", 60)
+        _hold_and_hang_up(tab, working[0])
+    finally:
+        for name in reversed(services):
+            if name in web.running:
+                web.stop(name)
+
+
+def _hold_and_hang_up(tab, agent: Agent) -> None:
+    """The agent's own panel, through the switch and back."""
+    mine = tab(make_user("ann", agent=Agent.objects.get(pk=agent.pk))).open("/console/agent/")
+    live(mine)
+    expect(mine.locator("#mycall")).to_contain_text("Talking", timeout=60_000)
+    customer = mine.locator("#mycall .customer").inner_text()
+    mine.get_by_role("button", name="Hold", exact=True).click()
+    expect(mine.locator("#commands")).to_contain_text("applied", timeout=30_000)
+    mine.get_by_role("button", name="Hang up").click()
+    expect(mine.locator("#mycall")).not_to_contain_text(customer, timeout=30_000)
