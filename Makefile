@@ -21,7 +21,8 @@ VENV = .venv/bin/python
 PURE = $(addprefix events/,facts.py call_state.py entries.py intake.py rows.py enrich.py privacy.py) \
 	$(addprefix dialer/,agent_states.py eligibility.py pacing.py retry.py hangup_causes.py limits.py numbers.py orders.py) \
 	$(addprefix esl_bridge/,framing.py normalise.py render.py resync.py) \
-	console/protocol.py console/floor_state.py
+	$(addprefix console/,protocol.py floor_state.py rows.py codes.py projection.py kpis.py scopes.py words.py health.py rates.py) \
+	dialer/demo.py $(addprefix dialer/target_import/,errors.py mapping.py reading.py contact_rows.py)
 
 .PHONY: run test check lock clean help venv-run venv-dev \
 	check-lint check-types check-imports check-migrations check-deployment

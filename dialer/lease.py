@@ -6,14 +6,12 @@ lease (stopped, slow, cut off) cannot commit.
 """
 
 import logging
-import os
-import socket
-import uuid
 from dataclasses import dataclass
 
 from django.db import connection, transaction
 
 from dialer.limits import LEASE_SECONDS
+from events import neighbours
 
 log = logging.getLogger(__name__)
 NAME = "dialer"
@@ -33,10 +31,6 @@ class Held:
 _held: Held | None = None
 
 
-def new_holder() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-
-
 def adopt(held: Held | None) -> None:
     """This process (and the children it forks) acts under `held` from now on."""
     global _held
@@ -47,9 +41,18 @@ def current() -> Held | None:
     return _held
 
 
-def acquire(holder: str, seconds: float = LEASE_SECONDS, name: str = NAME) -> Held | None:
-    """The lease, when it is free, expired or already the holder's; None while another holds it. The clock is
-    PostgreSQL's."""
+def holder_of(name: str = NAME) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT holder FROM dialer_workerlease WHERE name = %s", [name])
+        row = cursor.fetchone()
+    return row[0] if row else ""
+
+
+def acquire(holder: str, seconds: float = LEASE_SECONDS, name: str = NAME, *, dead: str = "") -> Held | None:
+    """The lease, when it is free, expired or already the holder's; None while another holds it.
+
+    dead: a holder known to be no more, whose lease need not run out. The clock is PostgreSQL's.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO dialer_workerlease (name, holder, token) VALUES (%s, '', 0) ON CONFLICT DO NOTHING", [name]
@@ -57,9 +60,9 @@ def acquire(holder: str, seconds: float = LEASE_SECONDS, name: str = NAME) -> He
         cursor.execute(
             "UPDATE dialer_workerlease SET token = CASE WHEN holder = %s THEN token ELSE token + 1 END, holder = %s,"
             " expires_at = clock_timestamp() + make_interval(secs => %s)"
-            " WHERE name = %s AND (holder = %s OR expires_at IS NULL OR expires_at < clock_timestamp())"
+            " WHERE name = %s AND (holder IN (%s, %s) OR expires_at IS NULL OR expires_at < clock_timestamp())"
             " RETURNING token",
-            [holder, holder, seconds, name, holder],
+            [holder, holder, seconds, name, holder, dead or holder],
         )
         row = cursor.fetchone()
     return Held(holder, row[0]) if row else None
@@ -93,7 +96,7 @@ def fence(name: str = NAME) -> int:
     """
     held = _held
     if held is None:
-        mine = acquire(f"{socket.gethostname()}:{os.getpid()}:direct", seconds=2.0, name=name)
+        mine = acquire(f"{neighbours.identity()}/direct", seconds=2.0, name=name)
         if mine is None:
             raise LeaseLost("a dialer worker is running; send this as a task to dialer_queue instead")
         return mine.token

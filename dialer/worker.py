@@ -21,7 +21,7 @@ from kombu.utils.json import loads
 from dialer import announce, lease
 from dialer.limits import LEASE_RENEW_SECONDS, LEASE_SECONDS, TICK_SECONDS
 from dialer.services import wake
-from events import streams
+from events import neighbours, streams
 
 log = logging.getLogger(__name__)
 QUEUE = "dialer_queue"
@@ -75,10 +75,11 @@ def stopped(**_: Any) -> None:
 
 def wait_for_lease() -> lease.Held:
     """Stand by until no other worker holds the lease."""
-    holder, announced = lease.new_holder(), False
+    holder, announced = neighbours.identity(), False
     while True:
         try:
-            held = lease.acquire(holder)
+            other = lease.holder_of()
+            held = lease.acquire(holder, dead=other if neighbours.is_dead(other) else "")
         except db.Error as error:
             held = None
             log.warning("no lease: %s", str(error).splitlines()[0])

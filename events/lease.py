@@ -20,6 +20,8 @@ from typing import Final
 
 import redis
 
+from events import neighbours
+
 KEY_PREFIX: Final = "lease:"
 # Part of the ttl given up at its end, for the drift between this clock and Redis's and for the write already under way.
 SAFETY_PART: Final = 0.2
@@ -64,23 +66,37 @@ class RedisLease:
         owner: str = "",
         clock: Callable[[], float] = steady_clock,
     ) -> None:
-        self.name, self.ttl, self.owner = name, ttl, owner or uuid.uuid4().hex
+        self.name, self.ttl, self.owner = name, ttl, owner or f"{neighbours.identity()}/{uuid.uuid4().hex}"
         self.key = f"{KEY_PREFIX}{name}"
         self.token = 0
-        self._clock = clock
+        self._clock, self._redis = clock, connection
         self._until = 0.0
         self._acquire = connection.register_script(_ACQUIRE)
         self._renew = connection.register_script(_RENEW)
         self._release = connection.register_script(_RELEASE)
 
     def acquire(self) -> bool:
-        """Take the lease if nobody has it. Raises redis.RedisError when Redis does not answer."""
+        """Take the lease if nobody has it, or only a dead process of this machine. Raises redis.RedisError when Redis
+        does not answer."""
         asked_at = self._clock()
-        token = int(self._acquire(keys=[self.key, f"{self.key}:token"], args=[self.owner, self._ttl_ms()]))
+        token = self._try()
+        if not token and self._holder_is_dead():
+            token = self._try()
         if token:
             self.token = token
             self._hold_from(asked_at)
         return bool(token)
+
+    def _try(self) -> int:
+        return int(self._acquire(keys=[self.key, f"{self.key}:token"], args=[self.owner, self._ttl_ms()]))
+
+    def _holder_is_dead(self) -> bool:
+        holder = self._redis.get(self.key)
+        if not isinstance(holder, bytes) or not neighbours.is_dead(holder.decode("utf-8", "replace")):
+            return False
+        # Compared again as it is released: somebody else may have been quicker.
+        self._release(keys=[self.key], args=[holder])
+        return True
 
     def renew(self) -> bool:
         """Prolong what is held; False when it is no longer ours. Raises redis.RedisError when Redis does not answer:

@@ -1,6 +1,7 @@
 """Everything at once: simulated switch, bridge, ingest, both workers, floor publisher and a supervisor's browser."""
 
 import datetime as dt
+import json
 
 import pytest
 from django.utils import timezone
@@ -10,6 +11,7 @@ from dialer.models import Agent, CallLog, Contact, DialerCampaign, DialerTargetL
 from tests.browser.test_board import card, live
 from tests.conftest import wait_until
 from tests.fakes.console import make_user
+from tests.fakes.processes import Processes
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -41,6 +43,12 @@ def campaign() -> DialerCampaign:
     ]
     campaign.assigned_agents.set(agents)
     return campaign
+
+
+def customers_invited(run: Processes) -> int:
+    """Customers that the switch was told to call, by its own log."""
+    lines = map(json.loads, run.invites.read_text().splitlines())
+    return sum(line["event"] == "invite" and line["kind"] == "customer" for line in lines)
 
 
 def choose(page: Page, agent: Agent, choice: str) -> None:
@@ -78,6 +86,8 @@ def test_an_agent_on_break_gets_no_calls_and_a_paused_campaign_places_none(tab, 
         page.get_by_role("button", name="Pause").click()
         expect(page.locator("#campaigns .campaign")).to_have_attribute("data-state", "paused", timeout=30_000)
         placed = CallLog.objects.count()
+        wait_until(lambda: not CallLog.objects.filter(status="initiated").exists(), "no order is under way", 30)
+        invited = customers_invited(web)
         expect(page.locator("#calls .call")).to_have_count(0, timeout=60_000)
         for agent in working:
             expect(card(page, agent)).to_have_attribute("data-state", "available", timeout=60_000)
@@ -85,6 +95,7 @@ def test_an_agent_on_break_gets_no_calls_and_a_paused_campaign_places_none(tab, 
         seq = int(page.locator("#beat").get_attribute("data-seq"))
         wait_until(lambda: int(page.locator("#beat").get_attribute("data-seq")) > seq + 3, "three more frames")
         assert CallLog.objects.count() == placed
+        assert customers_invited(web) == invited, "by the switch's own log, too"
 
         page.get_by_role("button", name="Start").click()
         wait_until(lambda: CallLog.objects.count() > placed, "calls again", 60)

@@ -1,12 +1,15 @@
 """The sequential worker as a real Celery process: one acts, one stands by, and a killed one loses nothing."""
 
+import subprocess
 import uuid
+from pathlib import Path
 
 import pytest
 from celery import current_app
 
+from dialer import lease
 from dialer.models import Agent, AppliedCommand, WorkerLease
-from events import streams
+from events import neighbours, streams
 from tests.conftest import wait_until
 from tests.fakes.floor import make_agents
 from tests.fakes.processes import Processes
@@ -63,6 +66,20 @@ def test_a_second_worker_stands_by_and_takes_over_without_losing_a_command(tmp_p
         assert holder() != first
     agent.refresh_from_db()
     assert (agent.status, agent.status_reason) == ("break", "tea")
+
+
+def test_a_dead_neighbours_lease_need_not_run_out_and_a_living_or_distant_ones_must():
+    child = subprocess.Popen(["sleep", "60"])
+    started = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[19]
+    host, namespace, _, _ = neighbours.identity().split("/")
+    neighbour = f"{host}/{namespace}/{child.pid}/{started}"
+    assert lease.acquire(neighbour) is not None
+    assert not neighbours.is_dead(neighbour) and lease.acquire("me", dead="") is None
+    child.kill()
+    child.wait()
+    assert neighbours.is_dead(neighbour)
+    assert not neighbours.is_dead(neighbour.replace(host, "elsewhere", 1)) and not neighbours.is_dead("anything")
+    assert lease.acquire("me", dead=neighbour) is not None
 
 
 def test_what_a_killed_worker_had_taken_is_done_by_the_next_at_once(tmp_path, redis_empty):

@@ -1,9 +1,12 @@
 """The lease: one holder, who knows by its own clock when to stop; with a real Redis."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 import redis
 
-from events import streams
+from events import neighbours, streams
 from events.lease import KEY_PREFIX, RedisLease, steady_clock
 
 NAME = "test-lease"
@@ -111,3 +114,18 @@ def test_while_redis_is_away_the_clock_alone_decides(clock, unused_tcp_port):
 def test_the_real_clock_moves_forward():
     first = steady_clock()
     assert steady_clock() >= first
+
+
+def test_a_killed_neighbours_lease_is_taken_at_once_and_a_living_ones_is_not(redis_empty):
+    child = subprocess.Popen(["sleep", "60"])
+    started = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[19]
+    host, namespace, _, _ = neighbours.identity().split("/")
+    theirs = RedisLease(redis_empty, NAME, 60, owner=f"{host}/{namespace}/{child.pid}/{started}/x")
+    assert theirs.acquire()
+    ours = RedisLease(redis_empty, NAME, 60)
+    assert not ours.acquire()
+    child.kill()
+    child.wait()
+    assert ours.acquire()
+    assert ours.token > theirs.token
+    assert not theirs.renew()
