@@ -10,20 +10,31 @@ from esl_bridge.simulator.core import TICK, Switch
 from esl_bridge.simulator.legs import SERVER, Leg
 
 CHECK_PRESENCE = ("src/switch_core_state_machine.c", "check_presence", 521)
+PATIENCE = 1000
+"""Ticks a leg waits for the one it is to be bridged to: 20 s."""
 
 
 def uuid_bridge(switch: Switch, a: Leg, b: Leg) -> None:
-    """Start joining two answered legs; CHANNEL_BRIDGE follows two ticks later, as on the real one."""
+    """Start joining two legs; CHANNEL_BRIDGE follows two ticks later, as on the real one."""
     if any(leg.answered and leg.on_outcome is not None for leg in (a, b)):
         # Answered, but its originate has not returned yet: it will in a tick.
         switch.after(TICK, uuid_bridge, switch, a, b)
         return
-    if any(leg.gone or leg.hangup_cause for leg in (a, b)):
-        return
-    for leg, other in ((a, b), (b, a)):
+    if not a.hit_dialplan:
+        a.flip_caller_id()
+        a.hit_dialplan = True
+        switch.emit("CALL_UPDATE", a, first={"Direction": "RECV"}, fired_at="CALL_UPDATE flip")
+    if not a.has_codec:
+        # The leg that has media is the one that waits for the other.
+        a, b = b, a
+    for leg in (a, b):
         if leg.peer is not None:
             _leave_bridge(switch, leg, keep=(a, b))
-        leg.joining = other
+    if _waits(a):
+        # It goes on waiting for the leg it was ordered to before; this one is left where it is.
+        switch.soon(_reset, switch, b)
+        return
+    a.joining, b.joining = b, None
     for leg, other in ((a, b), (b, a)):
         _new_profile(switch, leg, f"uuid_br:{other.uuid}")
     a.profile.logical_direction = "inbound"
@@ -62,39 +73,70 @@ def _reset(switch: Switch, leg: Leg) -> None:
 
 
 def _softly(switch: Switch, a: Leg, b: Leg) -> None:
-    if _abandoned(switch, a, b):
-        return
+    if a.joining is not b or a.gone or a.hangup_cause:
+        return  # nobody tells the B leg: it stays in CS_RESET
     _reset(switch, a)
     switch.state(a, "CS_SOFT_EXECUTE", 3)
-    switch.state(b, "CS_SOFT_EXECUTE", 3)
-    switch.after(TICK, _meet, switch, a, b)
+    if b.gone:
+        a.joining = None
+        if a.var_true("park_after_bridge"):
+            park_state(switch, a)
+        else:
+            hangup.hangup(switch, a, "DESTINATION_OUT_OF_ORDER")
+        return
+    _await(switch, a, b, PATIENCE)
+
+
+def _await(switch: Switch, a: Leg, b: Leg, left: int) -> None:
+    """The A leg looks every tick whether the B leg is ready. If it never is, both die of it."""
+    if a.joining is not b or a.gone or a.hangup_cause:
+        return
+    if b.gone or b.hangup_cause:
+        a.joining = None
+        hangup.hangup(switch, a, "ORIGINATOR_CANCEL")
+        return
+    if b.state == "CS_RESET":
+        switch.state(b, "CS_SOFT_EXECUTE", 3)
+    elif b.state == "CS_SOFT_EXECUTE" and b.peer is None and b.joining is None:
+        _meet(switch, a, b)
+        return
+    elif left <= 0:
+        _tear(switch, a, b)
+        return
+    switch.after(TICK, _await, switch, a, b, left - 1)
+
+
+def _waits(leg: Leg) -> bool:
+    """Whether a leg hangs in the loop of `_await`, deaf to every order but a hangup."""
+    return leg.joining is not None and leg.state == "CS_SOFT_EXECUTE"
+
+
+def _tear(switch: Switch, a: Leg, b: Leg) -> None:
+    """A leg that waited in vain takes the one it waited for with it, whoever that talks to."""
+    a.joining = None
+    for leg in (a, b):
+        hangup.hangup(switch, leg, "DESTINATION_OUT_OF_ORDER")
 
 
 def _meet(switch: Switch, a: Leg, b: Leg) -> None:
-    if _abandoned(switch, a, b):
-        return
     a.unset("uuid_bridge")
-    data = {"Application": "uuid_bridge", "Application-Data": b.uuid}
-    switch.emit("CHANNEL_EXECUTE", a, last=dict(data), fired_at="CHANNEL_EXECUTE bridge a")
-    b.touch("call_uuid")
-    data["Application-Data"] = a.uuid
-    switch.emit("CHANNEL_EXECUTE", b, last=dict(data), fired_at="CHANNEL_EXECUTE bridge b")
-    join(switch, a, b)
-
-
-def _abandoned(switch: Switch, a: Leg, b: Leg) -> bool:
-    """Whether a leg ended, or was ordered elsewhere, while the bridge was built.
-
-    The other one is then alone.
-    """
-    pairs = ((a, b), (b, a))
-    if all(leg.joining is other and not leg.gone and not leg.hangup_cause for leg, other in pairs):
-        return False
-    for leg, other in pairs:
-        if leg.joining is other:
-            leg.joining = None
-            alone(switch, leg)
-    return True
+    outcome = None
+    if not b.answered and b.on_outcome is not None:
+        # Ordered before its answer: its originate fails, and without media so does the bridge.
+        outcome, b.on_outcome, b.on_answer = b.on_outcome, None, None
+    if not b.has_codec:
+        a.joining = None
+        hangup.hangup(switch, b, "DESTINATION_OUT_OF_ORDER")
+        hangup.hangup(switch, a, "ORIGINATOR_CANCEL")
+    else:
+        data = {"Application": "uuid_bridge", "Application-Data": b.uuid}
+        switch.emit("CHANNEL_EXECUTE", a, last=dict(data), fired_at="CHANNEL_EXECUTE bridge a")
+        b.touch("call_uuid")
+        data["Application-Data"] = a.uuid
+        switch.emit("CHANNEL_EXECUTE", b, last=dict(data), fired_at="CHANNEL_EXECUTE bridge b")
+        join(switch, a, b)
+    if outcome is not None:
+        outcome("-ERR ORIGINATOR_CANCEL\n")
 
 
 def join(switch: Switch, a: Leg, b: Leg) -> None:
@@ -169,17 +211,15 @@ def after_bridge(switch: Switch, leg: Leg, other: Leg) -> None:
     if leg.var_true("park_after_bridge"):
         park_state(switch, leg)
         return
+    if leg.state == "CS_SOFT_EXECUTE" and leg.var_true("hangup_after_bridge"):
+        hangup.hangup(switch, leg, other.hangup_cause or "NORMAL_CLEARING")
+        return
     if leg.state == "CS_SOFT_EXECUTE":
         switch.state(leg, "CS_EXECUTE", 4)
         leg.touch("call_uuid")
     elif leg.application is not None:
         hangup.leave_application(switch, leg)
     hangup.hangup(switch, leg, "NORMAL_CLEARING")
-
-
-def alone(switch: Switch, leg: Leg) -> None:
-    """A leg whose bridge came to nothing."""
-    after_bridge(switch, leg, leg)
 
 
 def park_state(switch: Switch, leg: Leg) -> None:
@@ -193,8 +233,12 @@ def park_state(switch: Switch, leg: Leg) -> None:
 
 def uuid_park(switch: Switch, leg: Leg) -> None:
     """Park a leg, leaving its bridge if it has one."""
+    if leg.joining is not None and _waits(leg):
+        _tear(switch, leg, leg.joining)
+        return
     if leg.peer is not None:
         _leave_bridge(switch, leg, keep=(leg,))
+    leg.joining = None
     hangup.leave_application(switch, leg) if not leg.parked else None
     park_state(switch, leg)
 
@@ -217,6 +261,10 @@ def _leave_bridge(switch: Switch, leg: Leg, keep: tuple[Leg, ...]) -> None:
 
 def transfer(switch: Switch, leg: Leg, extension: str, dialplan: str, context: str) -> None:
     """`uuid_transfer`: the leg leaves what it does and runs an extension or an inline dialplan."""
+    if leg.joining is not None and _waits(leg):
+        _tear(switch, leg, leg.joining)
+        return
+    leg.joining = None
     _new_profile(switch, leg, f"bl_xfer:{extension}/{context or 'default'}/{dialplan or 'XML'}")
     _readdress(leg, extension, dialplan)
     peer = leg.peer

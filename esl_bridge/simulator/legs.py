@@ -161,7 +161,7 @@ class Leg:
     given: tuple[str, ...] = ()
     """Names of the variables in the originate command."""
     joining: Leg | None = None
-    """The leg a bridge is being built to."""
+    """The leg this one, as the A leg, was ordered to be bridged to."""
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     going: asyncio.TimerHandle | None = None
     """The far end's own hangup, planned at the answer."""

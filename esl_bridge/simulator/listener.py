@@ -39,6 +39,16 @@ STUCK_SECONDS = 600
 """How long the notice to a killed listener is tried while everybody waits."""
 WRITE_BUFFER = 3 * 1024 * 1024
 """Bytes in flight before events queue up, about the socket buffers of the real one."""
+_LOG_LEVELS = ("console", "alert", "crit", "err", "warning", "notice", "info", "debug")
+
+
+def _log_level(text: str) -> int | None:
+    """What `log TEXT` asks for, None if it is no level."""
+    if re.fullmatch(r"-?\d+", text):
+        return max(0, int(text))
+    if not text:
+        return len(_LOG_LEVELS) - 1
+    return _LOG_LEVELS.index(text.lower()) if text.lower() in _LOG_LEVELS else None
 
 
 class Client(asyncio.Protocol):
@@ -76,6 +86,7 @@ class Client(asyncio.Protocol):
             "sendevent": self._do_sendevent,
             "sendmsg": self._do_sendmsg,
         }
+        self._logging = False
         self._blocked = False
         """A blocking `api` is running: neither commands nor events are handled meanwhile."""
 
@@ -322,11 +333,17 @@ class Client(asyncio.Protocol):
         self.send(reply("-ERR not controlling a session."))
 
     def _do_log(self, command: Command) -> None:
-        level = command.argument or "7"
-        self.send(reply(f"+OK log level {level} [{level}]"))
+        level = _log_level(command.argument)
+        if level is None:
+            self.send(reply("-ERR invalid log level"))
+            return
+        self._logging = True
+        self.send(reply(f"+OK log level {command.argument} [{level}]"))
 
     def _do_nolog(self, command: Command) -> None:
-        self.send(reply("+OK no longer logging"))
+        # The real one spells it so.
+        self.send(reply("+OK no longer logging" if self._logging else "-ERR not loging"))
+        self._logging = False
 
     def _do_api(self, command: Command) -> None:
         name, _, argument = command.argument.partition(" ")

@@ -76,7 +76,7 @@ def invite(switch: Switch, request: Request, done: Done, parent: Leg | None = No
         switch.loop.call_later(TICK, done, OUT_OF_ORDER)
         return None
     if gateway and gateway not in GATEWAYS:
-        _stillborn(switch)
+        _stillborn(switch, uuid)
         done("-ERR INVALID_GATEWAY\n")
         return None
     nth = switch.log.nth(number)
@@ -317,9 +317,8 @@ def _succeed(switch: Switch, leg: Leg, request: Request) -> None:
     applications.run_destination(switch, leg, request.destination, request.dialplan)
 
 
-def _stillborn(switch: Switch) -> None:
-    """An unknown gateway: CHANNEL_DESTROY and CHANNEL_STATE of a uuid nobody asked for."""
-    uuid = str(uuids.uuid4())
+def _stillborn(switch: Switch, uuid: str) -> None:
+    """An unknown gateway: CHANNEL_DESTROY and CHANNEL_STATE of a leg that was never created."""
     state: dict[str, Value] = {
         "Channel-State": "CS_NONE",
         "Channel-Call-State": "DOWN",

@@ -25,12 +25,15 @@ ARGUMENTS = (
 LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 360, "height": 780}
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.stack)
+    ours = [item for item in items if here in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.browser)
+        item.add_marker(pytest.mark.stack)
+    # After all others, whatever their order: Playwright's loop would stand in the way of every test with one of its own.
+    items[:] = [item for item in items if item not in set(ours)] + ours
 
 
 def executable() -> str | None:

@@ -113,7 +113,7 @@ def test_it_runs_everything_tells_the_logins_is_found_by_commands_and_leaves_not
     )
     assert second.returncode == 1 and "already running" in second.stderr and second.stderr.count("\n") == 1
 
-    commands = [" ".join(process.cmdline()) for process in psutil.Process(run.process.pid).children(recursive=True)]
+    commands = [command_line(process) for process in psutil.Process(run.process.pid).children(recursive=True)]
     assert run.stop(signal.SIGINT) == 0
     assert not [item for item in family if item.lives()]
     assert not servers.servers_file(tmp_path).exists()
@@ -149,6 +149,13 @@ def test_a_crashed_process_comes_back_and_what_was_stored_is_there_after_a_hard_
         assert not [item for item in family if item.lives()]
     finally:
         again.process.kill()
+
+
+def command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # or its zombie
+        return ""
 
 
 def named(run: Run, command: str) -> psutil.Process:
