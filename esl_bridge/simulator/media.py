@@ -12,6 +12,8 @@ from esl_bridge.simulator.protocol import Event, Value
 
 MUSIC_DELAY = 0.18
 """Seconds until hold music starts."""
+SETTLED = 0.2
+"""Seconds a bridge must have run, unheld, before a leg of it can be played to: ten frames."""
 FILE_SECONDS = 3.0
 """How long a file of unknown length plays."""
 
@@ -32,14 +34,18 @@ def hold(switch: Switch, leg: Leg) -> None:
             command(switch, "playback", switch.globals["hold_music"], loops=-1),
         )
         peer.playback = music
-        switch.later(peer, MUSIC_DELAY, _start_playing, switch, peer, music)
+        if _unsettled(switch, leg) <= 0:
+            switch.later(peer, MUSIC_DELAY, _start_playing, switch, peer, music)
     leg.touch("rtp_local_sdp_str")
     switch.emit("CHANNEL_HOLD", leg)
     sip.reinvited(leg, "recvonly")
 
 
 def unhold(switch: Switch, leg: Leg, *, silent: bool = False) -> None:
-    """`uuid_hold off`. Silent at the end of a bridge: no event says that hold is over then."""
+    """`uuid_hold off`. Silent when a bridge is broken by a transfer: no event says that hold is over then.
+
+    Music that has not begun yet is not stopped: it begins afterwards and plays to the end of the bridge.
+    """
     peer = leg.peer
     if silent:
         if leg.playback is not None:
@@ -49,22 +55,47 @@ def unhold(switch: Switch, leg: Leg, *, silent: bool = False) -> None:
         return
     if not leg.held:
         return
+    unsettled = _unsettled(switch, leg)
     _count_hold(switch, leg)
     if leg.is_agent:  # its re-INVITE named the callee again
         leg.profile.callee_name = leg.profile.callee_number
     switch.callstate(leg, "UNHELD")
-    # Which comes first, ACTIVE or UNHOLD, depends on the side.
-    if leg.bridge_role == "a":
+    music = peer.playback if peer is not None else None
+    # Which comes first, ACTIVE or UNHOLD, depends on the side, and on there being music to stop.
+    active_first = leg.bridge_role == "a" and music is not None and music.running
+    if active_first:
         switch.callstate(leg, "ACTIVE")
-    if peer is not None and peer.playback is not None:
+    if peer is not None and music is not None:
         sip.told_of_hold(peer, leg, "recvonly")
-        stop_playing(switch, peer, "break")
+        if music.running:
+            stop_playing(switch, peer, "break")
+        elif unsettled > 0:
+            switch.later(peer, unsettled + MUSIC_DELAY, _start_playing, switch, peer, music)
         sip.told_of_hold(peer, leg, "sendrecv")
     leg.touch("rtp_local_sdp_str")
     switch.emit("CHANNEL_UNHOLD", leg)
     sip.reinvited(leg, "sendrecv")
-    if leg.bridge_role != "a":
+    if not active_first:
         switch.callstate(leg, "ACTIVE")
+
+
+def end_hold(switch: Switch, leg: Leg) -> None:
+    """A leg's bridge ends by a hangup: what it hears stops, and if it was held it no longer is."""
+    if leg.playback is not None:
+        stop_playing(switch, leg, "done")
+    if not leg.held:
+        return
+    _count_hold(switch, leg)
+    switch.callstate(leg, "UNHELD")
+    switch.emit("CHANNEL_UNHOLD", leg)
+    if not leg.hangup_cause and leg.var_true("park_after_bridge"):
+        switch.callstate(leg, "ACTIVE")
+
+
+def _unsettled(switch: Switch, held: Leg) -> float:
+    """Simulated seconds the bridge of a leg must still run unheld before its legs can be played to."""
+    until = held.times.last_hold if held.held else switch.now_us()
+    return SETTLED - (until - held.times.bridged) / 1_000_000 * switch.config.speed
 
 
 def _count_hold(switch: Switch, leg: Leg) -> None:

@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in ours:
         item.add_marker(pytest.mark.browser)
         item.add_marker(pytest.mark.stack)
-    # After all others, whatever their order: Playwright's loop would stand in the way of every test with one of its own.
+    # After all others, in whatever order: Playwright's loop would stand in the way of tests with a loop of their own.
     items[:] = [item for item in items if item not in set(ours)] + ours
 
 
