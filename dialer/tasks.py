@@ -12,7 +12,6 @@ from django.db import InterfaceError, OperationalError
 
 from dialer import outbox
 from dialer.lease import LeaseLost
-from dialer.limits import MAX_PLACED_PER_DECISION
 from dialer.models import CampaignStatus, DialerCampaign
 from dialer.services import agents, calls, cdr, commands, dialing, doubts, wake
 from dialer.services import facts as told
@@ -47,9 +46,8 @@ class Sequential(Task):
 
 
 @shared_task(name="dialer.tasks.process_dialer_logic", base=Sequential, ignore_result=True)
-def process_dialer_logic() -> dict[str, int]:
-    """One tick: wrap-ups, softphones, waiting customers, doubts, then a decision per campaign. Returns calls per
-    campaign."""
+def process_dialer_logic() -> int:
+    """One tick: waiting customers, wrap-ups, softphones, doubts; then each active campaign dials. Returns how many."""
     global _last_upkeep, _last_doubts
     wake.tick_started()
     outbox.flush()
@@ -65,28 +63,22 @@ def process_dialer_logic() -> dict[str, int]:
         if now - _last_doubts >= DOUBTS_EVERY_SECONDS:
             _last_doubts = now
             doubts.settle(act)
-    return _decide()
-
-
-def _decide() -> dict[str, int]:
-    link_ok, taken, placed = dialing.link_is_up(), set[int](), {}
-    for campaign in DialerCampaign.objects.filter(status=CampaignStatus.ACTIVE).order_by("updated_at", "pk"):
-        with acting("dialer") as act:
-            decision, row = dialing.decide(act, campaign, link_ok=link_ok, taken=taken)
-        if decision.place:
-            execute_dial.delay(str(campaign.campaign_id), decision.place, row)
-            placed[str(campaign.campaign_id)] = decision.place
-    return placed
+    active = (
+        DialerCampaign.objects.filter(status=CampaignStatus.ACTIVE).order_by("pk").values_list("campaign_id", flat=True)
+    )
+    for campaign_id in active:
+        execute_dial.delay(str(campaign_id))
+    return len(active)
 
 
 @shared_task(name="dialer.tasks.execute_dial", base=Sequential, ignore_result=True)
-def execute_dial(campaign_id: str, count: int = 1, decision: int | None = None) -> list[str]:
-    """Place up to `count` calls of a campaign, if the decision still holds; returns their call_ids."""
+def execute_dial(campaign_id: str) -> list[str]:
+    """Decide for one campaign and place the calls it may have now; returns their call_ids."""
     campaign = DialerCampaign.objects.filter(campaign_id=campaign_id).values_list("pk", flat=True).first()
     if campaign is None:
         return []
     with acting("dialer") as act:
-        placed = dialing.place_calls(act, campaign, min(count, MAX_PLACED_PER_DECISION), decision)
+        placed = dialing.dial(act, campaign, link_ok=dialing.link_is_up())
     return [str(call.call_id) for call in placed]
 
 

@@ -91,13 +91,27 @@ def may_take(campaign: DialerCampaign, candidates: list[int], now: dt.datetime) 
     return [agent for agent in candidates if limits.calls_left(recent.get(agent, 0), per_hour) > 0]
 
 
-def decide(act: Act, campaign: DialerCampaign, *, link_ok: bool, taken: set[int]) -> tuple[pacing.Decision, int]:
-    """The campaign's decision now, stored with its inputs; returns it with its row's key.
+def dial(act: Act, campaign_pk: int, *, link_ok: bool) -> list[CallLog]:
+    """Decide for one campaign how many calls to place, store why, and place them: one transaction, so that what is
+    stored is what was done. Returns the attempts."""
+    campaign = DialerCampaign.objects.select_for_update(of=("self",)).filter(pk=campaign_pk).first()
+    if campaign is None:
+        return []
+    able, decision = decide(act, campaign, link_ok=link_ok)
+    row = _store(act, campaign, decision)
+    placed = place_calls(act, campaign, able[: decision.place], row.pk)
+    if len(placed) != decision.place:
+        # Contacts were locked by an import, or hold a number that another list has just dialled.
+        row.placed = len(placed)
+        row.summary = f"{decision.summary} ({len(placed)} found a free contact)"[:300]
+        row.save(update_fields=["placed", "summary"])
+    return placed
 
-    taken: agents that earlier campaigns of this tick count on; extended by those this one does.
-    """
+
+def decide(act: Act, campaign: DialerCampaign, *, link_ok: bool) -> tuple[list[int], pacing.Decision]:
+    """The agents (keys, longest idle first) who could take a call now, and the decision how many are placed."""
     gates = eligibility.campaign_gates(campaign_view(campaign), act.now)
-    idle = [agent for agent in agents.idle(campaign.pk).values_list("pk", flat=True) if agent not in taken]
+    idle = list(agents.idle(campaign.pk).values_list("pk", flat=True))
     able = may_take(campaign, idle, act.now)
     lines = CallLog.objects.filter(campaign=campaign, ended_at=None).aggregate(
         ringing=Count("id", filter=Q(answered_at=None)), live=Count("id", filter=Q(answered_at__isnull=False))
@@ -119,11 +133,10 @@ def decide(act: Act, campaign: DialerCampaign, *, link_ok: bool, taken: set[int]
             link_ok=link_ok,
         )
     )
-    taken.update(able[: decision.place])
-    return decision, _store(act, campaign, decision)
+    return able, decision
 
 
-def _store(act: Act, campaign: DialerCampaign, decision: pacing.Decision) -> int:
+def _store(act: Act, campaign: DialerCampaign, decision: pacing.Decision) -> PacingDecision:
     """A row per decision that places a call or changes the answer; the same 'none' again only counts up."""
     if not decision.place:
         newest = PacingDecision.objects.filter(campaign=campaign).order_by("-id").first()
@@ -131,7 +144,7 @@ def _store(act: Act, campaign: DialerCampaign, decision: pacing.Decision) -> int
             newest.repeats += 1
             newest.last_at = act.now
             newest.save(update_fields=["repeats", "last_at"])
-            return newest.pk
+            return newest
     announce.changed("campaign", campaign.pk)
     return PacingDecision.objects.create(
         campaign=campaign,
@@ -142,22 +155,15 @@ def _store(act: Act, campaign: DialerCampaign, decision: pacing.Decision) -> int
         binding_reason=decision.reason,
         summary=decision.summary,
         inputs=decision.inputs,
-    ).pk
+    )
 
 
-def place_calls(act: Act, campaign_pk: int, count: int, decision_pk: int | None = None) -> list[CallLog]:
-    """Reserve the longest idle agents and the next due contacts, commit the attempts with their uuids, order the calls.
+def place_calls(act: Act, campaign: DialerCampaign, able: list[int], decision_pk: int | None = None) -> list[CallLog]:
+    """Reserve these agents and the next due contacts, commit the attempts with their uuids, order the calls.
 
-    Fewer, or none, when the decision no longer holds: the campaign was paused, agents left, lines are in use, no
-    contact
-    is due.
+    Everything that forbids a call is asked again here, where it is dialled.
     """
-    campaign = DialerCampaign.objects.select_for_update(of=("self",)).filter(pk=campaign_pk).first()
-    if campaign is None or eligibility.campaign_gates(campaign_view(campaign), act.now):
-        return []
-    count = min(count, campaign.max_lines - CallLog.objects.filter(campaign=campaign, ended_at=None).count())
-    able = may_take(campaign, list(agents.idle(campaign.pk).values_list("pk", flat=True)), act.now)[: max(0, count)]
-    if not able:
+    if not able or eligibility.campaign_gates(campaign_view(campaign), act.now):
         return []
     locked = agents.idle(campaign.pk).filter(pk__in=able).select_for_update(of=("self",))
     contacts = due_contacts(campaign, act.now).select_for_update(skip_locked=True, of=("self",))[: len(able)]

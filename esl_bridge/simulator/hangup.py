@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from esl_bridge.simulator import bridging, cdr, sip
+from esl_bridge.simulator import bridging, cdr, media, sip
 from esl_bridge.simulator.behaviour import Refusal
 from esl_bridge.simulator.core import Switch
 from esl_bridge.simulator.legs import Leg
@@ -39,6 +39,8 @@ def begin(switch: Switch, leg: Leg, cause: str, disposition: str = "") -> bool:
     if leg.gone or leg.hangup_cause:
         return False
     leg.cancel_timers()
+    if leg.held:
+        media.let_go(switch, leg)
     if not disposition:
         disposition = SEND_BYE if leg.answered else SEND_CANCEL
     leg.hangup_cause = cause
@@ -68,6 +70,8 @@ def _finish(switch: Switch, leg: Leg) -> None:
 
 def _finish_bridged(switch: Switch, leg: Leg, peer: Leg) -> None:
     a, b = (leg, peer) if leg.bridge_role == "a" else (peer, leg)
+    media.end_hold(switch, leg)
+    media.end_hold(switch, peer)
     bridging.separate_legs(switch, a, b)
     if leg is b:
         report(switch, b)

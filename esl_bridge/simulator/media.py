@@ -81,15 +81,20 @@ def unhold(switch: Switch, leg: Leg, *, silent: bool = False) -> None:
 
 def end_hold(switch: Switch, leg: Leg) -> None:
     """A leg's bridge ends by a hangup: what it hears stops, and if it was held it no longer is."""
-    if leg.playback is not None:
+    if leg.playback is not None and leg.playback.running:
         stop_playing(switch, leg, "done")
     if not leg.held:
         return
+    let_go(switch, leg)
+    if leg.var_true("park_after_bridge"):
+        switch.callstate(leg, "ACTIVE")
+
+
+def let_go(switch: Switch, leg: Leg) -> None:
+    """A held leg that is hung up, or left alone, is told of first."""
     _count_hold(switch, leg)
     switch.callstate(leg, "UNHELD")
     switch.emit("CHANNEL_UNHOLD", leg)
-    if not leg.hangup_cause and leg.var_true("park_after_bridge"):
-        switch.callstate(leg, "ACTIVE")
 
 
 def _unsettled(switch: Switch, held: Leg) -> float:
@@ -123,7 +128,8 @@ def broadcast(switch: Switch, leg: Leg, path: str, legs: str, execute: Callable[
             continue
         playing = Playback(path, 1, command(switch, "playback", path, loops=1, b_leg=target is not leg))
         target.playback = playing
-        switch.later(target, MUSIC_DELAY, _start_playing, switch, target, playing)
+        unsettled = max(0.0, _unsettled(switch, target)) if target.peer is not None else 0.0
+        switch.later(target, unsettled + MUSIC_DELAY, _start_playing, switch, target, playing)
 
 
 def play_and_end(switch: Switch, leg: Leg, path: str) -> None:
@@ -244,9 +250,11 @@ def _seconds(path: str) -> float:
 
 
 def record(switch: Switch, leg: Leg, path: str, limit: float) -> bool:
-    """`uuid_record start`. False if the path cannot be written; twice the same file is no event."""
+    """`uuid_record start`. False without media or if the path cannot be written; twice the same file is no event."""
     if path in leg.recordings:
         return True
+    if not leg.has_codec:
+        return False
     if not path.startswith("/") or path.startswith(("/proc/", "/sys/", "/no/")):
         return False
     leg.recordings[path] = Recording(path, switch.now_us())

@@ -19,6 +19,7 @@ from tests.contract.client import Client
 
 SPEED = 4.0
 """How much faster than life the shared simulator rings and talks."""
+SILENCE = "silence_stream://20"
 _REAL = os.environ.get("CONTRACT_SWITCH", "")
 
 
@@ -124,6 +125,17 @@ class Calls:
         self.client.wait_for("CHANNEL_BRIDGE", c)
         self.client.wait(lambda e: e.name == "CALL_UPDATE" and e.uuid == a and e.get("Bridged-To") == c, "the bridge")
         self.client.wait(lambda e: e.name == "CALL_UPDATE" and e.uuid == c and e.get("Bridged-To") == a, "the bridge")
+        return c, a
+
+    def settled(self, *, variables: str = "", agent_variables: str = "") -> tuple[str, str]:
+        """A customer and an agent who have talked long enough to be played to.
+
+        In the first ten frames of a bridge nothing is played; silence played to both proves them over.
+        """
+        c, a = self.bridged(variables=variables, agent_variables=agent_variables)
+        assert self.client.api(f"uuid_broadcast {c} {SILENCE} both") == "+OK Message sent\n"
+        for leg in (c, a):
+            self.client.wait_for("PRIVATE_COMMAND", leg)
         return c, a
 
     def _start(self, url: str, variables: str, app: str) -> tuple[str, str]:

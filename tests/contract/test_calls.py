@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import uuid as uuids
 
 import pytest
 
-from tests.contract.client import Client
+from tests.contract.client import Client, Event
 from tests.contract.conftest import Calls
 
 NOBODY = "7f7fe1fb-406c-44d8-a92e-a87577653423"
+MUSIC = "local_stream://moh"
 
 
 def test_a_bridge_is_told_once_and_on_the_first_leg(client: Client, calls: Calls) -> None:
@@ -67,19 +69,80 @@ def test_an_agent_with_park_after_bridge_serves_one_customer_after_another(clien
 def test_a_bridge_ordered_at_the_answer_is_made(client: Client, calls: Calls) -> None:
     a, job = calls.agent("1001", "park_after_bridge=true")
     client.job_done(job)
-    c, _ = calls.customer("91234")
+    client.wait_for("CHANNEL_PARK", a)
+    c, job = calls.customer("91234")
     client.wait_for("CHANNEL_ANSWER", c)
+    # The originate may not have returned yet: whether the customer parks first, and who of the two
+    # becomes the first leg of the bridge, is a race on the real one.
     assert client.job(f"uuid_bridge {c} {a}") == f"+OK {a}\n"
-    assert client.wait_for("CHANNEL_BRIDGE", c)["Bridge-B-Unique-ID"] == a
+    bridge = client.wait(lambda e: e.name == "CHANNEL_BRIDGE", "the bridge")
+    assert {bridge["Bridge-A-Unique-ID"], bridge["Bridge-B-Unique-ID"]} == {c, a}
+    assert client.job_done(job) == f"+OK {c}\n"
 
 
-def test_an_agent_whose_customer_left_before_the_bridge_is_parked_again(client: Client, calls: Calls) -> None:
+@pytest.mark.parametrize("number", ["21234", "31234"])
+def test_a_bridge_ordered_while_the_customer_rings_is_the_end_of_both(
+    client: Client, calls: Calls, number: str
+) -> None:
+    a, job = calls.agent("1001", "park_after_bridge=true")
+    client.job_done(job)
+    client.wait_for("CHANNEL_PARK", a)
+    c, job = calls.customer(number)
+    client.wait_for("CHANNEL_PROGRESS", c)
+    assert client.api(f"uuid_bridge {c} {a}") == f"+OK {a}\n"
+    assert client.wait_gone(c)["Hangup-Cause"] == "DESTINATION_OUT_OF_ORDER"
+    assert client.wait_gone(a)["Hangup-Cause"] == "ORIGINATOR_CANCEL"
+    assert client.job_done(job) == "-ERR ORIGINATOR_CANCEL\n"
+    assert "BRIDGE" not in client.leg_names(a) + client.leg_names(c)
+
+
+def test_two_ringing_legs_cannot_be_bridged(client: Client, calls: Calls) -> None:
+    c, _ = calls.customer("31234")
+    a, _ = calls.agent("1041")
+    for leg in (c, a):
+        client.wait_for("CHANNEL_PROGRESS", leg)
+    assert client.api(f"uuid_bridge {c} {a}") == "-ERR Invalid uuid\n"
+    for leg in (c, a):
+        assert client.api(f"uuid_exists {leg}") == "true"
+
+
+def test_an_agent_whose_customer_left_before_the_bridge_lives_but_parks_only_when_told(
+    client: Client, calls: Calls
+) -> None:
     c, a = calls.parked(agent_variables="park_after_bridge=true")
     client.send(f"api uuid_bridge {c} {a}\n\napi uuid_kill {c}")
     assert [client.reply().text, client.reply().text] == [f"+OK {a}\n", "+OK\n"]
     client.wait_gone(c)
-    client.until(lambda: client.leg_names(a)[-1] == "PARK", "the agent parked")
+    client.wait_for("CHANNEL_UNPARK", a)
+    client.wait(lambda e: e.uuid == a and e.get("Channel-State") == "CS_RESET", "the agent's reset")
+    # No event will ever say that its bridge came to nothing.
+    assert client.leg(a)[-1]["Channel-State"] in ("CS_RESET", "CS_SOFT_EXECUTE")
+    assert client.leg_names(a).count("PARK") == 1
     assert client.api(f"uuid_exists {a}") == "true"
+    assert client.api(f"uuid_park {a}") == "+OK\n"
+    client.until(lambda: client.leg_names(a).count("PARK") == 2, "the agent parked")
+
+
+def test_an_agent_whose_customer_left_before_the_bridge_can_be_given_the_next(client: Client, calls: Calls) -> None:
+    c, a = calls.parked(agent_variables="park_after_bridge=true")
+    client.send(f"api uuid_bridge {c} {a}\n\napi uuid_kill {c}")
+    assert [client.reply().text, client.reply().text] == [f"+OK {a}\n", "+OK\n"]
+    client.wait_gone(c)
+    following, job = calls.customer("91235")
+    client.job_done(job)
+    client.wait_for("CHANNEL_PARK", following)
+    assert client.api(f"uuid_bridge {following} {a}") == f"+OK {a}\n"
+    assert client.wait_for("CHANNEL_BRIDGE", following)["Bridge-B-Unique-ID"] == a
+
+
+def test_a_customer_whose_agent_left_before_the_bridge_is_hung_up(client: Client, calls: Calls) -> None:
+    c, a = calls.parked(agent_variables="park_after_bridge=true")
+    client.send(f"api uuid_bridge {c} {a}\n\napi uuid_kill {a}")
+    assert [client.reply().text, client.reply().text] == [f"+OK {a}\n", "+OK\n"]
+    client.wait_gone(a)
+    # The agent had gone altogether when the customer looked for it, or was going.
+    assert client.wait_gone(c)["Hangup-Cause"] in ("DESTINATION_OUT_OF_ORDER", "ORIGINATOR_CANCEL")
+    assert "BRIDGE" not in client.leg_names(c)
 
 
 def test_a_second_bridge_moves_the_customer_to_the_other_agent(client: Client, calls: Calls) -> None:
@@ -101,10 +164,28 @@ def test_killing_with_a_cause_reports_that_cause(client: Client, calls: Calls) -
 
 
 @pytest.mark.parametrize(
+    ("variables", "cause"),
+    [
+        ("hangup_after_bridge=true", "CALL_REJECTED"),
+        ("hangup_after_bridge=false", "NORMAL_CLEARING"),
+        ("", "NORMAL_CLEARING"),
+    ],
+)
+def test_the_second_legs_cause_becomes_the_firsts_only_with_hangup_after_bridge(
+    client: Client, calls: Calls, variables: str, cause: str
+) -> None:
+    c, a = calls.bridged(variables=variables)
+    client.api(f"uuid_kill {a} CALL_REJECTED")
+    assert client.wait_gone(a)["Hangup-Cause"] == "CALL_REJECTED"
+    assert client.wait_gone(c)["Hangup-Cause"] == cause
+
+
+@pytest.mark.parametrize(
     ("command", "answer"),
     [
         (f"uuid_kill {NOBODY}", "-ERR No such channel!\n"),
         (f"uuid_exists {NOBODY}", "false"),
+        ("uuid_exists", "false"),
         (f"uuid_bridge {NOBODY} {NOBODY}", "-ERR Invalid uuid\n"),
         (f"uuid_getvar {NOBODY} x", "-ERR No such channel!\n"),
         (f"uuid_setvar {NOBODY} x y", "-ERR No such channel!\n"),
@@ -120,36 +201,84 @@ def test_a_command_on_nobody_says_so_in_its_own_words(client: Client, command: s
     assert client.api(command) == answer
 
 
+def _music(client: Client, leg: str) -> Event:
+    """The beginning of hold music on a leg."""
+
+    def begins(event: Event) -> bool:
+        return event.name == "PLAYBACK_START" and event.uuid == leg and event["Playback-File-Path"] == MUSIC
+
+    return client.wait(begins, f"music on {leg}")
+
+
 def test_hold_is_told_on_the_held_leg_and_plays_music_to_the_other(client: Client, calls: Calls) -> None:
-    c, a = calls.bridged()
+    c, a = calls.settled()
     assert client.api(f"uuid_hold {a}") == "+OK Success\n"
     client.wait_for("CHANNEL_HOLD", a)
-    client.wait_for("PLAYBACK_START", c)
+    _music(client, c)
     assert client.leg_names(a)[-2:] == ["CALLSTATE", "HOLD"]
     assert client.leg(a)[-1]["Channel-Call-State"] == "HELD"
+    stops = client.leg_names(c).count("PLAYBACK_STOP")
     assert client.api(f"uuid_hold off {a}") == "+OK Success\n"
     client.wait_for("CHANNEL_UNHOLD", a)
-    client.wait_for("PLAYBACK_STOP", c)
+    client.until(lambda: client.leg_names(c).count("PLAYBACK_STOP") > stops, "the end of the music")
     client.until(lambda: client.leg(a)[-1]["Channel-Call-State"] == "ACTIVE", "active again")
     client.api(f"uuid_kill {c}")
     assert int(client.wait_gone(a)["variable_hold_accum_usec"]) > 0
 
 
 def test_toggling_hold_twice_ends_it(client: Client, calls: Calls) -> None:
-    c, a = calls.bridged()
+    c, a = calls.settled()
     client.api(f"uuid_hold toggle {c}")
     client.wait_for("CHANNEL_HOLD", c)
-    client.wait_for("PLAYBACK_START", a)
+    _music(client, a)
     client.api(f"uuid_hold toggle {c}")
     client.wait_for("CHANNEL_UNHOLD", c)
 
 
-def test_a_private_command_carries_two_names_and_two_sequences(client: Client, calls: Calls) -> None:
-    c, a = calls.bridged()
+def test_music_that_had_not_begun_when_hold_ended_begins_then_and_does_not_end(client: Client, calls: Calls) -> None:
+    c, a = calls.settled()
+    client.send(f"api uuid_hold {a}\n\napi uuid_hold off {a}")
+    assert [client.reply().text, client.reply().text] == ["+OK Success\n"] * 2
+    client.wait_for("CHANNEL_UNHOLD", a)
+    assert MUSIC not in [e.get("Playback-File-Path") for e in client.leg(c)]
+    _music(client, c)
+    client.api(f"uuid_kill {c}")
+    client.wait_gone(c)
+    ends = [e.name for e in client.leg(c) if e.get("Playback-File-Path") == MUSIC or e.name == "CHANNEL_HANGUP"]
+    assert ends == ["PLAYBACK_START", "CHANNEL_HANGUP", "PLAYBACK_STOP"]
+
+
+def test_a_held_agent_is_let_go_and_parked_when_the_customer_leaves(client: Client, calls: Calls) -> None:
+    c, a = calls.settled(agent_variables="park_after_bridge=true")
     client.api(f"uuid_hold {a}")
-    client.wait_for("PLAYBACK_START", c)
+    _music(client, c)
+    client.api(f"uuid_kill {c}")
+    client.wait_gone(c)
+    client.until(lambda: client.leg_names(a).count("PARK") == 2, "the agent parked")
+    names = client.leg_names(a)
+    assert names.index("HOLD") < names.index("UNHOLD") < len(names) - names[::-1].index("PARK")
+    assert client.leg(a)[-1]["Channel-Call-State"] == "ACTIVE"
+    names = client.leg_names(c)
+    last_stop = len(names) - 1 - names[::-1].index("PLAYBACK_STOP")
+    assert names.index("HANGUP") < last_stop < names.index("HANGUP_COMPLETE")
+
+
+def test_a_held_leg_is_let_go_before_it_is_hung_up(client: Client, calls: Calls) -> None:
+    c, a = calls.settled()
+    client.api(f"uuid_hold {a}")
+    _music(client, c)
+    client.api(f"uuid_kill {a}")
+    client.wait_gone(a)
+    names = client.leg_names(a)
+    assert names.index("HOLD") < names.index("UNHOLD") < names.index("HANGUP")
+
+
+def test_a_private_command_carries_two_names_and_two_sequences(client: Client, calls: Calls) -> None:
+    c, a = calls.settled()
+    client.api(f"uuid_hold {a}")
+    _music(client, c)
     client.api(f"uuid_hold off {a}")
-    event = client.wait(lambda e: e.name == "PRIVATE_COMMAND")
+    event = client.wait(lambda e: e.name == "PRIVATE_COMMAND" and e["execute-app-arg"] == MUSIC)
     names = [value for name, value in event.pairs if name == "Event-Name"]
     sequences = [int(value) for name, value in event.pairs if name == "Event-Sequence"]
     assert names == ["COMMAND", "PRIVATE_COMMAND"]
@@ -219,6 +348,38 @@ def test_a_blind_transfer_gives_the_customer_a_new_leg_and_ends_the_old_one(clie
     client.api(f"uuid_kill {c}")
     client.wait_gone(new)
     assert client.leg_names(c).count("HANGUP_COMPLETE") == 1
+
+
+def test_a_parked_customer_can_be_transferred_to_an_agent(client: Client, calls: Calls) -> None:
+    c, job = calls.customer("91234")
+    client.job_done(job)
+    client.wait_for("CHANNEL_PARK", c)
+    assert client.api(f"uuid_transfer {c} 1002 XML default") == "+OK\n"
+    bridge = client.wait_for("CHANNEL_BRIDGE", c)
+    new = bridge["Bridge-B-Unique-ID"]
+    assert client.wait_for("CHANNEL_ANSWER", new)["Channel-Presence-ID"].startswith("1002@")
+    client.api(f"uuid_kill {new}")
+    assert client.wait_gone(c)["Hangup-Cause"] == "NORMAL_CLEARING"
+
+
+@pytest.mark.parametrize(
+    ("extension", "cause"),
+    [
+        ("1044", "USER_BUSY"),
+        ("1046", "CALL_REJECTED"),
+        ("1050", "USER_NOT_REGISTERED"),
+        ("1099", "SUBSCRIBER_ABSENT"),
+        ("nosuch", "NO_ROUTE_DESTINATION"),
+    ],
+)
+def test_a_customer_transferred_to_where_nobody_is_dies_of_it(
+    client: Client, calls: Calls, extension: str, cause: str
+) -> None:
+    c, job = calls.customer("91234")
+    client.job_done(job)
+    client.wait_for("CHANNEL_PARK", c)
+    assert client.api(f"uuid_transfer {c} {extension} XML default") == "+OK\n"
+    assert client.wait_gone(c)["Hangup-Cause"] == cause
 
 
 def test_both_legs_can_be_parked_and_bridged_again(client: Client, calls: Calls) -> None:
@@ -315,10 +476,22 @@ def test_uuid_exists_tells_the_truth_at_once(client: Client, calls: Calls) -> No
 def test_a_dump_holds_what_a_verbose_event_holds(client: Client, calls: Calls) -> None:
     c, job = calls.customer("91234", "lead_id=4711")
     client.job_done(job)
-    dump = client.api(f"uuid_dump {c} json")
-    assert '"Event-Name":"CHANNEL_DATA"' in dump
-    assert '"variable_lead_id":"4711"' in dump
-    assert f"Unique-ID: {c}\n" in client.api(f"uuid_dump {c}")
+    dump = json.loads(client.api(f"uuid_dump {c} json"))
+    assert dump["Event-Name"] == "CHANNEL_DATA"
+    assert (dump["variable_lead_id"], dump["variable_uuid"]) == ("4711", c)
+    assert (dump["Answer-State"], dump["Channel-Call-State"]) == ("answered", "ACTIVE")
+    assert int(dump["Caller-Channel-Answered-Time"]) > int(dump["Caller-Channel-Created-Time"])
+    for fmt in ("", " plain", " nosuchformat"):
+        assert f"Unique-ID: {c}\n" in client.api(f"uuid_dump {c}{fmt}")
+
+
+def test_a_dump_of_a_bridged_leg_names_the_other(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged()
+    for leg, other, kind in ((c, a, "originatee"), (a, c, "originator")):
+        dump = json.loads(client.api(f"uuid_dump {leg} json"))
+        assert dump["variable_bridge_uuid"] == dump["Other-Leg-Unique-ID"] == other
+        assert dump["Other-Type"] == kind
+        assert dump["Channel-Call-UUID"] == c
 
 
 def test_parking_a_bridged_leg_ends_the_bridge(client: Client, calls: Calls) -> None:
@@ -334,23 +507,53 @@ def test_fresh_uuids_are_fresh(client: Client) -> None:
     assert uuids.UUID(client.api("create_uuid")) != uuids.UUID(client.api("create_uuid"))
 
 
-def test_an_agent_ordered_to_two_customers_at_once_talks_to_one(client: Client, calls: Calls) -> None:
+def _contend(client: Client, calls: Calls) -> tuple[str, str, str]:
+    """Order an agent to two customers at once; returns the agent, who got it, and who waits."""
     a, job = calls.agent("1001", "park_after_bridge=true")
     client.job_done(job)
     client.wait_for("CHANNEL_PARK", a)
     customers = []
     for number in ("91234", "91235"):
-        c, job = calls.customer(number)
+        c, job = calls.customer(number, "hangup_after_bridge=true")
         client.job_done(job)
         client.wait_for("CHANNEL_PARK", c)
         customers.append(c)
     client.send("\n\n".join(f"bgapi uuid_bridge {c} {a}" for c in customers))
-    for _ in customers:
-        client.reply()
+    jobs = [client.reply().headers["Job-UUID"] for _ in customers]
+    assert [client.job_done(job) for job in jobs] == [f"+OK {a}\n"] * 2
     first = client.wait(lambda e: e.name == "CHANNEL_BRIDGE" and e["Bridge-B-Unique-ID"] == a, "a bridge")
-    loser = next(c for c in customers if c != first.uuid)
-    client.wait_gone(loser)
-    assert client.api(f"uuid_exists {a}") == "true"
+    waiting = next(c for c in customers if c != first.uuid)
+    client.wait(lambda e: e.uuid == waiting and e["Channel-State"] == "CS_SOFT_EXECUTE", "the other one waiting")
+    return a, first.uuid, waiting
+
+
+def test_an_agent_ordered_to_two_customers_at_once_talks_to_one_and_the_other_can_be_hung_up(
+    client: Client, calls: Calls
+) -> None:
+    a, talking, waiting = _contend(client, calls)
+    assert client.api(f"uuid_exists {waiting}") == "true"
+    client.api(f"uuid_kill {waiting}")
+    client.wait_gone(waiting)
+    for leg in (a, talking):
+        assert client.api(f"uuid_exists {leg}") == "true"
+        assert "HANGUP" not in client.leg_names(leg)
+
+
+@pytest.mark.parametrize("order", ["uuid_park {}", "uuid_transfer {} park inline"])
+def test_any_other_order_to_the_waiting_customer_is_the_end_of_all_three(
+    client: Client, calls: Calls, order: str
+) -> None:
+    a, talking, waiting = _contend(client, calls)
+    assert client.api(order.format(waiting)) == "+OK\n"
+    for leg in (waiting, a, talking):
+        assert client.wait_gone(leg)["Hangup-Cause"] == "DESTINATION_OUT_OF_ORDER"
+
+
+def test_a_customer_who_waits_in_vain_takes_the_agent_and_its_caller_along(client: Client, calls: Calls) -> None:
+    a, talking, waiting = _contend(client, calls)
+    client.wait_for("CHANNEL_HANGUP", waiting, limit=40)  # 20 s
+    for leg in (waiting, a, talking):
+        assert client.wait_gone(leg)["Hangup-Cause"] == "DESTINATION_OUT_OF_ORDER"
 
 
 def test_a_transferred_customer_who_leaves_while_it_rings_cancels_the_new_leg(client: Client, calls: Calls) -> None:
@@ -362,7 +565,9 @@ def test_a_transferred_customer_who_leaves_while_it_rings_cancels_the_new_leg(cl
     client.wait_gone(c)
 
 
-def test_a_customer_transferred_to_a_busy_agent_is_hung_up_with_that_cause(client: Client, calls: Calls) -> None:
+def test_a_bridged_customer_transferred_to_a_busy_agent_is_hung_up_with_that_cause(
+    client: Client, calls: Calls
+) -> None:
     c, _ = calls.bridged()
     client.api(f"uuid_transfer {c} 1044 XML default")
     assert client.wait_gone(c)["Hangup-Cause"] == "USER_BUSY"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid as uuids
 
 import pytest
@@ -76,12 +77,41 @@ def test_a_number_nobody_answers_is_cancelled_at_the_timeout(client: Client, swi
     assert 1000 <= int(ended["variable_mduration"]) * switch.speed <= 2600
 
 
-def test_a_ringing_call_that_is_killed_answers_its_job_with_the_cause(client: Client, calls: Calls) -> None:
-    uuid, job = calls.customer("31234")
+@pytest.mark.parametrize("agent", [False, True])
+@pytest.mark.parametrize(
+    ("given", "cause", "q850"),
+    [
+        ("", "NORMAL_CLEARING", "16"),
+        (" ORIGINATOR_CANCEL", "ORIGINATOR_CANCEL", "16"),
+        (" user_busy", "USER_BUSY", "17"),
+        (" NO_SUCH_CAUSE", "NORMAL_CLEARING", "16"),
+    ],
+)
+def test_a_ringing_call_that_is_killed_answers_its_job_with_the_cause(
+    client: Client, calls: Calls, agent: bool, given: str, cause: str, q850: str
+) -> None:
+    uuid, job = calls.agent("1041") if agent else calls.customer("31234")
     client.wait_for("CHANNEL_PROGRESS", uuid)
-    assert client.api(f"uuid_kill {uuid}") == "+OK\n"
-    assert client.job_done(job) == "-ERR NORMAL_CLEARING\n"
-    assert client.wait_gone(uuid)["variable_sip_hangup_disposition"] == "send_cancel"
+    assert client.api(f"uuid_kill {uuid}{given}") == "+OK\n"
+    assert client.job_done(job) == f"-ERR {cause}\n"
+    ended = client.wait_gone(uuid)
+    assert ended["Hangup-Cause"] == cause
+    assert ended["variable_hangup_cause_q850"] == q850
+    assert ended["variable_sip_hangup_disposition"] == "send_cancel"
+    assert ended["variable_sip_invite_failure_status"] == "487"
+    assert ended.get("variable_sip_term_status") is None
+
+
+def test_a_ringing_leg_exists_and_can_be_dumped_but_not_recorded(client: Client, calls: Calls) -> None:
+    uuid, _ = calls.customer("31234", "lead_id=4711")
+    client.wait_for("CHANNEL_PROGRESS", uuid)
+    assert client.api(f"uuid_exists {uuid}") == "true"
+    dump = json.loads(client.api(f"uuid_dump {uuid} json"))
+    assert (dump["Event-Name"], dump["Unique-ID"]) == ("CHANNEL_DATA", uuid)
+    assert (dump["Channel-Call-State"], dump["Answer-State"]) == ("RINGING", "ringing")
+    assert (dump["variable_lead_id"], dump["Caller-Destination-Number"]) == ("4711", "31234")
+    assert dump["Caller-Channel-Answered-Time"] == "0"
+    assert client.api(f"uuid_record {uuid} start /tmp/{uuid}.wav") == "-ERR Cannot record session!\n"
 
 
 def test_the_full_international_number_behaves_as_its_last_digits(client: Client, calls: Calls) -> None:
@@ -131,12 +161,22 @@ def test_an_unreachable_destination_makes_no_channel_event(client: Client, url: 
     assert client.leg(uuid) == []
 
 
-def test_an_unknown_gateway_destroys_a_channel_nobody_asked_for(client: Client) -> None:
+def test_an_unknown_gateway_destroys_a_leg_that_was_never_created(client: Client) -> None:
     uuid = str(uuids.uuid4())
     client.job(f"originate {{origination_uuid={uuid}}}sofia/gateway/nosuchgw/1 &park()")
-    strangers = [e for e in client.events if e.name in ("CHANNEL_DESTROY", "CHANNEL_STATE")]
-    assert client.leg(uuid) == []
-    assert [e.name for e in strangers] == ["CHANNEL_DESTROY", "CHANNEL_STATE"]
+    assert client.leg_names(uuid) == ["DESTROY", "STATE"]
+    destroyed = client.wait_for("CHANNEL_DESTROY", uuid)
+    assert (destroyed["Channel-State"], destroyed["Channel-Name"]) == ("CS_NONE", "N/A")
+    assert destroyed.get("Hangup-Cause") is None
+    assert client.api(f"uuid_exists {uuid}") == "false"
+
+
+def test_an_unknown_gateway_destroys_a_leg_of_any_uuid_if_none_is_given(client: Client) -> None:
+    job = client.bgapi("originate {nosuch=gateway}sofia/gateway/nosuchgw/1 &park()")
+    assert client.job_done(job) == "-ERR INVALID_GATEWAY\n"
+    destroyed = client.wait(lambda e: e.name == "CHANNEL_DESTROY" and e["Channel-Name"] == "N/A")
+    assert uuids.UUID(destroyed.uuid)
+    assert destroyed["variable_uuid"] == destroyed.uuid
 
 
 @pytest.mark.parametrize("argument", ["", "foo", "{a=1}sofia/gateway/carrier/91234"])

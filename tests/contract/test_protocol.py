@@ -61,7 +61,9 @@ def test_no_command_works_before_authentication(switch: Switch) -> None:
         ("divert_events on", "-ERR not controlling a session."),
         ("linger", "-ERR not controlling a session"),
         ("log 3", "+OK log level 3 [3]"),
-        ("nolog", "+OK no longer logging"),
+        ("log crit", "+OK log level crit [2]"),
+        ("log nosuchlevel", "-ERR invalid log level"),
+        ("nolog", "-ERR not loging"),
         ("getvar x", "-ERR command not found"),
         ("connect", "-ERR command not found"),
         ("auth ClueCon", "-ERR command not found"),
@@ -69,6 +71,13 @@ def test_no_command_works_before_authentication(switch: Switch) -> None:
 )
 def test_replies_to_socket_commands(connect: Connect, command: str, text: str) -> None:
     assert connect("").answer(command) == text
+
+
+def test_nolog_ends_the_log_once(connect: Connect) -> None:
+    client = connect("")
+    assert client.answer("log 0") == "+OK log level 0 [0]"
+    assert client.answer("nolog") == "+OK no longer logging"
+    assert client.answer("nolog") == "-ERR not loging"
 
 
 def test_noevents_ends_the_subscription(connect: Connect) -> None:
