@@ -217,7 +217,6 @@ SWITCH = env.get("SWITCH", "simulator" if DEBUG else "freeswitch")
 # Dial strings: {number} is E.164 with its plus, {extension} digits; esl_bridge/render.py is the only reader.
 ORIGINATE_CUSTOMER = env.get("ORIGINATE_CUSTOMER", "sofia/gateway/carrier/{number}")
 ORIGINATE_AGENT = env.get("ORIGINATE_AGENT", "user/{extension}")
-ORIGINATE_TIMEOUT_SECONDS = int(env.get("ORIGINATE_TIMEOUT_SECONDS", "30"))
 CALLER_ID_NUMBER = env.get("CALLER_ID_NUMBER", "+12125550100")
 CALLER_ID_NAME = env.get("CALLER_ID_NAME", "Voice Orchestrator")
 # Only numbers that start with one of these are ever dialled. The simulator dials nobody, so it may dial "+1".
