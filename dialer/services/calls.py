@@ -23,6 +23,7 @@ from dialer.services import agents, wake
 from dialer.services.acting import Act
 
 log = logging.getLogger(__name__)
+_BRIDGE_GIVEN_UP = (Order.Status.FAILED, Order.Status.REFUSED, Order.Status.EXPIRED, Order.Status.IN_DOUBT)
 
 
 def locked(leg_uuid: str) -> CallLog | None:
@@ -178,9 +179,8 @@ def overdue_answers(act: Act) -> None:
         ended_at=None, answered_at__isnull=False, bridged_at=None, abandoned=False
     ).order_by("answered_at")  # fmt: skip
     for call in waiting:
-        bridging = call.orders.filter(
-            kind="bridge", status__in=[Order.Status.PENDING, Order.Status.SENT, Order.Status.ACCEPTED]
-        ).exists()
+        # Ordered once more, a bridge that has just been made would be torn and made again: +OK says nothing of when.
+        bridging = call.orders.filter(kind="bridge").exclude(status__in=_BRIDGE_GIVEN_UP).exists()
         assert call.answered_at is not None
         if not bridging and connect(act, call):
             continue

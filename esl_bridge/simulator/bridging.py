@@ -88,7 +88,10 @@ def _softly(switch: Switch, a: Leg, b: Leg) -> None:
 
 
 def _await(switch: Switch, a: Leg, b: Leg, left: int) -> None:
-    """The A leg looks every tick whether the B leg is ready. If it never is, both die of it."""
+    """The A leg looks every tick whether the B leg is ready.
+
+    If it never is, both are hung up, whoever the B leg talks to meanwhile.
+    """
     if a.joining is not b or a.gone or a.hangup_cause:
         return
     if b.gone or b.hangup_cause:
@@ -101,7 +104,9 @@ def _await(switch: Switch, a: Leg, b: Leg, left: int) -> None:
         _meet(switch, a, b)
         return
     elif left <= 0:
-        _tear(switch, a, b)
+        a.joining = None
+        for leg in (a, b):
+            hangup.hangup(switch, leg, "DESTINATION_OUT_OF_ORDER")
         return
     switch.after(TICK, _await, switch, a, b, left - 1)
 
@@ -109,13 +114,6 @@ def _await(switch: Switch, a: Leg, b: Leg, left: int) -> None:
 def _waits(leg: Leg) -> bool:
     """Whether a leg hangs in the loop of `_await`, deaf to every order but a hangup."""
     return leg.joining is not None and leg.state == "CS_SOFT_EXECUTE"
-
-
-def _tear(switch: Switch, a: Leg, b: Leg) -> None:
-    """A leg that waited in vain takes the one it waited for with it, whoever that talks to."""
-    a.joining = None
-    for leg in (a, b):
-        hangup.hangup(switch, leg, "DESTINATION_OUT_OF_ORDER")
 
 
 def _meet(switch: Switch, a: Leg, b: Leg) -> None:
@@ -233,8 +231,7 @@ def park_state(switch: Switch, leg: Leg) -> None:
 
 def uuid_park(switch: Switch, leg: Leg) -> None:
     """Park a leg, leaving its bridge if it has one."""
-    if leg.joining is not None and _waits(leg):
-        _tear(switch, leg, leg.joining)
+    if _waits(leg):
         return
     if leg.peer is not None:
         _leave_bridge(switch, leg, keep=(leg,))
@@ -261,8 +258,7 @@ def _leave_bridge(switch: Switch, leg: Leg, keep: tuple[Leg, ...]) -> None:
 
 def transfer(switch: Switch, leg: Leg, extension: str, dialplan: str, context: str) -> None:
     """`uuid_transfer`: the leg leaves what it does and runs an extension or an inline dialplan."""
-    if leg.joining is not None and _waits(leg):
-        _tear(switch, leg, leg.joining)
+    if _waits(leg):
         return
     leg.joining = None
     _new_profile(switch, leg, f"bl_xfer:{extension}/{context or 'default'}/{dialplan or 'XML'}")

@@ -80,9 +80,12 @@ def _setvar_multi(switch: Switch, leg: Leg, rest: str) -> str:
 
 
 def _dump(switch: Switch, leg: Leg, rest: str) -> str:
-    fmt = {"": "plain", "txt": "plain"}.get(rest.lower(), rest.lower())
+    fmt = rest.lower()
     event = switch.make("CHANNEL_DATA", leg)
-    return event.serialise(fmt if fmt in ("plain", "json", "xml") else "plain").decode("utf-8", "surrogateescape")
+    if fmt == "plain":
+        return event.bracketed()
+    # Whatever else is not known is url-encoded text, as without a format.
+    return event.serialise(fmt if fmt in ("json", "xml") else "plain").decode("utf-8", "surrogateescape")
 
 
 def _park(switch: Switch, leg: Leg, rest: str) -> str:

@@ -212,6 +212,11 @@ class Event:
             self._frames[fmt] = frame
         return frame
 
+    def bracketed(self) -> str:
+        """The headers as `uuid_dump UUID plain` prints them: nothing encoded, every value in brackets."""
+        lines = [f"{name}: [{_flat(value)}]\n" for block in self.blocks for name, value in block.headers.items()]
+        return "".join(lines) + "\n"
+
     def serialise(self, fmt: str) -> bytes:
         """The event without the frame around it."""
         if fmt == "json":

@@ -261,6 +261,20 @@ def test_a_customer_who_answers_without_an_agent_is_let_go_after_two_seconds_and
     assert CampaignDay.objects.get().abandoned == 1
 
 
+def test_a_bridge_is_not_ordered_again_while_its_event_is_on_the_way(switch):
+    """The switch's +OK proves nothing, and a second bridge of the same two would tear the first."""
+    [agent] = ready_agent(switch)
+    call = dial(make_campaign([agent]))
+    switch.answer(call)
+    [bridge] = switch.orders("bridge")
+    switch.report(bridge, "done", reply="+OK")
+    tick()
+    assert len(switch.orders("bridge")) == 1
+    switch.bridge(call)
+    call.refresh_from_db()
+    assert call.bridged_at is not None
+
+
 def test_a_lost_softphone_is_called_again_and_given_up_after_three_failures(switch):
     [agent] = make_agents(1)
     set_state(agent, "available")
