@@ -10,22 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import redis
-from celery import current_app
 from channels.db import database_sync_to_async
+from django.db import DatabaseError, close_old_connections
 from kombu.exceptions import KombuError
 
 from console import codes, permissions, protocol
 from console.permissions import Actor
 from console.protocol import CallControl, CampaignControl, Intent, SetAgentState
+from dialer import inbox
 from dialer.models import Agent, CallLog, DialerCampaign
 from events import streams
 
 log = logging.getLogger(__name__)
 
 NAMESPACE: Final = uuid.UUID("6f1de5a5-6d2f-5c0e-9d3a-5b7c0f0e8a11")
-QUEUE: Final = "dialer_queue"
-STATE_TASK: Final = "dialer.tasks.handle_agent_state"
-COMMAND_TASK: Final = "dialer.tasks.handle_command"
 # Publishing is one Redis command; longer than this and the broker is not there.
 ENQUEUE_SECONDS: Final = 5.0
 # Publishing is synchronous; people are slow, so a few threads serve many sockets, and a dead broker blocks no others.
@@ -131,7 +129,7 @@ def task_of(intent: Intent, command_id_: str, actor: str, requested_at: float) -
                 "reason": intent.reason,
                 "cancel_pending": intent.cancel_pending,
             }
-            return STATE_TASK, command
+            return inbox.AGENT_STATE, command
         case CallControl():
             command |= {
                 "kind": "call_control",
@@ -139,22 +137,26 @@ def task_of(intent: Intent, command_id_: str, actor: str, requested_at: float) -
                 "action": intent.action,
                 "extension": intent.extension,
             }
-            return COMMAND_TASK, command
+            return inbox.CONTROL, command
         case CampaignControl():
             command |= {"kind": "campaign_control", "campaign_id": intent.campaign_id, "action": intent.action}
-            return COMMAND_TASK, command
+            return inbox.CONTROL, command
 
 
 def publish(name: str, command: dict[str, Any]) -> int:
     """Put the task on the sequential queue and return how many wait there. Raises Refused when the broker is away."""
     try:
-        # No retry: the person waits for the ack, and a late surprise is worse than a refusal.
-        current_app.send_task(name, kwargs={"command": command}, queue=QUEUE, retry=False, ignore_result=True)
+        # This thread is no request's: nothing else closes a connection that PostgreSQL has dropped.
+        close_old_connections()
+        inbox.submit(name, command)
+    except DatabaseError as error:
+        log.warning("a command could not be written down: %s", type(error).__name__)
+        raise Refused(codes.TRY_AGAIN, "The database does not answer; nothing was done.") from None
     except (KombuError, redis.RedisError, OSError) as error:
         log.warning("a command could not be enqueued: %s", type(error).__name__)
         raise Refused(codes.QUEUE_UNAVAILABLE, "The queue does not answer; nothing was done.") from None
     try:
-        return int(streams.shared().llen(QUEUE))
+        return int(streams.shared().llen(inbox.QUEUE))
     except redis.RedisError:
         return 0
 

@@ -32,6 +32,10 @@ RATE_WINDOW = timedelta(hours=1)
 # A command older than this when the worker reads it is refused: what was asked no longer fits what is.
 COMMAND_SECONDS = 60.0
 
+# A command's task comes within milliseconds, or behind a queue that moves; one that has not come is looked for then.
+OVERLOOKED_AFTER = timedelta(seconds=5)
+OVERLOOKED_LIMIT = 200
+
 
 def calls_left(placed_in_window: int, per_hour: int) -> int:
     """How many more calls an agent may get within the rolling hour."""

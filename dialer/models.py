@@ -394,6 +394,22 @@ class Order(models.Model):
         return f"{self.kind} {self.order_id} ({self.status})"
 
 
+class QueuedCommand(models.Model):
+    """A command that was accepted and has had no effect yet; crossed out with its effect (dialer/inbox.py)."""
+
+    command_id = models.UUIDField(unique=True)
+    task = models.CharField(max_length=60)
+    payload = models.JSONField()
+    queued_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["queued_at"], name="queued_command_time")]
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.command_id}"
+
+
 class AppliedCommand(models.Model):
     """A command's one effect and its answer: the same id again gets the same answer and no second effect."""
 

@@ -9,6 +9,7 @@ import msgspec
 from celery import Task, shared_task
 from celery.exceptions import Reject
 from django.db import InterfaceError, OperationalError
+from django.utils import timezone
 
 from dialer import outbox
 from dialer.lease import LeaseLost
@@ -23,7 +24,8 @@ log = logging.getLogger(__name__)
 # In-doubt questions are asked every so many ticks: they are rare, and each costs two queries.
 DOUBTS_EVERY_SECONDS = 5.0
 UPKEEP_EVERY_SECONDS = 0.5
-_last_doubts = _last_upkeep = -100.0
+OVERLOOKED_EVERY_SECONDS = 2.0
+_last_doubts = _last_upkeep = _last_overlooked = -100.0
 
 
 class Sequential(Task):
@@ -48,7 +50,7 @@ class Sequential(Task):
 @shared_task(name="dialer.tasks.process_dialer_logic", base=Sequential, ignore_result=True)
 def process_dialer_logic() -> int:
     """One tick: waiting customers, wrap-ups, softphones, doubts; then each active campaign dials. Returns how many."""
-    global _last_upkeep, _last_doubts
+    global _last_upkeep, _last_doubts, _last_overlooked
     wake.tick_started()
     outbox.flush()
     now = time.monotonic()
@@ -63,6 +65,10 @@ def process_dialer_logic() -> int:
         if now - _last_doubts >= DOUBTS_EVERY_SECONDS:
             _last_doubts = now
             doubts.settle(act)
+            told.missed(act)
+    if now - _last_overlooked >= OVERLOOKED_EVERY_SECONDS:
+        _last_overlooked = now
+        commands.overlooked(timezone.now())
     active = (
         DialerCampaign.objects.filter(status=CampaignStatus.ACTIVE).order_by("pk").values_list("campaign_id", flat=True)
     )

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from dialer import tasks
+from dialer import inbox
 from dialer.admin.base import BesideTheWorker, changelist_link, send_commands
 from dialer.models import Agent, AgentLeg, AgentState, AgentStatus, CallLog, ReasonCode
 from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, pretty
@@ -100,7 +100,7 @@ class AgentAdmin(BesideTheWorker):
         send_commands(
             request,
             self,
-            tasks.handle_agent_state,
+            inbox.AGENT_STATE,
             (
                 (agent, {"agent_id": agent.agent_id, "state": str(state), "reason": "", "cancel_pending": False})
                 for agent in queryset

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import redis
-from celery import Task
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import F, Model
@@ -21,11 +20,11 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from kombu.exceptions import OperationalError
 
-from dialer import announce
+from dialer import announce, inbox
 
 
 def send_commands(
-    request: HttpRequest, model_admin: admin.ModelAdmin, task: Task, targets: Iterable[tuple[Model, dict[str, Any]]]
+    request: HttpRequest, model_admin: admin.ModelAdmin, task: str, targets: Iterable[tuple[Model, dict[str, Any]]]
 ) -> None:
     """Put one command per object on the sequential queue, in this person's name, and say so.
 
@@ -40,8 +39,8 @@ def send_commands(
             **command,
         }
         try:
-            task.apply_async(kwargs={"command": whole}, retry=False)
-        except (OperationalError, redis.RedisError):
+            inbox.submit(task, whole)
+        except (OperationalError, redis.RedisError, OSError):
             reason = f"The queue cannot be reached; {sent} commands were sent, the others were not."
             model_admin.message_user(request, reason, messages.ERROR)
             return

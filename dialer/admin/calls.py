@@ -9,7 +9,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from dialer.admin.base import changelist_link
-from dialer.models import AppliedCommand, CallLog, CampaignDay, Order, PacingDecision, WorkerLease
+from dialer.models import AppliedCommand, CallLog, CampaignDay, Order, PacingDecision, QueuedCommand, WorkerLease
 from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, pretty
 from events.privacy import mask
 
@@ -77,6 +77,11 @@ class OrderAdmin(LargeTableAdmin, ReadOnlyAdmin):
     @admin.display(description="reply")
     def short_reply(self, obj: Order) -> str:
         return obj.reply[:80] or "-"
+
+
+@admin.register(QueuedCommand)
+class QueuedCommandAdmin(ReadOnlyAdmin):
+    list_display = ("queued_at", "task", "command_id")
 
 
 @admin.register(AppliedCommand)

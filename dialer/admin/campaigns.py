@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from dialer import tasks
+from dialer import inbox
 from dialer.admin.base import BesideTheWorker, announce_on_commit, changelist_link, send_commands
 from dialer.models import DialerCampaign
 
@@ -96,6 +96,6 @@ class DialerCampaignAdmin(BesideTheWorker):
         send_commands(
             request,
             self,
-            tasks.handle_command,
+            inbox.CONTROL,
             ((c, {"kind": "campaign_control", "campaign_id": str(c.campaign_id), "action": action}) for c in queryset),
         )

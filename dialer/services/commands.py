@@ -12,9 +12,9 @@ from typing import Any
 import redis
 
 from dialer import agent_states as machine
-from dialer import announce, orders, outbox
-from dialer.limits import COMMAND_SECONDS
-from dialer.models import Agent, AppliedCommand, CallLog, CampaignStatus, DialerCampaign
+from dialer import announce, inbox, orders, outbox
+from dialer.limits import COMMAND_SECONDS, OVERLOOKED_AFTER, OVERLOOKED_LIMIT
+from dialer.models import Agent, AppliedCommand, CallLog, CampaignStatus, DialerCampaign, QueuedCommand
 from dialer.services import agents, calls, dialing, wake
 from dialer.services.acting import Act, acting
 from events import streams
@@ -44,11 +44,21 @@ def control(command: Command) -> Result:
             return _once(command, str(kind)[:40], "", _unknown)
 
 
+def overlooked(now: dt.datetime) -> int:
+    """Carry out accepted commands whose task has not come: the queue lost it. Oldest first; returns how many."""
+    waiting = list(QueuedCommand.objects.filter(queued_at__lt=now - OVERLOOKED_AFTER)[:OVERLOOKED_LIMIT])
+    for row in waiting:
+        log.warning("command %s was accepted and its task has not come; carried out now", row.command_id)
+        (set_agent_state if row.task == inbox.AGENT_STATE else control)(row.payload)
+    return len(waiting)
+
+
 def _once(command: Command, kind: str, target: str, do: Callable[[Act, Command], Result]) -> Result:
     """Run a command once; the row that says so is committed with its effect."""
     command_id, actor = _command_id(command), str(command.get("actor") or "")[:150]
     earlier = AppliedCommand.objects.filter(command_id=command_id).first()
     if earlier is not None:
+        QueuedCommand.objects.filter(command_id=command_id).delete()
         return publish(command_id, earlier.status, earlier.reason, earlier.result)
     status, reason, result = AppliedCommand.Status.APPLIED, "", {}
     with acting(actor or "unknown", command_id) as act:
@@ -68,6 +78,7 @@ def _once(command: Command, kind: str, target: str, do: Callable[[Act, Command],
             result=result,
             applied_at=act.now,
         )
+        QueuedCommand.objects.filter(command_id=command_id).delete()
     return publish(command_id, status, reason, result)
 
 

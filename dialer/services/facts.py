@@ -6,10 +6,13 @@ who has answered waits for the commit, so a transaction ends after CHUNK_SECONDS
 """
 
 import datetime as dt
+import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import redis
 from django.db import InterfaceError, OperationalError
 
 from dialer import hangup_causes, orders, outbox
@@ -18,6 +21,7 @@ from dialer.models import AgentLeg, CallLog, Order
 from dialer.services import agents, calls, doubts
 from dialer.services.acting import Act, acting
 from events import facts as f
+from events import streams
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +78,42 @@ def _alone(fact: f.AnyFact) -> None:
         raise
     except Exception:
         log.exception("%s of leg %s could not be applied", type(fact).__name__, fact.leg)
+
+
+def missed(act: Act) -> int:
+    """Apply what the live state of our open legs says and the database does not know: facts whose task was lost.
+
+    A fact that is still on its way changes nothing when it comes. Legs that are gone are asked for by doubts.settle.
+    Returns how many legs were behind.
+    """
+    open_calls = CallLog.objects.filter(ended_at=None).values_list("freeswitch_uuid", "answered_at", "bridged_at")
+    behind = {leg: (answered is None, bridged is None) for leg, answered, bridged in open_calls}
+    for leg in AgentLeg.objects.filter(ended_at=None, opened_at=None).values_list("leg_uuid", flat=True):
+        behind[str(leg)] = (True, False)
+    count = 0
+    for leg, (unanswered, unbridged) in behind.items():
+        state = live_leg(leg) if unanswered or unbridged else None
+        if state is None or not isinstance(state.get("answered_at"), int):
+            continue
+        facts: list[f.AnyFact] = []
+        if unanswered:
+            facts.append(f.LegAnswered(leg=leg, at=state["answered_at"]))
+        if unbridged and state.get("peer"):
+            facts.append(f.LegBridged(leg=leg, at=state.get("bridged_at") or 0, peer=str(state["peer"])))
+        for fact in facts:
+            apply(act, fact)
+        count += bool(facts)
+    return count
+
+
+def live_leg(leg: str) -> dict[str, Any] | None:
+    """The ingest's state of a leg (events/call_state.py), times in microseconds; None when it is not known."""
+    try:
+        raw = streams.shared().hget(streams.LIVE_LEGS, leg)
+        found = json.loads(raw) if raw else None
+    except (redis.RedisError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _mark_sent(order_ids: list[str]) -> None:

@@ -29,6 +29,7 @@ HISTORY = [
     d.CampaignDay,
     d.Order,
     d.PacingDecision,
+    d.QueuedCommand,
     d.WorkerLease,
     e.CallStateEvent,
     e.EventBatch,
@@ -125,6 +126,7 @@ def full() -> None:
         payload=hostile,
         applied_at=now,
     )
+    rows(d.QueuedCommand, command_id=lambda n: uuid.uuid4(), task=HOSTILE[:60], payload=hostile, queued_at=now)
     rows(
         d.PacingDecision,
         campaign=lambda n: campaigns[n],

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from console import codes, intents, protocol
+from dialer import inbox
 from dialer.models import Agent, AgentState, AppliedCommand, CallLog, DialerCampaign
 from events import streams
 from tests.conftest import wait_until
@@ -132,7 +133,7 @@ def test_an_agent_changes_only_their_own_state_and_controls_only_their_own_call(
 
 
 def queued() -> int:
-    return int(streams.shared().llen(intents.QUEUE))
+    return int(streams.shared().llen(inbox.QUEUE))
 
 
 def test_rights_are_read_again_for_every_command(door, supervisor):

@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from dialer import lease, tasks
+from dialer import inbox, lease, tasks
 from dialer.models import (
     Agent,
     AgentState,
@@ -20,6 +20,7 @@ from dialer.models import (
     DialerCampaign,
     Order,
     PacingDecision,
+    QueuedCommand,
     WorkerLease,
 )
 from dialer.services import dialing
@@ -543,6 +544,77 @@ def test_call_control_orders_what_was_asked(switch):
     agent.refresh_from_db()
     call.refresh_from_db()
     assert agent.status_reason == "wrap_up" and call.agent is None and call.ended_at is None
+
+
+def submit(agent: Agent, state: str) -> str:
+    """As the console accepts it; the task itself stays on a queue that nobody reads here."""
+    command_id = str(uuid.uuid4())
+    inbox.submit(
+        inbox.AGENT_STATE, {"command_id": command_id, "actor": "sup", "agent_id": agent.agent_id, "state": state}
+    )
+    return command_id
+
+
+def test_an_accepted_command_whose_task_is_lost_is_carried_out_all_the_same(switch, redis_empty):
+    """Redis can hand a task to a worker that has just died; nobody would ever hear of it again."""
+    [agent] = make_agents(1)
+    command_id = submit(agent, "break")
+    assert redis_empty.lpop(inbox.QUEUE) is not None, "it was on the queue"
+    tick()
+    assert QueuedCommand.objects.exists(), "it may still be on its way"
+    QueuedCommand.objects.update(queued_at=timezone.now() - dt.timedelta(seconds=10))
+    tasks._last_overlooked = -100.0
+    tick()
+    agent.refresh_from_db()
+    assert agent.status == "break" and not QueuedCommand.objects.exists()
+    assert AppliedCommand.objects.get(command_id=command_id).status == "applied"
+
+
+def test_a_command_is_crossed_out_with_its_effect_and_a_late_task_has_none(switch):
+    [agent] = make_agents(1)
+    command_id = submit(agent, "break")
+    command = QueuedCommand.objects.get(command_id=command_id).payload
+    tasks.handle_agent_state(command)
+    assert not QueuedCommand.objects.exists()
+    set_state(agent, "offline")
+    tasks.handle_agent_state(command)
+    agent.refresh_from_db()
+    assert agent.status == "offline"
+
+
+def test_facts_that_were_lost_on_the_way_are_made_up_from_the_live_state(switch, redis_empty):
+    import json
+
+    first, second = make_agents(2)
+    set_state(first, "available")
+
+    def live(leg: str, **state: object) -> None:
+        redis_empty.hset(streams.LIVE_LEGS, leg, json.dumps({"leg": leg, **state}))
+
+    softphone = str(first.legs.get().leg_uuid)
+    live(softphone, role="agent", state="answered", answered_at=now_us())
+    tick()
+    first.refresh_from_db()
+    assert first.softphone == "open", "the answer of the softphone was lost"
+    call = dial(make_campaign([first, second]))
+    live(call.freeswitch_uuid, role="customer", state="answered", answered_at=now_us(), peer="")
+    tick()
+    assert len(switch.orders("bridge")) == 1, "the answer of the customer was lost"
+    live(
+        call.freeswitch_uuid,
+        role="customer",
+        state="bridged",
+        answered_at=now_us(),
+        bridged_at=now_us(),
+        peer=softphone,
+    )
+    tick()
+    first.refresh_from_db()
+    call.refresh_from_db()
+    assert first.status == "on_call" and call.bridged_at is not None
+    switch.answer(call)
+    switch.bridge(call)
+    assert CampaignDay.objects.get().answered == CampaignDay.objects.get().connected == 1
 
 
 # --- One worker ------------------------------------------------------------------------------------------------------

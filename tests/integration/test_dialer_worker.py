@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from celery import current_app
 
-from dialer import lease
+from dialer import inbox, lease
 from dialer.models import Agent, AppliedCommand, WorkerLease
 from events import neighbours, streams
 from tests.conftest import wait_until
@@ -27,7 +27,7 @@ def ask(agent: Agent, state: str, reason: str = "") -> str:
         "state": state,
         "reason": reason,
     }
-    current_app.send_task("dialer.tasks.handle_agent_state", kwargs={"command": command})
+    inbox.submit(inbox.AGENT_STATE, command)
     return command_id
 
 

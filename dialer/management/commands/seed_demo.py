@@ -5,7 +5,6 @@ from argparse import ArgumentParser
 from typing import Any
 
 import redis
-from celery import current_app
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import check_password, get_hasher
@@ -16,7 +15,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from dialer import announce, demo
+from dialer import announce, demo, inbox
 from dialer.models import (
     Agent,
     AgentStatus,
@@ -256,10 +255,7 @@ def _send_to_work(agents: dict[str, Agent]) -> int:
         )
     try:
         for command in commands:
-            # By name: the settings route it to the sequential queue.
-            current_app.send_task(
-                "dialer.tasks.handle_agent_state", kwargs={"command": command}, ignore_result=True, retry=False
-            )
+            inbox.submit(inbox.AGENT_STATE, command)
     except (OperationalError, redis.RedisError) as error:
         reason = str(error).splitlines()[0]
         raise CommandError(
