@@ -1,4 +1,4 @@
-"""The Celery tasks of the dialer: fetch, call a service, nothing else. All but `store_cdr` run on dialer_queue, in
+"""The Celery tasks of the dialer: fetch, call a service, nothing else. All but the last two run on dialer_queue, in
 order."""
 
 import logging
@@ -14,7 +14,7 @@ from dialer import outbox
 from dialer.lease import LeaseLost
 from dialer.limits import MAX_PLACED_PER_DECISION
 from dialer.models import CampaignStatus, DialerCampaign
-from dialer.services import agents, calls, cdr, commands, dialing, doubts, wake
+from dialer.services import agents, calls, cdr, commands, dialing, doubts, freeing, wake
 from dialer.services import facts as told
 from dialer.services.acting import acting
 from events import facts as f
@@ -70,7 +70,8 @@ def process_dialer_logic() -> dict[str, int]:
 
 def _decide() -> dict[str, int]:
     link_ok, taken, placed = dialing.link_is_up(), set[int](), {}
-    for campaign in DialerCampaign.objects.filter(status=CampaignStatus.ACTIVE).order_by("updated_at", "pk"):
+    active = DialerCampaign.objects.filter(status=CampaignStatus.ACTIVE).select_related("profile")
+    for campaign in active.order_by("updated_at", "pk"):
         with acting("dialer") as act:
             decision, row = dialing.decide(act, campaign, link_ok=link_ok, taken=taken)
         if decision.place:
@@ -112,6 +113,12 @@ def handle_facts(facts: list[dict[str, Any]]) -> int:
         except msgspec.ValidationError as error:
             log.error("a fact was not understood: %s", error)
     return told.apply_all(understood)
+
+
+@shared_task(name="dialer.tasks.free_contacts", ignore_result=True)
+def free_contacts(target_list: int) -> int:
+    """Set a list's blocked contacts free after a rule has changed (queue `default`). Returns how many."""
+    return freeing.target_list(target_list)
 
 
 @shared_task(name="dialer.tasks.store_cdr", ignore_result=True)

@@ -6,12 +6,13 @@ from typing import Any
 
 from django.utils import timezone
 
-from dialer import tasks
+from dialer import rule_forms, tasks
 from dialer.models import (
     Agent,
     AgentLeg,
     CallLog,
     CampaignStatus,
+    ComplianceProfile,
     Contact,
     DialerCampaign,
     DialerTargetList,
@@ -31,6 +32,14 @@ def make_agents(count: int, first: int = 101) -> list[Agent]:
     ]
 
 
+def any_hour(**fields: Any) -> ComplianceProfile:
+    """Tests run at night, too: a profile without calling hours."""
+    hours = {day: [["00:00", "24:00"]] for day in rule_forms.DAYS}
+    name = f"any hour {sorted(fields.items())}"[:120]
+    found = ComplianceProfile.objects.filter(name=name).first()
+    return found or ComplianceProfile.objects.create(name=name, calling_hours=hours, **fields)
+
+
 def make_campaign(agents: list[Agent], contacts: int = 10, name: str = "Spring", **fields: Any) -> DialerCampaign:
     contact_list = DialerTargetList.objects.create(name=f"List of {name}", total_contacts=contacts)
     Contact.objects.bulk_create(
@@ -43,6 +52,7 @@ def make_campaign(agents: list[Agent], contacts: int = 10, name: str = "Spring",
         for n in range(contacts)
     )
     fields.pop("offset", None)
+    fields.setdefault("profile", any_hour())
     defaults = {"status": CampaignStatus.ACTIVE, "wrap_up_seconds": 10, "retry_delay_minutes": 30}
     campaign = DialerCampaign.objects.create(name=name, target_list=contact_list, **{**defaults, **fields})
     campaign.assigned_agents.set(agents)
