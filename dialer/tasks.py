@@ -1,4 +1,4 @@
-"""The Celery tasks of the dialer: fetch, call a service, nothing else. All but the last two run on dialer_queue, in
+"""The Celery tasks of the dialer: fetch, call a service, nothing else. All but the last three run on dialer_queue, in
 order."""
 
 import logging
@@ -10,7 +10,7 @@ from celery import Task, shared_task
 from celery.exceptions import Reject
 from django.db import InterfaceError, OperationalError
 
-from dialer import outbox
+from dialer import census, outbox
 from dialer.lease import LeaseLost
 from dialer.limits import MAX_PLACED_PER_DECISION
 from dialer.models import CampaignStatus, DialerCampaign
@@ -119,6 +119,14 @@ def handle_facts(facts: list[dict[str, Any]]) -> int:
 def free_contacts(target_list: int) -> int:
     """Set a list's blocked contacts free after a rule has changed (queue `default`). Returns how many."""
     return freeing.target_list(target_list)
+
+
+@shared_task(name="dialer.tasks.refresh_census", ignore_result=True)
+def refresh_census(campaign: int) -> None:
+    """Count a campaign's contacts by their gates, for whoever looks (queue `default`)."""
+    found = DialerCampaign.objects.select_related("profile", "target_list").filter(pk=campaign).first()
+    if found is not None:
+        census.refresh(found)
 
 
 @shared_task(name="dialer.tasks.store_cdr", ignore_result=True)

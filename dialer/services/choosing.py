@@ -17,7 +17,7 @@ from dialer import eligibility, limits, rules
 from dialer.models import Callback, CampaignStatus, Contact, ContactStatus, DialerCampaign
 
 # The priorities of a list are few; each is found by one look into the index, and its due contacts by another.
-_DUE = """
+LEVELS = """
 WITH RECURSIVE levels(priority) AS (
     (SELECT c.priority FROM dialer_contact c WHERE c.target_list_id = %(list)s AND c.status = 'ready'
      ORDER BY c.priority DESC LIMIT 1)
@@ -27,6 +27,9 @@ WITH RECURSIVE levels(priority) AS (
             ORDER BY c.priority DESC LIMIT 1)
     FROM levels WHERE levels.priority IS NOT NULL
 )
+"""
+_DUE = f"""
+{LEVELS}
 SELECT due.id FROM levels CROSS JOIN LATERAL (
     SELECT c.id FROM dialer_contact c
     WHERE c.target_list_id = %(list)s AND c.status = 'ready' AND c.priority = levels.priority
@@ -34,7 +37,7 @@ SELECT due.id FROM levels CROSS JOIN LATERAL (
     ORDER BY c.next_attempt_at, c.id LIMIT %(limit)s
 ) AS due
 WHERE levels.priority IS NOT NULL LIMIT %(limit)s
-"""
+"""  # noqa: S608 - made of constants
 
 
 _NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
@@ -153,7 +156,7 @@ def _set_aside(
     moved = []
     for contact, gates in waiting:
         if until[contact.pk] > now:
-            contact.next_attempt_at, contact.blocked_by = until[contact.pk], _name(gates)
+            contact.next_attempt_at, contact.blocked_by = until[contact.pk], counted_under(gates)
             moved.append(contact)
     Contact.objects.bulk_update(moved, ["next_attempt_at", "blocked_by"])
 
@@ -173,7 +176,7 @@ def _until(gates: tuple[eligibility.Gate, ...], now: dt.datetime) -> dt.datetime
     return now + limits.RECHECK if moment is None else max(moment, now + dt.timedelta(milliseconds=1))
 
 
-def _name(gates: tuple[eligibility.Gate, ...]) -> str:
+def counted_under(gates: tuple[eligibility.Gate, ...]) -> str:
     """The gate to be counted under: the first that only a person opens, else the one that opens last."""
     closed = [gate for gate in gates if gate.opens_at is None]
     return closed[0].name if closed else max(gates, key=lambda gate: gate.opens_at or _NEVER).name

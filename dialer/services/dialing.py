@@ -161,19 +161,18 @@ def place_calls(act: Act, campaign_pk: int, count: int, decision_pk: int | None 
         return []
     room = eligibility.room(view)
     count = count if room is None else min(count, room)
-    able = may_take(campaign, list(agents.idle(campaign.pk).values_list("pk", flat=True)), act.now)[: max(0, count)]
-    if not able:
-        return []
-    locked = {a.pk: a for a in agents.idle(campaign.pk).filter(pk__in=able).select_for_update(of=("self",))}
-    free = [locked[pk] for pk in able if pk in locked]
-    chosen = choosing.choose(campaign, len(free), act.now, idle=tuple(agent.pk for agent in free))
-    placed = []
-    # Appointments with one agent first, so that nobody else's contact takes that agent.
+    able = may_take(campaign, list(agents.idle(campaign.pk).values_list("pk", flat=True)), act.now)
+    chosen = choosing.choose(campaign, min(count, len(able)), act.now, idle=tuple(able))
+    # Appointments with one agent first, so that nobody else's contact takes that agent; then the longest idle.
+    pairs = []
     for contact, whose in sorted(chosen.contacts, key=lambda pair: pair[1] is None):
-        agent = next((one for one in free if whose in (None, one.pk)), None)
-        if agent is not None:
-            free.remove(agent)
-            placed.append(_place(act, campaign, agent, contact, decision_pk))
+        pk = whose if whose is not None else next(iter(able), None)
+        if pk in able:
+            able.remove(pk)
+            pairs.append((contact, pk))
+    free = agents.idle(campaign.pk).filter(pk__in=[pk for _, pk in pairs]).select_for_update(of=("self",))
+    locked = {agent.pk: agent for agent in free}
+    placed = [_place(act, campaign, locked[pk], contact, decision_pk) for contact, pk in pairs if pk in locked]
     if placed:
         calls.count(placed[0], act, attempts=len(placed), spent=campaign.price_per_attempt * len(placed))
     return placed
