@@ -43,15 +43,21 @@ def gate_lines(gates: Sequence[eligibility.Gate]) -> list[str]:
     return lines or ["open    every gate is open"]
 
 
+def gates_now(campaign: DialerCampaign, now: dt.datetime) -> list[str]:
+    """The campaign's own gates, and the link to the switch."""
+    gates = list(eligibility.campaign_gates(rules.campaign_view(campaign, now), now))
+    if not dialing.link_is_up():
+        gates.append(eligibility.Gate("link", "the bridge has no connection to the switch, or is silent"))
+    return gate_lines(gates)
+
+
 def campaign_lines(campaign: DialerCampaign, found: census.Census, now: dt.datetime) -> Iterator[str]:
     """Everything that is known about why a campaign dials or does not. found: its census."""
     view = rules.campaign_view(campaign, now)
     yield f"Campaign {campaign.name} ({campaign.campaign_id}), {time_text(now)}"
     yield ""
     yield "Gates"
-    yield from _indent(gate_lines(eligibility.campaign_gates(view, now)))
-    if not dialing.link_is_up():
-        yield "  closed  link: the bridge has no connection to the switch, or is silent"
+    yield from _indent(gates_now(campaign, now))
     yield ""
     yield "Limits"
     for limits, whose in ((view.own, "campaign"), (view.system, "system")):
