@@ -16,6 +16,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_safe
 
 from console import permissions, protocol, words
@@ -23,7 +24,7 @@ from console.floor_state import FloorState
 from console.kpis import WRAP_UP
 from console.permissions import Actor
 from console.render import board_parts, panel_parts
-from dialer import selectors
+from dialer import census, explain, selectors
 from dialer.models import Agent, AgentStatus, CallLog, DialerCampaign, ReasonCode
 from events import streams
 
@@ -158,7 +159,15 @@ def decisions(request: HttpRequest, actor: Actor) -> HttpResponse:
         "chosen": chosen,
         "campaigns": [(str(key), name) for key, name in DialerCampaign.objects.values_list("campaign_id", "name")],
         "decisions": selectors.last_decisions(DECISIONS, only),
+        "gates": [],
+        "census": [],
     }
+    campaign = DialerCampaign.objects.select_related("profile").filter(campaign_id__in=only).first()
+    if campaign is not None:
+        now = timezone.now()
+        found = census.look(campaign)
+        context["gates"] = explain.gates_now(campaign, now)
+        context["census"] = list(explain.census_lines(found, now)) if found else ["Contacts are being counted."]
     return render(request, "console/decisions.html", context)
 
 

@@ -7,3 +7,6 @@ class DialerConfig(AppConfig):
     def ready(self) -> None:
         # Connects the signals that make a worker on dialer_queue the sequential one.
         from dialer import worker  # noqa: F401
+        from dialer.services import freeing
+
+        freeing.watch()

@@ -173,6 +173,12 @@ class DemoReason:
     limit_seconds: int | None = None
 
 
+# The demo is looked at at any hour and calls fictional numbers only, which nobody owns: no calling hours, so that its
+# floor never stands still at night. Every other campaign keeps to 08:00 to 21:00 unless a profile says otherwise.
+PROFILE = "Demo: any hour"
+PROFILE_WHY = "For the fictional numbers of the demo only: real people are called in calling hours."
+CALLING_HOURS = {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+
 # For the demo a call is soon followed by the next: short wrap-up, short retries, no hourly brake worth noticing.
 RETRY_DELAY_MINUTES = 2
 MAX_RETRY_ATTEMPTS = 3

@@ -25,6 +25,8 @@ NO_ANSWER = frozenset(
 INVALID = frozenset(
     {"UNALLOCATED_NUMBER", "INVALID_NUMBER_FORMAT", "NUMBER_CHANGED", "NO_ROUTE_DESTINATION", "NO_ROUTE_TRANSIT_NET"}
 )
+# The called party, or a machine in their name, refused: a failure by its status, retried by a rule of its own.
+REJECTED = frozenset({"CALL_REJECTED"})
 CANCELLED = frozenset({"ORIGINATOR_CANCEL", "LOSE_RACE", "PICKED_OFF"})
 # The switch or the trunk refused before anybody was called: no attempt was made at the customer.
 NOT_DIALLED = frozenset(

@@ -28,6 +28,16 @@ SOFTPHONE_STEADY = timedelta(seconds=10)
 LINK_STALE_SECONDS = 8.0
 # Placed per campaign and decision: bounds one tick's work; the next comes within a second.
 MAX_PLACED_PER_DECISION = 50
+# Contacts looked at per campaign and decision to find the wanted ones: bounds one tick's work. Those found blocked
+# leave the front of the index, so the next decision sees others.
+MAX_EXAMINED = 400
+# A contact behind a gate that only a person opens is looked at again this often. Entries that are removed and rules
+# that are changed set contacts free at once; this finds what was changed past the forms, with SQL say.
+RECHECK = timedelta(hours=6)
+# A number on a call, for whatever campaign: looked at again this much later.
+ON_CALL_RECHECK = timedelta(seconds=20)
+# Of contacts set free in one statement: locks are held for milliseconds.
+FREED_AT_ONCE = 5_000
 RATE_WINDOW = timedelta(hours=1)
 # A command older than this when the worker reads it is refused: what was asked no longer fits what is.
 COMMAND_SECONDS = 60.0

@@ -5,14 +5,31 @@ one open attempt per number, one open attempt per contact, one open call per age
 """
 
 import uuid
+from decimal import Decimal
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from dialer.models_rules import (
+    E164,
+    Callback,
+    ComplianceProfile,
+    ConsentRevocation,
+    DoNotCall,
+    Holiday,
+    SystemLimits,
+)
+
+__all__ = [
+    "OPEN_CALL_STATUSES", "Agent", "AgentLeg", "AgentState", "AgentStatus", "AppliedCommand", "CallLog", "CallStatus",
+    "Callback", "CampaignDay", "CampaignStatus", "ComplianceProfile", "ConsentRevocation", "Contact", "ContactStatus",
+    "DialerCampaign", "DialerTargetList", "DoNotCall", "Holiday", "Order", "PacingDecision", "ReasonCode", "Softphone",
+    "SystemLimits", "WorkerLease",
+]  # fmt: skip
+
 EXTENSION = RegexValidator(r"^[0-9]{2,12}\Z", "An extension is 2 to 12 digits.")
-E164 = RegexValidator(r"^\+[1-9][0-9]{6,14}\Z", "A number is written as +, country code and digits (E.164).")
 AGENT_ID = RegexValidator(r"^[A-Za-z0-9_.-]{1,50}\Z", "Letters, digits, dot, dash and underscore only.")
 
 
@@ -176,6 +193,33 @@ class DialerCampaign(models.Model):
     caller_id_name = models.CharField(max_length=40, blank=True, default="")
     record_calls = models.BooleanField(default=False)
     max_lines = models.PositiveIntegerField(default=100, help_text="Concurrent customer calls")
+    profile = models.ForeignKey(
+        "dialer.ComplianceProfile",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="campaigns",
+        help_text="Whom it may call, when and how often; empty: 08:00 to 21:00 where the called party is",
+    )
+    max_calls_per_second = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    price_per_attempt = models.DecimalField(
+        max_digits=8, decimal_places=4, default=Decimal(0), validators=[MinValueValidator(Decimal(0))]
+    )
+    price_per_minute = models.DecimalField(
+        max_digits=8,
+        decimal_places=4,
+        default=Decimal(0),
+        validators=[MinValueValidator(Decimal(0))],
+        help_text="From answer to end, by the second",
+    )
+    daily_spend_cap = models.DecimalField(
+        null=True,
+        blank=True,
+        max_digits=12,
+        decimal_places=2,
+        validators=[MinValueValidator(Decimal(0))],
+        help_text="In one UTC day; reached, no further call is placed",
+    )
     version = models.PositiveBigIntegerField(default=0, help_text="Grows with each committed change")
 
     class Meta:
@@ -221,7 +265,11 @@ class Contact(models.Model):
     status = models.CharField(max_length=20, choices=ContactStatus, default=ContactStatus.READY)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(help_text="Not before")
-    last_outcome = models.CharField(max_length=20, blank=True, default="")
+    last_outcome = models.CharField(max_length=20, blank=True, default="", help_text="As CallLog.outcome")
+    # The import writes contacts by COPY, so the default is the database's own.
+    blocked_by = models.CharField(
+        max_length=20, blank=True, default="", db_default="", help_text="The gate it waits for until the next attempt"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -239,6 +287,12 @@ class Contact(models.Model):
                 name="contact_due",
             ),
             models.Index(fields=["number"], name="contact_number"),
+            # Few rows, each only while a gate is closed for it: the census, and whom a changed rule sets free.
+            models.Index(
+                fields=["target_list", "blocked_by", "next_attempt_at"],
+                condition=Q(status="ready") & ~Q(blocked_by=""),
+                name="contact_blocked",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -273,6 +327,9 @@ class CallLog(models.Model):
     contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="calls")
     status = models.CharField(max_length=20, choices=CallStatus, default=CallStatus.INITIATED)
     disconnect_reason = models.CharField(max_length=64, blank=True, default="", help_text="Hangup cause of the switch")
+    outcome = models.CharField(
+        max_length=20, blank=True, default="", help_text="How it ended, of dialer.retry.OUTCOMES"
+    )
     initiated_at = models.DateTimeField()
     answered_at = models.DateTimeField(null=True, blank=True)
     bridged_at = models.DateTimeField(null=True, blank=True, help_text="When the agent and the customer were joined")
@@ -309,7 +366,8 @@ class CallLog(models.Model):
             models.Index(fields=["agent", "initiated_at"], name="call_agent_time"),
             models.Index(fields=["campaign", "status"], name="call_campaign_status"),
             models.Index(fields=["status", "initiated_at"], name="call_status_time"),
-            models.Index(fields=["to_number"], name="call_to_number"),
+            models.Index(fields=["to_number", "initiated_at"], name="call_number_time"),
+            models.Index(fields=["initiated_at"], name="call_time"),
             models.Index(fields=["id"], condition=Q(ended_at__isnull=True), name="call_open"),
         ]
         constraints = [
@@ -473,9 +531,13 @@ class CampaignDay(models.Model):
     no_answer = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
     talk_seconds = models.PositiveBigIntegerField(default=0)
+    spent = models.DecimalField(
+        max_digits=14, decimal_places=4, default=Decimal(0), help_text="At the campaign's prices"
+    )
 
     class Meta:
         ordering = ["-day"]
+        indexes = [models.Index(fields=["day"], name="campaign_day_day")]
         constraints = [models.UniqueConstraint(fields=["campaign", "day"], name="campaign_day_once")]
 
     def __str__(self) -> str:

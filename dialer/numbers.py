@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, ValidationResult, timezone
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberType, ValidationResult, timezone
 
 # Longer than any way of writing a number; keeps hostile cells away from the parser.
 LONGEST_TEXT = 60
@@ -27,6 +28,21 @@ _INVISIBLE = frozenset(
     "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
 _UNKNOWN_ZONE = "Etc/Unknown"
+UNKNOWN = "unknown"
+NUMBER_TYPES: dict[int, str] = {
+    PhoneNumberType.FIXED_LINE: "fixed_line",
+    PhoneNumberType.MOBILE: "mobile",
+    PhoneNumberType.FIXED_LINE_OR_MOBILE: "fixed_line_or_mobile",
+    PhoneNumberType.TOLL_FREE: "toll_free",
+    PhoneNumberType.PREMIUM_RATE: "premium_rate",
+    PhoneNumberType.SHARED_COST: "shared_cost",
+    PhoneNumberType.VOIP: "voip",
+    PhoneNumberType.PERSONAL_NUMBER: "personal_number",
+    PhoneNumberType.PAGER: "pager",
+    PhoneNumberType.UAN: "uan",
+    PhoneNumberType.VOICEMAIL: "voicemail",
+    PhoneNumberType.UNKNOWN: UNKNOWN,
+}
 
 _POSSIBLE: dict[int, str] = {
     ValidationResult.TOO_SHORT: "The number is too short.",
@@ -62,6 +78,27 @@ def is_region(region: str) -> bool:
     return region in phonenumbers.SUPPORTED_REGIONS
 
 
+@lru_cache(maxsize=65_536)
+def number_type(e164: str) -> str:
+    """One of NUMBER_TYPES, `unknown` when nobody can say. Fictional numbers are telephones like others."""
+    if _RESERVED.fullmatch(e164):
+        return "fixed_line_or_mobile"
+    try:
+        return NUMBER_TYPES.get(phonenumbers.number_type(phonenumbers.parse(e164, None)), UNKNOWN)
+    except NumberParseException:
+        return UNKNOWN
+
+
+@lru_cache(maxsize=65_536)
+def region(e164: str) -> str:
+    """The country of the number (US); '' when nobody can say."""
+    try:
+        return phonenumbers.region_code_for_number(phonenumbers.parse(e164, None)) or ""
+    except NumberParseException:
+        return ""
+
+
+@lru_cache(maxsize=65_536)
 def time_zones(e164: str) -> tuple[str, ...]:
     """Every time zone the number may be in, by its country and area code; empty if nobody can say."""
     try:

@@ -1,4 +1,4 @@
-"""The Celery tasks of the dialer: fetch, call a service, nothing else. All but `store_cdr` run on dialer_queue, in
+"""The Celery tasks of the dialer: fetch, call a service, nothing else. All but the last three run on dialer_queue, in
 order."""
 
 import logging
@@ -11,10 +11,10 @@ from celery.exceptions import Reject
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from dialer import outbox
+from dialer import census, outbox
 from dialer.lease import LeaseLost
 from dialer.models import CampaignStatus, DialerCampaign
-from dialer.services import agents, calls, cdr, commands, dialing, doubts, wake
+from dialer.services import agents, calls, cdr, commands, dialing, doubts, freeing, wake
 from dialer.services import facts as told
 from dialer.services.acting import acting
 from events import facts as f
@@ -110,6 +110,20 @@ def handle_facts(facts: list[dict[str, Any]]) -> int:
         except msgspec.ValidationError as error:
             log.error("a fact was not understood: %s", error)
     return told.apply_all(understood)
+
+
+@shared_task(name="dialer.tasks.free_contacts", ignore_result=True)
+def free_contacts(target_list: int) -> int:
+    """Set a list's blocked contacts free after a rule has changed (queue `default`). Returns how many."""
+    return freeing.target_list(target_list)
+
+
+@shared_task(name="dialer.tasks.refresh_census", ignore_result=True)
+def refresh_census(campaign: int) -> None:
+    """Count a campaign's contacts by their gates, for whoever looks (queue `default`)."""
+    found = DialerCampaign.objects.select_related("profile", "target_list").filter(pk=campaign).first()
+    if found is not None:
+        census.refresh(found)
 
 
 @shared_task(name="dialer.tasks.store_cdr", ignore_result=True)

@@ -77,7 +77,8 @@ class LegParked(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=True):
 
 
 class LegEnded(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=True):
-    """`cause`: the hangup cause's name. `complete`: from HANGUP_COMPLETE, the switch's last and fullest word."""
+    """`cause`: the hangup cause's name. `complete`: from HANGUP_COMPLETE, the switch's last and fullest word.
+    `machine`: its detection, where it runs one, heard an answering machine."""
 
     cause: str = ""
     sip_status: str = ""
@@ -86,6 +87,7 @@ class LegEnded(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     answered_at: int = 0
     bridged_at: int = 0
     complete: bool = False
+    machine: bool = False
 
 
 class RecordingStarted(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=True):
@@ -224,6 +226,14 @@ def _ended(event: Event, *, complete: bool) -> LegEnded:
         answered_at=number(event, "Caller-Channel-Answered-Time"),
         bridged_at=number(event, "Caller-Channel-Bridged-Time"),
         complete=complete,
+        machine=_machine(event),
+    )
+
+
+def _machine(event: Event) -> bool:
+    """mod_amd says so in amd_result, mod_avmd by hearing the beep."""
+    return text(event, "variable_amd_result").upper() == "MACHINE" or (
+        text(event, "variable_avmd_detect").upper() == "TRUE"
     )
 
 

@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from dialer.admin import agents, calls, campaigns, contacts
+from dialer.admin import agents, calls, campaigns, contacts, rules
 
-__all__ = ["agents", "calls", "campaigns", "contacts"]
+__all__ = ["agents", "calls", "campaigns", "contacts", "rules"]
 
 admin.site.site_header = admin.site.site_title = "Voice Orchestrator"
 admin.site.index_title = "Administration"

@@ -14,6 +14,10 @@ from django.utils.safestring import SafeString
 from dialer import inbox
 from dialer.admin.base import BesideTheWorker, announce_on_commit, changelist_link, send_commands
 from dialer.models import DialerCampaign
+from dialer.services import freeing
+
+# What decides who may be called: a change sets free whom the old rules had set aside.
+RULES = {"profile", "target_list", "max_retry_attempts", "retry_delay_minutes"}
 
 
 @admin.register(DialerCampaign)
@@ -34,7 +38,7 @@ class DialerCampaignAdmin(BesideTheWorker):
     search_fields = ("name", "description")
     date_hierarchy = "created_at"
     filter_horizontal = ("assigned_agents",)
-    autocomplete_fields = ("target_list",)
+    autocomplete_fields = ("target_list", "profile")
     actions = ("activate", "pause")
     # The status belongs to the sequential worker.
     readonly_fields = ("campaign_id", "status", "version", "created_by", "created_at", "updated_at", "what_it_did")
@@ -49,6 +53,16 @@ class DialerCampaignAdmin(BesideTheWorker):
                     ("calls_per_agent_per_hour", "max_lines"),
                     ("max_retry_attempts", "retry_delay_minutes"),
                     ("ring_timeout_seconds", "wrap_up_seconds"),
+                )
+            },
+        ),
+        (
+            "Rules and limits",
+            {
+                "fields": (
+                    "profile",
+                    "max_calls_per_second",
+                    ("price_per_attempt", "price_per_minute", "daily_spend_cap"),
                 )
             },
         ),
@@ -75,6 +89,8 @@ class DialerCampaignAdmin(BesideTheWorker):
         if not change:
             obj.created_by = request.user
         super().save_model(request, obj, form, change)
+        if change and RULES & set(form.changed_data):
+            freeing.later([obj.target_list_id])
 
     def save_related(self, request: HttpRequest, form: ModelForm[Any], formsets: Any, change: bool) -> None:
         before = set(form.instance.assigned_agents.values_list("pk", flat=True))

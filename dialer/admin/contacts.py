@@ -101,7 +101,9 @@ class ContactAdmin(LargeTableAdmin):
     search_help_text = "Whole number (+12125550100)."
     raw_id_fields = ("target_list",)
     # How far its dialling has come is written by the sequential worker.
-    readonly_fields = ("status", "attempts", "last_outcome", "next_attempt_at", "created_at", "updated_at", "its_calls")
+    readonly_fields = (
+        "status", "attempts", "last_outcome", "next_attempt_at", "blocked_by", "created_at", "updated_at", "its_calls",
+    )  # fmt: skip
     fields = (
         "target_list",
         "number",
@@ -112,7 +114,7 @@ class ContactAdmin(LargeTableAdmin):
         "status",
         "attempts",
         "last_outcome",
-        "next_attempt_at",
+        ("next_attempt_at", "blocked_by"),
         "created_at",
         "updated_at",
         "its_calls",
@@ -126,6 +128,9 @@ class ContactAdmin(LargeTableAdmin):
         if change:
             # Only what the form has: the worker may be dialling this contact.
             obj.save(update_fields=[*form.changed_data, "updated_at"])
+            # Another zone has other hours: a gate that closed before is asked again.
+            blocked = Contact.objects.filter(pk=obj.pk, status=ContactStatus.READY).exclude(blocked_by="")
+            blocked.update(next_attempt_at=timezone.now(), blocked_by="")
             return
         obj.next_attempt_at = timezone.now()
         super().save_model(request, obj, form, change)

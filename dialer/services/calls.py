@@ -3,14 +3,16 @@ order that the ingest's fold allows, and changes something only the first time."
 
 import datetime as dt
 import logging
+from decimal import Decimal
 
 from django.db.models import F
 
 from dialer import agent_states as machine
-from dialer import announce, hangup_causes, orders, outbox, retry
+from dialer import announce, eligibility, hangup_causes, orders, outbox, retry, rules
 from dialer.limits import ANSWER_GRACE
 from dialer.models import (
     Agent,
+    Callback,
     CallLog,
     CallStatus,
     CampaignDay,
@@ -28,7 +30,7 @@ _BRIDGE_GIVEN_UP = (Order.Status.FAILED, Order.Status.REFUSED, Order.Status.EXPI
 
 def locked(leg_uuid: str) -> CallLog | None:
     """The call whose customer leg this is."""
-    calls = CallLog.objects.select_for_update(of=("self",)).select_related("campaign", "contact")
+    calls = CallLog.objects.select_for_update(of=("self",)).select_related("campaign__profile", "contact")
     return calls.filter(freeswitch_uuid=leg_uuid).first()
 
 
@@ -38,7 +40,7 @@ def save(call: CallLog, *fields: str) -> None:
     announce.changed("call", call.pk)
 
 
-def count(call: CallLog, act: Act, **amounts: int) -> None:
+def count(call: CallLog, act: Act, **amounts: int | Decimal) -> None:
     """Add to the campaign's figures of the day on which the attempt was made."""
     if call.campaign_id is None:
         return
@@ -199,10 +201,11 @@ def ended(
     *,
     answered_at: dt.datetime | None = None,
     reached: bool | None = None,
+    machine: bool = False,
 ) -> None:
     """Close the attempt, decide about the contact, free the agent. at, answered_at: the switch's own times.
 
-    reached: whether the customer can have noticed; None: as the cause says.
+    reached: whether the customer can have noticed; None: as the cause says. machine: the switch heard one answer.
     """
     if call.ended_at is not None:
         return
@@ -227,14 +230,22 @@ def ended(
     call.in_doubt_since = None
     if reached is None:
         reached = hangup_causes.reached_customer(cause) or call.status == CallStatus.DIALING
-    _settle_contact(act, call, outcome, reached)
+    call.outcome = retry.kind_of(
+        outcome,
+        cause,
+        reached=reached,
+        connected=call.bridged_at is not None,
+        abandoned=call.abandoned,
+        machine=machine,
+    )
+    _settle_contact(act, call)
     save(
         call,
-        "status", "disconnect_reason", "ended_at", "duration_seconds", "talk_time_seconds", "answered_at",
+        "status", "outcome", "disconnect_reason", "ended_at", "duration_seconds", "talk_time_seconds", "answered_at",
         "in_doubt_since", "abandoned", "retry_after",
     )  # fmt: skip
     amounts = {name: 1 for name in ("busy", "no_answer", "failed") if name == outcome.value}
-    count(call, act, talk_seconds=call.talk_time_seconds or 0, **amounts)
+    count(call, act, talk_seconds=call.talk_time_seconds or 0, spent=_cost(call), **amounts)
     release(act, call, talked=was_talking)
 
 
@@ -242,21 +253,30 @@ def _waited_too_long(call: CallLog, at: dt.datetime) -> bool:
     return call.answered_at is not None and at - call.answered_at > ANSWER_GRACE
 
 
-def _settle_contact(act: Act, call: CallLog, outcome: hangup_causes.Outcome, reached: bool) -> None:
+def _cost(call: CallLog) -> Decimal:
+    """What the end of the call adds to the day's spending: its minutes; or takes back: an attempt nobody made."""
+    if call.campaign is None or call.ended_at is None:
+        return Decimal(0)
+    refund = call.campaign.price_per_attempt if call.outcome == retry.NOT_DIALLED else Decimal(0)
+    return rules.cost_of_talk(call.campaign, call.answered_at, call.ended_at) - refund
+
+
+def _settle_contact(act: Act, call: CallLog) -> None:
     if call.contact_id is None:
         return
     contact = Contact.objects.select_for_update().get(pk=call.contact_id)
-    campaign = call.campaign
+    campaign, kind = call.campaign, call.outcome
+    rule = rules.of(campaign, act.now).retry_rule(kind) if campaign else eligibility.AT_ONCE
+    earlier = CallLog.objects.filter(contact=contact, outcome=kind).exclude(pk=call.pk).count()
     following = retry.after_attempt(
-        outcome,
+        kind,
         attempts=contact.attempts,
         max_retries=campaign.max_retry_attempts if campaign else 0,
-        delay=dt.timedelta(minutes=campaign.retry_delay_minutes if campaign else 0),
+        rule=rule,
+        count=earlier + 1,
         now=act.now,
-        reached=reached,
-        connected=call.bridged_at is not None,
     )
-    contact.last_outcome = outcome.value
+    contact.last_outcome = kind
     match following:
         case retry.Finished(status=status):
             contact.status = ContactStatus(status)
@@ -267,6 +287,11 @@ def _settle_contact(act: Act, call: CallLog, outcome: hangup_causes.Outcome, rea
             contact.status, contact.next_attempt_at = ContactStatus.READY, at
             call.retry_after = at
             if not counts:
+                # Nobody was called: the appointment, if it was one, still stands.
+                for kept in Callback.objects.filter(call=call):
+                    kept.status, kept.at, kept.call = Callback.Status.OPEN, at, None
+                    kept.anyone_at = kept.anyone_at and max(kept.anyone_at, at)
+                    kept.save()
                 contact.attempts = max(0, contact.attempts - 1)
     contact.save(update_fields=["status", "next_attempt_at", "attempts", "last_outcome", "updated_at"])
 

@@ -6,14 +6,16 @@ import json
 import logging
 import time
 import uuid
+from dataclasses import replace
 
 import redis
 from django.conf import settings
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Q
 
-from dialer import announce, eligibility, limits, orders, outbox, pacing
+from dialer import announce, eligibility, limits, orders, outbox, pacing, rules
 from dialer.models import (
     Agent,
+    Callback,
     CallLog,
     CallStatus,
     CampaignStatus,
@@ -22,11 +24,19 @@ from dialer.models import (
     DialerCampaign,
     PacingDecision,
 )
-from dialer.services import agents, calls
+from dialer.services import agents, calls, choosing, freeing
 from dialer.services.acting import Act
 from events import streams
 
 log = logging.getLogger(__name__)
+
+# What a closed gate of the campaign binds as, in the words of stored decisions.
+GATE_REASONS = {
+    "schedule": "calling_window",
+    "lines": "trunks",
+    "calls_per_second": "rate_limit",
+    "spend": "spend_limit",
+}
 
 
 def link_is_up() -> bool:
@@ -44,12 +54,6 @@ def link_is_up() -> bool:
         return False
 
 
-def campaign_view(campaign: DialerCampaign) -> eligibility.CampaignView:
-    return eligibility.CampaignView(
-        campaign.status, campaign.target_list_id is not None, campaign.scheduled_start, campaign.scheduled_end
-    )
-
-
 def follow_schedules(act: Act) -> None:
     """Scheduled campaigns start when their time comes; active ones whose time is over are completed."""
     due = Q(status=CampaignStatus.SCHEDULED) & (Q(scheduled_start=None) | Q(scheduled_start__lte=act.now))
@@ -64,21 +68,9 @@ def set_status(campaign: DialerCampaign, status: CampaignStatus) -> None:
     campaign.version += 1
     campaign.save(update_fields=["status", "version", "updated_at"])
     announce.changed("campaign", campaign.pk)
-
-
-def due_contacts(campaign: DialerCampaign, now: dt.datetime) -> QuerySet[Contact]:
-    """Contacts that may be dialled now, in order, read from the index contact_due; numbers on a call are left out."""
-    allowed = Q(pk__in=[])
-    for prefix in settings.DIAL_ALLOWED_PREFIXES:
-        allowed |= Q(number__startswith=prefix)
-    busy = CallLog.objects.filter(to_number=OuterRef("number"), ended_at=None)
-    return Contact.objects.filter(
-        allowed,
-        ~Exists(busy),
-        target_list=campaign.target_list_id,
-        status=ContactStatus.READY,
-        next_attempt_at__lte=now,
-    ).order_by("-priority", "next_attempt_at", "id")
+    if status == CampaignStatus.ACTIVE:
+        # What another campaign's rules, or yesterday's, have set aside may be open under these.
+        freeing.later([campaign.target_list_id])
 
 
 def may_take(campaign: DialerCampaign, candidates: list[int], now: dt.datetime) -> list[int]:
@@ -94,12 +86,13 @@ def may_take(campaign: DialerCampaign, candidates: list[int], now: dt.datetime) 
 def dial(act: Act, campaign_pk: int, *, link_ok: bool) -> list[CallLog]:
     """Decide for one campaign how many calls to place, store why, and place them: one transaction, so that what is
     stored is what was done. Returns the attempts."""
-    campaign = DialerCampaign.objects.select_for_update(of=("self",)).filter(pk=campaign_pk).first()
+    campaigns = DialerCampaign.objects.select_for_update(of=("self",)).select_related("profile")
+    campaign = campaigns.filter(pk=campaign_pk).first()
     if campaign is None:
         return []
     able, decision = decide(act, campaign, link_ok=link_ok)
     row = _store(act, campaign, decision)
-    placed = place_calls(act, campaign, able[: decision.place], row.pk)
+    placed = place_calls(act, campaign, able, decision.place, row.pk)
     if len(placed) != decision.place:
         # Contacts were locked by an import, or hold a number that another list has just dialled.
         row.placed = len(placed)
@@ -110,15 +103,17 @@ def dial(act: Act, campaign_pk: int, *, link_ok: bool) -> list[CallLog]:
 
 def decide(act: Act, campaign: DialerCampaign, *, link_ok: bool) -> tuple[list[int], pacing.Decision]:
     """The agents (keys, longest idle first) who could take a call now, and the decision how many are placed."""
-    gates = eligibility.campaign_gates(campaign_view(campaign), act.now)
+    view = rules.campaign_view(campaign, act.now)
+    gates = eligibility.campaign_gates(view, act.now)
     idle = list(agents.idle(campaign.pk).values_list("pk", flat=True))
     able = may_take(campaign, idle, act.now)
     lines = CallLog.objects.filter(campaign=campaign, ended_at=None).aggregate(
         ringing=Count("id", filter=Q(answered_at=None)), live=Count("id", filter=Q(answered_at__isnull=False))
     )
-    due = 0
+    chosen, room = choosing.Chosen(), eligibility.room(view)
     if able and not gates and link_ok:
-        due = len(due_contacts(campaign, act.now).values_list("pk")[: len(able)])
+        want = len(able) if room is None else min(len(able), room)
+        chosen = choosing.choose(campaign, want, act.now, idle=tuple(able))
     decision = pacing.progressive(
         pacing.Inputs(
             assigned=campaign.assigned_agents.filter(is_active=True).count(),
@@ -126,13 +121,18 @@ def decide(act: Act, campaign: DialerCampaign, *, link_ok: bool) -> tuple[list[i
             rate_limited=len(idle) - len(able),
             ringing=lines["ringing"],
             live=lines["live"],
-            due=due,
-            max_lines=campaign.max_lines,
+            due=len(chosen.contacts),
+            # The narrowest of all limits, as lines: pacing knows no other.
+            max_lines=campaign.max_lines if room is None else lines["ringing"] + lines["live"] + room,
             closed_gate=gates[0].name if gates else "",
             closed=gates[0].reason if gates else "",
             link_ok=link_ok,
         )
     )
+    if gates:
+        decision = replace(decision, reason=GATE_REASONS.get(gates[0].name, decision.reason))
+    if chosen.blocked:
+        decision.inputs["blocked"] = dict(chosen.blocked)
     return able, decision
 
 
@@ -158,23 +158,29 @@ def _store(act: Act, campaign: DialerCampaign, decision: pacing.Decision) -> Pac
     )
 
 
-def place_calls(act: Act, campaign: DialerCampaign, able: list[int], decision_pk: int | None = None) -> list[CallLog]:
-    """Reserve these agents and the next due contacts, commit the attempts with their uuids, order the calls.
-
-    Everything that forbids a call is asked again here, where it is dialled.
-    """
-    if not able or eligibility.campaign_gates(campaign_view(campaign), act.now):
+def place_calls(
+    act: Act, campaign: DialerCampaign, able: list[int], count: int, decision_pk: int | None = None
+) -> list[CallLog]:
+    """Reserve up to `count` of these agents (keys, longest idle first) and the next contacts, commit the attempts with
+    their uuids, order the calls. Everything that forbids a call is asked again here, where it is dialled."""
+    view = rules.campaign_view(campaign, act.now)
+    if not able or eligibility.campaign_gates(view, act.now):
         return []
-    locked = agents.idle(campaign.pk).filter(pk__in=able).select_for_update(of=("self",))
-    contacts = due_contacts(campaign, act.now).select_for_update(skip_locked=True, of=("self",))[: len(able)]
-    placed, seen = [], set[str]()
-    for agent, contact in zip(locked, contacts, strict=False):
-        view = eligibility.ContactView(contact.number, contact.status, contact.next_attempt_at, contact.number in seen)
-        if not eligibility.contact_gates(view, settings.DIAL_ALLOWED_PREFIXES, act.now):
-            seen.add(contact.number)
-            placed.append(_place(act, campaign, agent, contact, decision_pk))
+    room = eligibility.room(view)
+    able, count = list(able), min(count, len(able)) if room is None else min(count, len(able), room)
+    chosen = choosing.choose(campaign, count, act.now, idle=tuple(able))
+    # Appointments with one agent first, so that nobody else's contact takes that agent; then the longest idle.
+    pairs = []
+    for contact, whose in sorted(chosen.contacts, key=lambda pair: pair[1] is None):
+        pk = whose if whose is not None else next(iter(able), None)
+        if pk in able:
+            able.remove(pk)
+            pairs.append((contact, pk))
+    free = agents.idle(campaign.pk).filter(pk__in=[pk for _, pk in pairs]).select_for_update(of=("self",))
+    locked = {agent.pk: agent for agent in free}
+    placed = [_place(act, campaign, locked[pk], contact, decision_pk) for contact, pk in pairs if pk in locked]
     if placed:
-        calls.count(placed[0], act, attempts=len(placed))
+        calls.count(placed[0], act, attempts=len(placed), spent=campaign.price_per_attempt * len(placed))
     return placed
 
 
@@ -182,7 +188,8 @@ def _place(act: Act, campaign: DialerCampaign, agent: Agent, contact: Contact, d
     leg = uuid.uuid4()
     contact.status = ContactStatus.DIALING
     contact.attempts += 1
-    contact.save(update_fields=["status", "attempts", "updated_at"])
+    contact.blocked_by = ""
+    contact.save(update_fields=["status", "attempts", "blocked_by", "updated_at"])
     call = CallLog.objects.create(
         call_id=leg,
         freeswitch_uuid=str(leg),
@@ -195,6 +202,9 @@ def _place(act: Act, campaign: DialerCampaign, agent: Agent, contact: Contact, d
         initiated_at=act.now,
         attempt_number=contact.attempts,
         decision_id=decision_pk,
+    )
+    Callback.objects.filter(contact=contact, campaign=campaign, status=Callback.Status.OPEN).update(
+        status=Callback.Status.DIALLED, call=call
     )
     order = orders.OriginateCustomer(
         **outbox.header(),

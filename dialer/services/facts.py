@@ -174,7 +174,8 @@ def apply(act: Act, fact: f.AnyFact) -> None:
         case f.LegEnded():
             if (call := calls.locked(fact.leg)) is not None:
                 at = moment(fact.at, act.now)
-                calls.ended(act, call, fact.cause, at, answered_at=known(fact.answered_at, act.now), reached=True)
+                answered_at = known(fact.answered_at, act.now)
+                calls.ended(act, call, fact.cause, at, answered_at=answered_at, reached=True, machine=fact.machine)
             elif (leg := _agent_leg(fact.leg)) is not None:
                 agents.leg_ended(act, leg, fact.cause)
         case f.RecordingStarted(path=path):

@@ -11,6 +11,7 @@ from dialer.models import Agent, CallLog, Contact, DialerCampaign, DialerTargetL
 from tests.browser.test_board import card, live
 from tests.conftest import wait_until
 from tests.fakes.console import make_user
+from tests.fakes.floor import any_hour
 from tests.fakes.processes import Processes
 
 pytestmark = [
@@ -35,7 +36,12 @@ def campaign() -> DialerCampaign:
         for n in range(400)
     )
     campaign = DialerCampaign.objects.create(
-        name="Spring", target_list=contacts, status="active", wrap_up_seconds=1, calls_per_agent_per_hour=3600
+        name="Spring",
+        target_list=contacts,
+        status="active",
+        profile=any_hour(),
+        wrap_up_seconds=1,
+        calls_per_agent_per_hour=3600,
     )
     agents = [
         Agent.objects.create(agent_id=f"agent_{n}", name=f"Agent {n}", extension=str(1000 + n))

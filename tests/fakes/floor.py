@@ -6,17 +6,20 @@ from typing import Any
 
 from django.utils import timezone
 
-from dialer import tasks
+from dialer import rule_forms, tasks
 from dialer.models import (
     Agent,
     AgentLeg,
     CallLog,
     CampaignStatus,
+    ComplianceProfile,
     Contact,
     DialerCampaign,
     DialerTargetList,
     Order,
 )
+from dialer.services import agents, dialing
+from dialer.services.acting import acting
 from events import facts as f
 
 
@@ -31,6 +34,14 @@ def make_agents(count: int, first: int = 101) -> list[Agent]:
     ]
 
 
+def any_hour(**fields: Any) -> ComplianceProfile:
+    """Tests run at night, too: a profile without calling hours."""
+    hours = {day: [["00:00", "24:00"]] for day in rule_forms.DAYS}
+    name = f"any hour {sorted(fields.items())}"[:120]
+    found = ComplianceProfile.objects.filter(name=name).first()
+    return found or ComplianceProfile.objects.create(name=name, calling_hours=hours, **fields)
+
+
 def make_campaign(agents: list[Agent], contacts: int = 10, name: str = "Spring", **fields: Any) -> DialerCampaign:
     contact_list = DialerTargetList.objects.create(name=f"List of {name}", total_contacts=contacts)
     Contact.objects.bulk_create(
@@ -43,6 +54,7 @@ def make_campaign(agents: list[Agent], contacts: int = 10, name: str = "Spring",
         for n in range(contacts)
     )
     fields.pop("offset", None)
+    fields.setdefault("profile", any_hour())
     defaults = {"status": CampaignStatus.ACTIVE, "wrap_up_seconds": 10, "retry_delay_minutes": 30}
     campaign = DialerCampaign.objects.create(name=name, target_list=contact_list, **{**defaults, **fields})
     campaign.assigned_agents.set(agents)
@@ -99,3 +111,12 @@ class Switch:
                 **more,
             )
         )
+
+
+def place(campaign: DialerCampaign, count: int = 1, now: dt.datetime | None = None) -> list[CallLog]:
+    """Place calls past the decision, as if it had been made a moment ago: what forbids a call is asked where it is
+    dialled."""
+    with acting("test", now=now) as act:
+        fresh = DialerCampaign.objects.select_for_update(of=("self",)).select_related("profile").get(pk=campaign.pk)
+        able = dialing.may_take(fresh, list(agents.idle(fresh.pk).values_list("pk", flat=True)), act.now)
+        return dialing.place_calls(act, fresh, able, count)

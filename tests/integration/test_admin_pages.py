@@ -36,7 +36,10 @@ HISTORY = [
     e.EventProcessingStatus,
     e.FreeSwitchEvent,
 ]
-EDITABLE = [d.Agent, d.Contact, d.DialerCampaign, d.DialerTargetList, d.ReasonCode]
+EDITABLE = [
+    d.Agent, d.Callback, d.ComplianceProfile, d.ConsentRevocation, d.Contact, d.DialerCampaign, d.DialerTargetList,
+    d.DoNotCall, d.Holiday, d.ReasonCode, d.SystemLimits,
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -79,6 +82,20 @@ def full() -> None:
         name=HOSTILE,
         custom_fields=hostile,
         next_attempt_at=now,
+    )
+    rows(d.ComplianceProfile, name=lambda n: f"{n} {HOSTILE}", description=HOSTILE, calling_hours=hostile)
+    rows(d.Holiday, day=lambda n: now.date() + dt.timedelta(days=n), name=HOSTILE)
+    d.SystemLimits.objects.create(max_lines=1)
+    for listed in (d.DoNotCall, d.ConsentRevocation):
+        rows(listed, number=lambda n: contacts[n].number, source=HOSTILE, note=HOSTILE, created_by=lambda n: users[n])
+    rows(
+        d.Callback,
+        campaign=lambda n: campaigns[n],
+        contact=lambda n: contacts[n],
+        agent=lambda n: agents[n],
+        at=now,
+        note=HOSTILE,
+        created_by=HOSTILE,
     )
     legs = rows(d.AgentLeg, agent=lambda n: agents[n], hangup_cause=HOSTILE)
     calls = rows(
@@ -201,7 +218,7 @@ def test_every_page_renders_and_hostile_text_is_inert(client, model):
     assert response.status_code == 200
     harmless(response)
     response = client.get(address(model, "add"))
-    assert response.status_code == (403 if model in HISTORY else 200)
+    assert response.status_code == (403 if model in [*HISTORY, d.SystemLimits] else 200)
     for term in (HOSTILE, "'; --", "%", "\0", "x" * 5000, "+12125550001", str(uuid.uuid4()), "1"):
         response = client.get(address(model, "changelist"), {"q": term})
         assert response.status_code == 200, term
@@ -254,7 +271,7 @@ def test_what_history_hangs_on_cannot_be_deleted(client, model):
 
 @pytest.mark.usefixtures("full")
 def test_lists_show_no_full_number(client):
-    for model in (d.CallLog, d.Contact):
+    for model in (d.CallLog, d.Contact, d.DoNotCall, d.ConsentRevocation):
         text = client.get(address(model, "changelist")).content.decode()
         assert "+1212***" in text
         assert "+12125550" not in text.replace("Whole number (+12125550100)", "")

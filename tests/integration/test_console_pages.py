@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from console.models import ApiToken, digest
 from console.permissions import GROUPS
+from dialer import census
 from dialer.models import CallLog, PacingDecision, ReasonCode
 from events import streams
 from orchestrator import health
@@ -122,6 +123,16 @@ def test_the_menu_offers_every_state_with_its_reasons_and_the_call(browser, supe
     assert 'data-state="available"' in text and 'data-reason="lunch"' in text and "Hang up" in text
     assert "Old" not in text and 'data-reason="wrap_up"' not in text
     assert browser.get("/console/agents/nobody/menu/").status_code == 404
+
+
+def test_the_chosen_campaigns_gates_and_census_stand_beside_its_decisions(browser, supervisor):
+    campaign = make_campaign([], contacts=3, name="One", status="paused")
+    address = "/console/decisions/", {"campaign": str(campaign.campaign_id)}
+    assert "Contacts are being counted." in browser.get(*address).content.decode()
+    census.refresh(campaign)
+    text = browser.get(*address).content.decode()
+    assert "status: the campaign is paused" in text and "link: the bridge has no connection" in text
+    assert "of the first 3: 3 may be called now" in text
 
 
 def test_decisions_newest_first_and_by_campaign(browser, supervisor):

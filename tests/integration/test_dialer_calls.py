@@ -23,11 +23,10 @@ from dialer.models import (
     QueuedCommand,
     WorkerLease,
 )
-from dialer.services import dialing
 from dialer.services.acting import acting
 from events import facts as f
 from events import streams
-from tests.fakes.floor import Switch, make_agents, make_campaign, now_us, set_state
+from tests.fakes.floor import Switch, make_agents, make_campaign, now_us, place, set_state
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
 
@@ -55,10 +54,7 @@ def tick() -> int:
 
 def dial(campaign) -> CallLog | None:
     """One call of this campaign, if it may have one now."""
-    with acting("test") as act:
-        fresh = DialerCampaign.objects.select_for_update().get(pk=campaign.pk)
-        able, decision = dialing.decide(act, fresh, link_ok=True)
-        placed = dialing.place_calls(act, fresh, able[: min(1, decision.place)])
+    placed = place(campaign)
     return placed[0] if placed else None
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from dialer.models import Agent, CallLog, Contact, DialerCampaign, DialerTargetList, PacingDecision
 from events.models import CallStateEvent, EventBatch, FreeSwitchEvent
 from tests.conftest import wait_until
+from tests.fakes.floor import any_hour
 from tests.fakes.processes import Processes
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty"), pytest.mark.stack]
@@ -43,7 +44,7 @@ def make_floor() -> DialerCampaign:
         for n in range(PER_FATE)
     )
     campaign = DialerCampaign.objects.create(
-        name="Plan", target_list=contacts, status="active", wrap_up_seconds=1, max_retry_attempts=0,
+        name="Plan", target_list=contacts, status="active", profile=any_hour(), wrap_up_seconds=1, max_retry_attempts=0,
         calls_per_agent_per_hour=3600, ring_timeout_seconds=15,
     )  # fmt: skip
     agents = [Agent.objects.create(agent_id=f"agent_{n}", extension=str(1000 + n)) for n in range(1, AGENTS + 1)]

@@ -20,6 +20,7 @@ from console.models import ApiToken
 from console.protocol import Frame, Snapshot, read_server
 from dialer.models import Agent, CallLog, Contact, DialerCampaign, DialerTargetList
 from tests.conftest import wait_until
+from tests.fakes.floor import any_hour
 from tests.fakes.processes import Processes
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty"), pytest.mark.stack]
@@ -41,7 +42,12 @@ def make_floor() -> DialerCampaign:
         for n in range(2000)
     )
     campaign = DialerCampaign.objects.create(
-        name="Flow", target_list=contacts, status="active", wrap_up_seconds=1, calls_per_agent_per_hour=3600
+        name="Flow",
+        target_list=contacts,
+        status="active",
+        profile=any_hour(),
+        wrap_up_seconds=1,
+        calls_per_agent_per_hour=3600,
     )
     campaign.assigned_agents.set(
         Agent.objects.create(agent_id=f"agent_{n}", extension=str(1000 + n)) for n in range(1, AGENTS + 1)

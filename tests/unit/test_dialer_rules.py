@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialer import eligibility, hangup_causes, limits, orders, pacing, retry
+from dialer.calling_hours import ALL_HOURS
 from dialer.hangup_causes import Outcome
 
 NOW = dt.datetime(2026, 1, 5, 12, 0, tzinfo=dt.UTC)
@@ -50,8 +51,12 @@ def test_the_cause_in_a_reply(reply, cause):
     assert hangup_causes.cause_in_reply(reply) == cause
 
 
-def after(outcome: Outcome, attempts: int, **more: bool) -> retry.Finished | retry.TryAgain:
-    return retry.after_attempt(outcome, attempts=attempts, max_retries=2, delay=HOUR, now=NOW, **more)
+def after(
+    outcome: Outcome, attempts: int, *, reached: bool = True, connected: bool = True
+) -> retry.Finished | retry.TryAgain:
+    kind = retry.kind_of(outcome, "", reached=reached, connected=connected)
+    rule = retry.RetryRule(HOUR)
+    return retry.after_attempt(kind, attempts=attempts, max_retries=2, rule=rule, count=attempts, now=NOW)
 
 
 def test_retries_come_after_the_delay_until_they_are_used_up():
@@ -84,11 +89,12 @@ def test_every_closed_gate_is_named_with_the_time_it_opens():
 
 def test_a_contact_is_dialled_only_when_ready_due_allowed_and_not_on_a_call():
     free = eligibility.ContactView("+12125551234", "ready", NOW)
-    assert eligibility.contact_gates(free, ["+1212"], NOW) == ()
+    rules = eligibility.Rules(week=ALL_HOURS)
+    assert eligibility.contact_gates(free, ["+1212"], NOW, rules) == ()
     blocked = eligibility.ContactView("+12125551234", "dialing", NOW + HOUR, number_is_on_a_call=True)
-    names = [gate.name for gate in eligibility.contact_gates(blocked, ["+44"], NOW)]
-    assert names == ["status", "retry_delay", "prefix", "on_call"]
-    assert not eligibility.number_is_allowed("+12125551234", [])
+    names = [gate.name for gate in eligibility.contact_gates(blocked, ["+44"], NOW, rules)]
+    assert names == ["status", "prefix", "on_call", "retry_delay"]
+    assert [gate.name for gate in eligibility.contact_gates(free, [], NOW, rules)] == ["prefix"]
 
 
 def test_the_hourly_limit_leaves_what_is_left():

@@ -21,6 +21,7 @@ from dialer.models import (
     AgentStatus,
     CallLog,
     CampaignStatus,
+    ComplianceProfile,
     Contact,
     ContactStatus,
     DialerCampaign,
@@ -30,7 +31,10 @@ from dialer.models import (
 
 # What a supervisor may change in the admin; they may see everything of the two rooms. Calls and states are steered from
 # the board, through the sequential worker.
-_SUPERVISOR_CHANGES = ("agent", "dialercampaign", "dialertargetlist", "contact", "reasoncode")
+_SUPERVISOR_CHANGES = (
+    "agent", "dialercampaign", "dialertargetlist", "contact", "reasoncode", "callback",
+    "donotcall", "consentrevocation",
+)  # fmt: skip
 # The demo passwords are printed on the screen, so rounds of hashing protect nothing: 22 full hashes would cost 10 s of
 # the first start. Django hashes in full at the first sign-in.
 _HASH_ROUNDS = 10_000
@@ -158,6 +162,9 @@ def _campaigns(agents: dict[str, Agent]) -> None:
     status = CampaignStatus.ACTIVE if settings.SWITCH == "simulator" else CampaignStatus.PAUSED
     now = timezone.now()
     author = get_user_model().objects.get(username=demo.SUPERVISOR)
+    profile, _ = ComplianceProfile.objects.get_or_create(
+        name=demo.PROFILE, defaults={"description": demo.PROFILE_WHY, "calling_hours": demo.CALLING_HOURS}
+    )
     for planned in demo.CAMPAIGNS:
         targets, created = DialerTargetList.objects.get_or_create(
             name=planned.list_name,
@@ -193,6 +200,7 @@ def _campaigns(agents: dict[str, Agent]) -> None:
             max_retry_attempts=demo.MAX_RETRY_ATTEMPTS,
             retry_delay_minutes=demo.RETRY_DELAY_MINUTES,
             wrap_up_seconds=demo.WRAP_UP_SECONDS,
+            profile=profile,
             caller_id_number=planned.caller_id_number,
             caller_id_name=planned.caller_id_name,
             created_by=author,
@@ -211,7 +219,7 @@ def _ready_again() -> int:
     changed = (
         mine.exclude(status=ContactStatus.DIALING)
         .exclude(Exists(being_called))
-        .update(status=ContactStatus.READY, attempts=0, next_attempt_at=timezone.now(), last_outcome="")
+        .update(status=ContactStatus.READY, attempts=0, next_attempt_at=timezone.now(), last_outcome="", blocked_by="")
     )
     lists.update(processed_contacts=0)
     return changed

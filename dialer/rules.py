@@ -1,0 +1,214 @@
+"""The rules as rows -> values for dialer/eligibility.py, and what is known of the contacts they are asked about.
+
+Every function costs a fixed number of queries, each by an index, whatever the length of lists and history.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from django.db.models import Count, F, Min, Q, Sum
+from django.db.models.functions import Coalesce
+
+from dialer import eligibility, retry, rule_forms
+from dialer.calling_hours import SEARCH_DAYS
+from dialer.calling_hours import Holiday as HolidayValue
+from dialer.models import Callback as CallbackRow
+from dialer.models import (
+    CallLog,
+    CampaignDay,
+    ComplianceProfile,
+    ConsentRevocation,
+    Contact,
+    DialerCampaign,
+    DoNotCall,
+    Holiday,
+    SystemLimits,
+)
+
+log = logging.getLogger(__name__)
+_MINUTE = Decimal(60)
+
+
+def of(campaign: DialerCampaign, now: dt.datetime) -> eligibility.Rules:
+    """The campaign's rules now: its profile's, or the defaults. A profile that cannot be read allows nothing."""
+    attempts = campaign.max_retry_attempts + 1
+    fixed = retry.RetryRule(dt.timedelta(minutes=campaign.retry_delay_minutes))
+    profile = campaign.profile
+    if profile is None:
+        return eligibility.Rules(holidays=_holidays(now), max_attempts=attempts, retry_default=fixed)
+    try:
+        return _of(profile, attempts, fixed, now)
+    except rule_forms.RuleError as error:
+        # Not by any form of ours: they check it. One bad row must stop its own campaigns, and no other.
+        log.error("the rules of profile %s cannot be read: %s", profile.pk, error)
+        return eligibility.Rules(week=((),) * 7, max_attempts=attempts, retry_default=fixed)
+
+
+def _of(profile: ComplianceProfile, attempts: int, fixed: retry.RetryRule, now: dt.datetime) -> eligibility.Rules:
+    return eligibility.Rules(
+        week=rule_forms.week(profile.calling_hours),
+        holidays=_holidays(now) if profile.observe_holidays else (),
+        frequency=rule_forms.frequency(profile.frequency),
+        quiet_after_conversation=dt.timedelta(days=profile.quiet_days),
+        wait_after_abandon=dt.timedelta(hours=profile.abandon_wait_hours),
+        reserved_after_abandon=dt.timedelta(hours=profile.abandon_reserved_hours),
+        max_attempts=attempts,
+        retry=rule_forms.retries(profile.retry),
+        retry_default=fixed,
+        refused_types=rule_forms.number_types(profile.refused_number_types),
+        allowed_prefixes=rule_forms.prefixes(profile.allowed_prefixes),
+    )
+
+
+def _holidays(now: dt.datetime) -> tuple[HolidayValue, ...]:
+    days = (now.date() - dt.timedelta(days=2), now.date() + dt.timedelta(days=SEARCH_DAYS + 2))
+    rows = Holiday.objects.filter(day__range=days).values_list("day", "name", "region", "time_zone")
+    return tuple(HolidayValue(*row) for row in rows)
+
+
+# --- Limits --------------------------------------------------------------------------------------------------------
+
+
+def campaign_view(campaign: DialerCampaign, now: dt.datetime) -> eligibility.CampaignView:
+    """The campaign with what it, and the system, have in use at this moment."""
+    system = SystemLimits.objects.filter(pk=1).first() or SystemLimits()
+    open_calls = CallLog.objects.filter(ended_at=None)
+    lines = open_calls.aggregate(all=Count("pk"), own=Count("pk", filter=Q(campaign=campaign)))
+    second = CallLog.objects.filter(initiated_at__gt=now - eligibility.SECOND).aggregate(
+        all=Count("pk"),
+        own=Count("pk", filter=Q(campaign=campaign)),
+        oldest=Min("initiated_at"),
+        own_oldest=Min("initiated_at", filter=Q(campaign=campaign)),
+    )
+    tomorrow = dt.datetime.combine(now.date() + dt.timedelta(days=1), dt.time(), dt.UTC)
+    capped = campaign.daily_spend_cap is not None or system.daily_spend_cap is not None
+    spent = _spent(now) if capped else {}
+    next_cost = campaign.price_per_attempt + campaign.price_per_minute
+    return eligibility.CampaignView(
+        campaign.status,
+        campaign.target_list_id is not None,
+        campaign.scheduled_start,
+        campaign.scheduled_end,
+        own=eligibility.Limits(
+            lines["own"], campaign.max_lines, second["own"], campaign.max_calls_per_second, second["own_oldest"],
+            spent.get(campaign.pk, Decimal(0)), campaign.daily_spend_cap, next_cost, tomorrow,
+        ),
+        system=eligibility.Limits(
+            lines["all"], system.max_lines, second["all"], system.max_calls_per_second, second["oldest"],
+            sum(spent.values(), Decimal(0)), system.daily_spend_cap, next_cost, tomorrow,
+        ),
+    )  # fmt: skip
+
+
+def _spent(now: dt.datetime) -> dict[int, Decimal]:
+    """Each campaign's spending today: what is booked, and what the open calls have cost until now (a minute at
+    least)."""
+    days = CampaignDay.objects.filter(day=now.date()).values_list("campaign").annotate(Sum("spent"))
+    spent: dict[int, Decimal] = defaultdict(Decimal, dict(days))
+    calls = CallLog.objects.filter(ended_at=None, campaign__price_per_minute__gt=0)
+    for pk, price, answered in calls.values_list("campaign", "campaign__price_per_minute", "answered_at"):
+        seconds = (now - answered).total_seconds() if answered else 0.0
+        spent[pk] += price * max(Decimal(1), Decimal(round(seconds)) / _MINUTE)
+    return spent
+
+
+def cost_of_talk(campaign: DialerCampaign, answered: dt.datetime | None, ended: dt.datetime) -> Decimal:
+    """What an ended call is booked at, besides its attempt."""
+    if answered is None:
+        return Decimal(0)
+    seconds = Decimal(round(max(0.0, (ended - answered).total_seconds())))
+    return (campaign.price_per_minute * seconds / _MINUTE).quantize(Decimal("0.0001"))
+
+
+# --- What is known of contacts -------------------------------------------------------------------------------------
+
+
+def longest_window(rules: eligibility.Rules) -> dt.timedelta:
+    """How far back a call can still matter."""
+    windows = [dt.timedelta(days=rule.days) for rule in rules.frequency]
+    windows += [rules.quiet_after_conversation, rules.wait_after_abandon, rules.reserved_after_abandon]
+    # A conversation that began before its quiet days may have ended within them.
+    return max(windows) + dt.timedelta(days=1)
+
+
+def contact_views(
+    contacts: Sequence[Contact], campaign: DialerCampaign, rules: eligibility.Rules, now: dt.datetime
+) -> dict[int, eligibility.ContactView]:
+    """By contact's key, everything the gates ask about. Seven queries for any number of contacts."""
+    numbers = {contact.number for contact in contacts}
+    keys = [contact.pk for contact in contacts]
+    busy = set(CallLog.objects.filter(to_number__in=numbers, ended_at=None).values_list("to_number", flat=True))
+    history = _history(numbers, campaign, now - longest_window(rules))
+    refused, revoked = _listed(DoNotCall, numbers, campaign), _listed(ConsentRevocation, numbers, campaign)
+    outcomes: dict[int, dict[str, int]] = defaultdict(dict)
+    for pk, outcome, count in (
+        CallLog.objects.filter(contact__in=keys).values_list("contact", "outcome").annotate(n=Count("pk")).order_by()
+    ):
+        outcomes[pk][outcome] = count
+    last_ended: dict[int, dt.datetime] = {}
+    if keys:
+        ended = CallLog.objects.filter(contact__in=keys, ended_at__isnull=False).exclude(outcome=retry.NOT_DIALLED)
+        rows = ended.order_by("contact", "-id").distinct("contact").values_list("contact", "ended_at")
+        last_ended = {pk: at for pk, at in rows if pk is not None and at is not None}
+    appointments = {
+        row.contact_id: eligibility.Callback(row.at, row.agent_id, row.anyone_at)
+        for row in CallbackRow.objects.filter(contact__in=keys, campaign=campaign, status=CallbackRow.Status.OPEN)
+    }
+    return {
+        contact.pk: eligibility.ContactView(
+            contact.number,
+            contact.status,
+            contact.next_attempt_at,
+            contact.number in busy,
+            contact.time_zone,
+            contact.attempts,
+            contact.last_outcome,
+            last_ended.get(contact.pk),
+            outcomes.get(contact.pk, {}),
+            tuple(history.get(contact.number, ())),
+            refused.get(contact.number, ""),
+            revoked.get(contact.number, ""),
+            appointments.get(contact.pk),
+        )
+        for contact in contacts
+    }
+
+
+def _history(
+    numbers: Iterable[str], campaign: DialerCampaign, since: dt.datetime
+) -> dict[str, list[eligibility.Attempt]]:
+    calls = CallLog.objects.filter(to_number__in=numbers, initiated_at__gt=since).annotate(
+        over=Coalesce("ended_at", "answered_at", "initiated_at")
+    )
+    found: dict[str, list[eligibility.Attempt]] = defaultdict(list)
+    for number, at, outcome, bridged, over, abandoned, campaign_id in calls.values_list(
+        "to_number", "initiated_at", "outcome", "bridged_at", "over", "abandoned", "campaign"
+    ):
+        found[number].append(
+            eligibility.Attempt(
+                at,
+                outcome,
+                talked_until=over if bridged is not None else None,
+                abandoned_at=over if abandoned else None,
+                ours=campaign_id == campaign.pk,
+            )
+        )
+    return found
+
+
+def _listed(
+    model: type[DoNotCall] | type[ConsentRevocation], numbers: Iterable[str], campaign: DialerCampaign
+) -> dict[str, str]:
+    """Why each of the numbers is listed, the system's entries before the campaign's."""
+    mine = Q(campaign=None) | Q(campaign=campaign)
+    rows = model.objects.filter(mine, number__in=numbers).order_by(F("campaign").desc(nulls_last=True))
+    return {
+        row.number: f"{'this campaign' if row.campaign_id else 'every campaign'}"
+        f"{f', {row.source}' if row.source else ''}, since {row.created_at:%Y-%m-%d}"
+        for row in rows
+    }

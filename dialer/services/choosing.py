@@ -1,0 +1,182 @@
+"""The next contacts of a campaign that may be called now, at a cost that does not depend on how long the list is.
+
+Contacts come from the index contact_due, priority by priority. One that a gate blocks leaves its front: its next
+attempt moves to the time the gate opens, and `blocked_by` says which. So each decision looks at a bounded number of
+rows, and none of them twice.
+"""
+
+import datetime as dt
+from collections import Counter
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Q
+
+from dialer import eligibility, limits, rules
+from dialer.models import Callback, CampaignStatus, Contact, ContactStatus, DialerCampaign
+
+# The priorities of a list are few; each is found by one look into the index, and its due contacts by another.
+LEVELS = """
+WITH RECURSIVE levels(priority) AS (
+    (SELECT c.priority FROM dialer_contact c WHERE c.target_list_id = %(list)s AND c.status = 'ready'
+     ORDER BY c.priority DESC LIMIT 1)
+    UNION ALL
+    SELECT (SELECT c.priority FROM dialer_contact c
+            WHERE c.target_list_id = %(list)s AND c.status = 'ready' AND c.priority < levels.priority
+            ORDER BY c.priority DESC LIMIT 1)
+    FROM levels WHERE levels.priority IS NOT NULL
+)
+"""
+_DUE = f"""
+{LEVELS}
+SELECT due.id FROM levels CROSS JOIN LATERAL (
+    SELECT c.id FROM dialer_contact c
+    WHERE c.target_list_id = %(list)s AND c.status = 'ready' AND c.priority = levels.priority
+      AND c.next_attempt_at <= %(now)s
+    ORDER BY c.next_attempt_at, c.id LIMIT %(limit)s
+) AS due
+WHERE levels.priority IS NOT NULL LIMIT %(limit)s
+"""  # noqa: S608 - made of constants
+
+
+_NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
+
+
+@dataclass(slots=True)
+class Chosen:
+    """contacts: may be called now, in order, each with the agent whose appointment it is, or None. blocked: contacts
+    looked at and found blocked, by their first gate."""
+
+    contacts: list[tuple[Contact, int | None]] = field(default_factory=list)
+    blocked: Counter[str] = field(default_factory=Counter)
+
+
+def due_keys(target_list: int, now: dt.datetime, limit: int) -> list[int]:
+    """Keys of ready contacts whose time has come: highest priority first, then the longest due."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, {"list": target_list, "now": now, "limit": limit})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def choose(
+    campaign: DialerCampaign,
+    want: int,
+    now: dt.datetime,
+    *,
+    idle: tuple[int, ...] = (),
+    agent_reserved: bool = True,
+) -> Chosen:
+    """Up to `want` contacts to call now, locked until the transaction ends. Appointments come first.
+
+    idle: agents who could take a call, longest idle first: an appointment that is one agent's own waits for them.
+    agent_reserved: one of them waits for each call (eligibility.contact_gates).
+    """
+    chosen = Chosen()
+    if campaign.target_list_id is None or want <= 0:
+        return chosen
+    rule_set = rules.of(campaign, now)
+    seen: set[str] = set()
+    keys = _appointments(campaign, idle, now, want)
+    if keys:
+        _examine(chosen, campaign, rule_set, keys, want, now, idle, agent_reserved, seen)
+    looked = set(keys)
+    while len(chosen.contacts) < want and len(looked) < limits.MAX_EXAMINED:
+        missing = want - len(chosen.contacts)
+        batch = min(limits.MAX_EXAMINED, len(looked) + missing + 20)
+        keys = [key for key in due_keys(campaign.target_list_id, now, batch) if key not in looked]
+        if not keys:
+            break
+        looked.update(keys)
+        _examine(chosen, campaign, rule_set, keys, want, now, idle, agent_reserved, seen)
+    return chosen
+
+
+def _appointments(campaign: DialerCampaign, idle: tuple[int, ...], now: dt.datetime, want: int) -> list[int]:
+    """Contacts whose appointment has come and whose agent, if it is one's own, is idle."""
+    whose = Q(agent=None) | Q(agent__in=idle) | Q(anyone_at__lte=now)
+    # What a gate has set aside is not looked at before that opens; what waits for its own agent is.
+    seen = Q(contact__blocked_by__in=["", "callback"]) | Q(contact__next_attempt_at__lte=now)
+    rows = Callback.objects.filter(
+        whose, seen, campaign=campaign, status=Callback.Status.OPEN, at__lte=now, contact__status=ContactStatus.READY
+    )
+    return list(rows.order_by("at").values_list("contact", flat=True)[: min(want, limits.MAX_PLACED_PER_DECISION)])
+
+
+def _examine(
+    chosen: Chosen,
+    campaign: DialerCampaign,
+    rule_set: eligibility.Rules,
+    keys: list[int],
+    want: int,
+    now: dt.datetime,
+    idle: tuple[int, ...],
+    agent_reserved: bool,
+    seen: set[str],
+) -> None:
+    """Lock, ask every gate, keep those that may be called, and set the others aside until their gates open."""
+    locked = Contact.objects.select_for_update(skip_locked=True, of=("self",))
+    found = {c.pk: c for c in locked.filter(pk__in=keys, target_list=campaign.target_list_id)}
+    contacts = [found[key] for key in keys if key in found]
+    views = rules.contact_views(contacts, campaign, rule_set, now)
+    aside: list[tuple[Contact, tuple[eligibility.Gate, ...]]] = []
+    for contact in contacts:
+        if len(chosen.contacts) >= want:
+            break
+        view = views[contact.pk]
+        whose = view.callback.agent if view.callback else None
+        agent = whose if whose in idle else None
+        gates = eligibility.contact_gates(
+            view, settings.DIAL_ALLOWED_PREFIXES, now, rule_set, agent=agent, agent_reserved=agent_reserved
+        )
+        if gates:
+            chosen.blocked[gates[0].name] += 1
+            aside.append((contact, gates))
+        elif contact.number not in seen:
+            seen.add(contact.number)
+            chosen.contacts.append((contact, agent))
+    _set_aside(aside, campaign, now)
+
+
+def _set_aside(
+    blocked: list[tuple[Contact, tuple[eligibility.Gate, ...]]], campaign: DialerCampaign, now: dt.datetime
+) -> None:
+    """Move each to the time at which the last of its gates opens, in every active campaign that has its list."""
+    waiting = [(contact, gates) for contact, gates in blocked if contact.status == ContactStatus.READY]
+    if not waiting:
+        return
+    others = _others(campaign)
+    until = {contact.pk: _until(gates, now) for contact, gates in waiting}
+    for other in others:
+        other_rules = rules.of(other, now)
+        views = rules.contact_views([contact for contact, _ in waiting], other, other_rules, now)
+        for pk, view in views.items():
+            gates = eligibility.contact_gates(view, settings.DIAL_ALLOWED_PREFIXES, now, other_rules)
+            until[pk] = min(until[pk], _until(gates, now) if gates else now)
+    moved = []
+    for contact, gates in waiting:
+        if until[contact.pk] > now:
+            contact.next_attempt_at, contact.blocked_by = until[contact.pk], counted_under(gates)
+            moved.append(contact)
+    Contact.objects.bulk_update(moved, ["next_attempt_at", "blocked_by"])
+
+
+def _others(campaign: DialerCampaign) -> list[DialerCampaign]:
+    """Active campaigns that dial the same list under rules of their own."""
+    sharing = DialerCampaign.objects.select_related("profile").filter(
+        target_list=campaign.target_list_id, status=CampaignStatus.ACTIVE
+    )
+    return list(sharing.exclude(pk=campaign.pk))
+
+
+def _until(gates: tuple[eligibility.Gate, ...], now: dt.datetime) -> dt.datetime:
+    if any(gate.name == "on_call" for gate in gates):
+        return now + limits.ON_CALL_RECHECK
+    moment = eligibility.opens_at(gates)
+    return now + limits.RECHECK if moment is None else max(moment, now + dt.timedelta(milliseconds=1))
+
+
+def counted_under(gates: tuple[eligibility.Gate, ...]) -> str:
+    """The gate to be counted under: the first that only a person opens, else the one that opens last."""
+    closed = [gate for gate in gates if gate.opens_at is None]
+    return closed[0].name if closed else max(gates, key=lambda gate: gate.opens_at or _NEVER).name
