@@ -38,6 +38,10 @@ RECHECK = timedelta(hours=6)
 ON_CALL_RECHECK = timedelta(seconds=20)
 # Of contacts set free in one statement: locks are held for milliseconds.
 FREED_AT_ONCE = 5_000
+# A floor known only from before this is no ground to dial ahead of the agents.
+OBSERVATION_STALE_SECONDS = 3.0
+# Below this many agents one misjudged call is most of the team: nothing is dialled ahead.
+MIN_AGENTS_AHEAD = 3
 RATE_WINDOW = timedelta(hours=1)
 # A command older than this when the worker reads it is refused: what was asked no longer fits what is.
 COMMAND_SECONDS = 60.0
