@@ -14,6 +14,7 @@ from .children import adopt_orphans, end_descendants
 from .embedded import Embedded
 from .errors import StackError
 from .instance import Instance
+from .minder import Minder
 from .output import Output
 from .postgres import create_database
 from .supervisor import Supervisor
@@ -27,7 +28,7 @@ _LITTLE_DISK_BYTES = 100 * 1024 * 1024
 def run(options: plan.Options, environ: Mapping[str, str]) -> int:
     """Run until a signal. Raises StackError in one line if it cannot."""
     plan.check(options, environ)
-    with Instance(options.var) as instance:
+    with Minder() as minder, Instance(options.var) as instance:
         adopt_orphans()
         output = Output()
         # Before the port is looked at: one of them may hold it.
@@ -37,19 +38,21 @@ def run(options: plan.Options, environ: Mapping[str, str]) -> int:
         preflight.enough_disk(options.var)
         instance.announce(f"http://{options.host}:{options.port}/")
         try:
-            return asyncio.run(_Run(options, environ, instance, output).main())
+            return asyncio.run(_Run(options, environ, instance, minder, output).main())
         finally:
             end_descendants()
             servers.remove(options.var)
 
 
 class _Run:
-    def __init__(self, options: plan.Options, environ: Mapping[str, str], instance: Instance, output: Output) -> None:
+    def __init__(
+        self, options: plan.Options, environ: Mapping[str, str], instance: Instance, minder: Minder, output: Output
+    ) -> None:
         self._options = options
         self._environ = dict(environ)
         self._output = output
         self._stop = asyncio.Event()
-        self._supervisor = Supervisor(output, instance.record)
+        self._supervisor = Supervisor(output, minder.tell, instance.record)
 
     async def main(self) -> int:
         loop = asyncio.get_running_loop()

@@ -14,6 +14,7 @@ from .children import adopt_orphans, die_with_parent, end_descendants
 from .embedded import Embedded
 from .errors import StackError
 from .instance import BusyError, Instance
+from .minder import Minder
 from .output import Output
 from .preflight import enough_disk
 from .supervisor import Supervisor
@@ -30,32 +31,32 @@ def main(data: Path, command: Sequence[str]) -> int:
     for number in range(1, _SIBLINGS + 1):
         instance = Instance(data if number == 1 else data.with_name(f"{data.name}-{number}"))
         try:
-            with instance:
-                return _serve(instance, command)
+            with Minder() as minder, instance:
+                return _serve(instance, minder, command)
         except BusyError:
             continue
     raise StackError(f"{_SIBLINGS} others already use {data}: stop them first")
 
 
-def _serve(instance: Instance, command: Sequence[str]) -> int:
+def _serve(instance: Instance, minder: Minder, command: Sequence[str]) -> int:
     enough_disk(instance.var)
     adopt_orphans()
     instance.end_orphans()
     instance.announce("servers for a command")
     with (instance.var / "servers.log").open("w", encoding="utf-8") as log:
         try:
-            return asyncio.run(_Serve(instance, command, Output(log)).main())
+            return asyncio.run(_Serve(instance, minder, command, Output(log)).main())
         finally:
             end_descendants()
             servers.remove(instance.var)
 
 
 class _Serve:
-    def __init__(self, instance: Instance, command: Sequence[str], output: Output) -> None:
+    def __init__(self, instance: Instance, minder: Minder, command: Sequence[str], output: Output) -> None:
         self._instance = instance
         self._command = command
         self._output = output
-        self._supervisor = Supervisor(output, instance.record)
+        self._supervisor = Supervisor(output, minder.tell, instance.record)
         self._stop = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
 

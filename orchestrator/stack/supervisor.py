@@ -51,12 +51,12 @@ class _Running:
 
 
 class Supervisor:
-    """`on_change` is told the processes that live after each start and end. Use it within one event loop."""
+    """Each of `on_change` is told the processes that live after each start and end. Use it within one event loop."""
 
     def __init__(
         self,
         output: Output,
-        on_change: Callable[[list[Known]], None] = lambda known: None,
+        *on_change: Callable[[list[Known]], None],
         rng: random.Random | None = None,
     ) -> None:
         self._output = output
@@ -136,8 +136,10 @@ class Supervisor:
         self._tell()
 
     def _tell(self) -> None:
+        known = [running.known for running in self._running.values() if running.known is not None]
         try:
-            self._on_change([running.known for running in self._running.values() if running.known is not None])
+            for tell in self._on_change:
+                tell(known)
         except OSError as error:
             # A full disk must not look like a process that could not be started.
             self._output.say(f"WARNING: cannot record the running processes: {error.strerror}")

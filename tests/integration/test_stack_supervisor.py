@@ -27,7 +27,7 @@ class Bench:
     def __init__(self) -> None:
         self.stream = io.StringIO()
         self.known: list[Known] = []
-        self.supervisor = Supervisor(Output(self.stream), self._changed, random.Random(1))
+        self.supervisor = Supervisor(Output(self.stream), self._changed, rng=random.Random(1))
         self.history: list[list[str]] = []
 
     def _changed(self, known: list[Known]) -> None:
