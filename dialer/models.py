@@ -12,6 +12,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import Q
 
+from dialer.models_figures import CampaignMinute
 from dialer.models_rules import (
     E164,
     Callback,
@@ -24,9 +25,9 @@ from dialer.models_rules import (
 
 __all__ = [
     "OPEN_CALL_STATUSES", "Agent", "AgentLeg", "AgentState", "AgentStatus", "AppliedCommand", "CallLog", "CallStatus",
-    "Callback", "CampaignDay", "CampaignStatus", "ComplianceProfile", "ConsentRevocation", "Contact", "ContactStatus",
-    "DialerCampaign", "DialerTargetList", "DoNotCall", "Holiday", "Order", "PacingDecision", "ReasonCode", "Softphone",
-    "SystemLimits", "WorkerLease",
+    "Callback", "CampaignDay", "CampaignMinute", "CampaignStatus", "ComplianceProfile", "ConsentRevocation", "Contact",
+    "ContactStatus", "DialerCampaign", "DialerTargetList", "DoNotCall", "Holiday", "Order", "PacingDecision",
+    "ReasonCode", "Softphone", "SystemLimits", "WorkerLease",
 ]  # fmt: skip
 
 EXTENSION = RegexValidator(r"^[0-9]{2,12}\Z", "An extension is 2 to 12 digits.")
@@ -365,6 +366,7 @@ class CallLog(models.Model):
             models.Index(fields=["freeswitch_uuid"], name="call_freeswitch_uuid"),
             models.Index(fields=["agent", "initiated_at"], name="call_agent_time"),
             models.Index(fields=["campaign", "status"], name="call_campaign_status"),
+            models.Index(fields=["campaign", "initiated_at"], name="call_campaign_time"),
             models.Index(fields=["status", "initiated_at"], name="call_status_time"),
             models.Index(fields=["to_number", "initiated_at"], name="call_number_time"),
             models.Index(fields=["initiated_at"], name="call_time"),
@@ -511,6 +513,8 @@ class PacingDecision(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["campaign", "-id"], name="decision_campaign"),
+            models.Index(fields=["campaign", "binding_reason", "-id"], name="decision_campaign_reason"),
+            models.Index(fields=["campaign", "-id"], condition=Q(placed__gt=0), name="decision_campaign_placed"),
             models.Index(fields=["decided_at"], name="decision_time"),
         ]
 
@@ -527,6 +531,9 @@ class CampaignDay(models.Model):
     answered = models.PositiveIntegerField(default=0)
     connected = models.PositiveIntegerField(default=0, help_text="Joined to an agent")
     abandoned = models.PositiveIntegerField(default=0)
+    machines = models.PositiveIntegerField(default=0, help_text="Of the answered, found to be machines")
+    machines_connected = models.PositiveIntegerField(default=0)
+    machines_abandoned = models.PositiveIntegerField(default=0)
     busy = models.PositiveIntegerField(default=0)
     no_answer = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)

@@ -12,10 +12,10 @@ NOT_DIALLED_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(days=90)
 
 # How an attempt ended, finer than its status: CallLog.outcome.
-CONVERSATION, INVALID, NOT_DIALLED = "conversation", "invalid", "not_dialled"
+CONVERSATION, INVALID, NOT_DIALLED, MACHINE = "conversation", "invalid", "not_dialled", "machine"
 # Those after which the contact may be tried again, each with a rule of its own. abandoned: answered, and no agent
 # within the grace time; hung_up: answered, and gone before that.
-RETRY_OUTCOMES = ("busy", "no_answer", "failed", "rejected", "cancelled", "machine", "abandoned", "hung_up")
+RETRY_OUTCOMES = ("busy", "no_answer", "failed", "rejected", "cancelled", MACHINE, "abandoned", "hung_up")
 OUTCOMES = (CONVERSATION, INVALID, NOT_DIALLED, *RETRY_OUTCOMES)
 
 
@@ -60,7 +60,7 @@ def kind_of(
     """The attempt's ending as one of OUTCOMES. Words as in `after_attempt`; machine: the switch heard one answer."""
     if outcome is Outcome.COMPLETED:
         if machine:
-            return "machine"
+            return MACHINE
         if connected:
             return CONVERSATION
         return "abandoned" if abandoned else "hung_up"

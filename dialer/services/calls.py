@@ -21,7 +21,7 @@ from dialer.models import (
     DialerTargetList,
     Order,
 )
-from dialer.services import agents, wake
+from dialer.services import agents, drops, wake
 from dialer.services.acting import Act
 
 log = logging.getLogger(__name__)
@@ -41,9 +41,10 @@ def save(call: CallLog, *fields: str) -> None:
 
 
 def count(call: CallLog, act: Act, **amounts: int | Decimal) -> None:
-    """Add to the campaign's figures of the day on which the attempt was made."""
+    """Add to the campaign's figures of the day on which the attempt was made, and of the minute of its answer."""
     if call.campaign_id is None:
         return
+    drops.count(call, amounts)
     day = {"campaign_id": call.campaign_id, "day": call.initiated_at.date()}
     added = {name: F(name) + amount for name, amount in amounts.items()}
     if not CampaignDay.objects.filter(**day).update(**added):
@@ -245,6 +246,8 @@ def ended(
         "in_doubt_since", "abandoned", "retry_after",
     )  # fmt: skip
     amounts = {name: 1 for name in ("busy", "no_answer", "failed") if name == outcome.value}
+    if call.outcome == retry.MACHINE:
+        amounts |= drops.machine(call)
     count(call, act, talk_seconds=call.talk_time_seconds or 0, spent=_cost(call), **amounts)
     release(act, call, talked=was_talking)
 
