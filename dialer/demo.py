@@ -6,6 +6,10 @@ carrier. 212 is left out: +1 212 55D xxxx is the simulator's block of fixed beha
 
 from __future__ import annotations
 
+import array
+import io
+import math
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -152,6 +156,7 @@ class DemoCampaign:
     area_codes: tuple[str, ...]
     caller_id_number: str
     caller_id_name: str
+    mode: str = "progressive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +210,7 @@ CAMPAIGNS = (
         _CODES[1::2],
         "+12125550101",
         "Customer survey",
+        "predictive",
     ),
 )
 
@@ -219,6 +225,31 @@ REASONS = (
     DemoReason("offline", "end_of_shift", "End of shift"),
     DemoReason("offline", "technical", "Technical problem"),
 )
+
+
+MESSAGE = "Customer survey: nobody free"
+MESSAGE_TEXT = (
+    "This was a call from the customer survey of Example Ltd, +1 212 555 0101. All our agents are speaking just now. "
+    "Call this number to be called no more."
+)
+
+
+def message_sound() -> bytes:
+    """A WAV file of two quiet tones, in place of a voice: 8 kHz, 16 bits, 3 s."""
+    rate, seconds = 8000, 3
+    tones = ((440.0, 0.0), (350.0, 1.5))
+    samples = array.array("h")
+    for place in range(rate * seconds):
+        at = place / rate
+        pitch = next(tone for tone, start in reversed(tones) if at >= start)
+        samples.append(round(3000 * math.sin(2 * math.pi * pitch * at)))
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate)
+        sound.writeframes(samples.tobytes())
+    return file.getvalue()
 
 
 def password_of(username: str) -> str:

@@ -166,6 +166,15 @@ def _limit_gates(limits: Limits, whose: str) -> list[Gate]:
     return gates
 
 
+def calls_paid_for(limits: Limits) -> int | None:
+    """How many more calls the day's spending cap pays for; None without a cap, or where calls cost nothing."""
+    if limits.spend_cap is None:
+        return None
+    if limits.next_cost > 0:
+        return int((limits.spend_cap - limits.spent) // limits.next_cost)
+    return 0 if limits.spent > limits.spend_cap else None
+
+
 def room(campaign: CampaignView) -> int | None:
     """How many calls the limits leave at this moment; None for any number. Never negative."""
     rooms = []
@@ -174,10 +183,8 @@ def room(campaign: CampaignView) -> int | None:
             rooms.append(limits.max_lines - limits.lines)
         if limits.per_second is not None:
             rooms.append(limits.per_second - limits.in_last_second)
-        if limits.spend_cap is not None and limits.next_cost > 0:
-            rooms.append(int((limits.spend_cap - limits.spent) // limits.next_cost))
-        elif limits.spend_cap is not None and limits.spent > limits.spend_cap:
-            rooms.append(0)
+        if (paid := calls_paid_for(limits)) is not None:
+            rooms.append(paid)
     return max(0, min(rooms)) if rooms else None
 
 

@@ -23,7 +23,7 @@ from dialer.models import (
     PacingDecision,
     Softphone,
 )
-from dialer.services import agents, dialing
+from dialer.services import agents, observing
 
 DECISIONS = 10
 AGENTS = 50
@@ -46,7 +46,7 @@ def gate_lines(gates: Sequence[eligibility.Gate]) -> list[str]:
 def gates_now(campaign: DialerCampaign, now: dt.datetime) -> list[str]:
     """The campaign's own gates, and the link to the switch."""
     gates = list(eligibility.campaign_gates(rules.campaign_view(campaign, now), now))
-    if not dialing.link_is_up():
+    if not observing.link().up:
         gates.append(eligibility.Gate("link", "the bridge has no connection to the switch, or is silent"))
     return gate_lines(gates)
 
@@ -101,7 +101,7 @@ def census_lines(found: census.Census, now: dt.datetime) -> Iterator[str]:
 
 def _agent_lines(campaign: DialerCampaign, now: dt.datetime) -> Iterator[str]:
     idle = list(agents.idle(campaign.pk))
-    able = set(dialing.may_take(campaign, [agent.pk for agent in idle], now))
+    able = set(observing.may_take(campaign, [agent.pk for agent in idle], now))
     others = campaign.assigned_agents.exclude(pk__in=[agent.pk for agent in idle]).order_by("agent_id")
     on_call = set(CallLog.objects.filter(agent__in=others, ended_at=None).values_list("agent_id", flat=True))
     yield f"Agents: {len(idle)} idle of {campaign.assigned_agents.count()} assigned"

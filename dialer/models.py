@@ -13,6 +13,14 @@ from django.db import models
 from django.db.models import Q
 
 from dialer.models_figures import CampaignMinute
+from dialer.models_modes import (
+    DIALS_AHEAD,
+    LARGEST_RATIO,
+    RATIO_VALIDATORS,
+    SMALLEST_RATIO,
+    DialingMode,
+    Message,
+)
 from dialer.models_rules import (
     E164,
     Callback,
@@ -24,10 +32,11 @@ from dialer.models_rules import (
 )
 
 __all__ = [
-    "OPEN_CALL_STATUSES", "Agent", "AgentLeg", "AgentState", "AgentStatus", "AppliedCommand", "CallLog", "CallStatus",
-    "Callback", "CampaignDay", "CampaignMinute", "CampaignStatus", "ComplianceProfile", "ConsentRevocation", "Contact",
-    "ContactStatus", "DialerCampaign", "DialerTargetList", "DoNotCall", "Holiday", "Order", "PacingDecision",
-    "ReasonCode", "Softphone", "SystemLimits", "WorkerLease",
+    "DIALS_AHEAD", "OPEN_CALL_STATUSES", "Agent", "AgentLeg", "AgentState", "AgentStatus", "AppliedCommand",
+    "CallLog", "CallStatus", "Callback", "CampaignDay", "CampaignMinute", "CampaignStatus", "ComplianceProfile",
+    "ConsentRevocation", "Contact", "ContactStatus", "DialerCampaign", "DialerTargetList", "DialingMode",
+    "DoNotCall", "Holiday", "Message", "Order", "PacingDecision", "ReasonCode", "Softphone", "SystemLimits",
+    "WorkerLease",
 ]  # fmt: skip
 
 EXTENSION = RegexValidator(r"^[0-9]{2,12}\Z", "An extension is 2 to 12 digits.")
@@ -221,6 +230,23 @@ class DialerCampaign(models.Model):
         validators=[MinValueValidator(Decimal(0))],
         help_text="In one UTC day; reached, no further call is placed",
     )
+    mode = models.CharField(max_length=20, choices=DialingMode, default=DialingMode.PROGRESSIVE)
+    power_ratio = models.DecimalField(
+        max_digits=4,
+        decimal_places=2,
+        default=Decimal(2),
+        validators=RATIO_VALIDATORS,
+        help_text="Power: calls in the air for each idle agent",
+    )
+    message = models.ForeignKey(
+        "dialer.Message",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="campaigns",
+        help_text="Played to a customer for whom no agent is free within 2 s; without one, power and predictive "
+        "dial progressively",
+    )
     version = models.PositiveBigIntegerField(default=0, help_text="Grows with each committed change")
 
     class Meta:
@@ -239,6 +265,11 @@ class DialerCampaign(models.Model):
                 name="campaign_starts_before_it_ends",
             ),
             models.CheckConstraint(condition=Q(calls_per_agent_per_hour__gte=1), name="campaign_rate_positive"),
+            models.CheckConstraint(condition=Q(mode__in=DialingMode.values), name="campaign_mode_known"),
+            models.CheckConstraint(
+                condition=Q(power_ratio__gte=SMALLEST_RATIO, power_ratio__lte=LARGEST_RATIO),
+                name="campaign_ratio_1_to_10",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -48,6 +48,16 @@ class ComplianceProfile(models.Model):
         validators=[MaxValueValidator(8760)],
         help_text="After an abandoned call, within these hours only with an agent reserved",
     )
+    abandon_cap_percent = models.DecimalField(
+        max_digits=4,
+        decimal_places=2,
+        default=Decimal(3),
+        validators=[MinValueValidator(Decimal("0.1")), MaxValueValidator(Decimal(20))],
+        help_text="Of the calls answered by a person, over 30 days, 24 hours and 30 minutes",
+    )
+    strict_abandon_cap = models.BooleanField(
+        default=False, help_text="Once over the cap, dial progressively until it is kept again"
+    )
     retry = models.JSONField(
         default=dict,
         blank=True,

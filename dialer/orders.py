@@ -94,6 +94,14 @@ class Record(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
     name: Uuid
 
 
+class PlayMessage(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="play_message"):
+    """Play a recorded message to `leg` and hang up. `name`: the message's own uuid; the bridge puts
+    settings.MESSAGES_DIR before it and .wav behind."""
+
+    leg: Uuid
+    name: Uuid
+
+
 class Probe(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="probe"):
     """Ask `uuid_exists`; the answer comes as OrderReported(done, leg_exists=...). Settles attempts in doubt."""
 
@@ -101,7 +109,8 @@ class Probe(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="p
 
 
 AnyOrder = (
-    OriginateCustomer | OriginateAgent | Eavesdrop | Bridge | Hold | Park | Transfer | Hangup | Record | Probe
+    OriginateCustomer | OriginateAgent | Eavesdrop | Bridge | Hold | Park | Transfer | Hangup | Record | PlayMessage
+    | Probe
 )  # fmt: skip
 
 _decoder: msgspec.json.Decoder[AnyOrder] = msgspec.json.Decoder(AnyOrder)

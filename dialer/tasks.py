@@ -14,7 +14,7 @@ from django.utils import timezone
 from dialer import census, outbox
 from dialer.lease import LeaseLost
 from dialer.models import CampaignStatus, DialerCampaign
-from dialer.services import agents, calls, cdr, commands, dialing, doubts, freeing, wake
+from dialer.services import agents, calls, cdr, commands, dialing, doubts, freeing, observing, wake
 from dialer.services import facts as told
 from dialer.services.acting import acting
 from events import facts as f
@@ -84,7 +84,7 @@ def execute_dial(campaign_id: str) -> list[str]:
     if campaign is None:
         return []
     with acting("dialer") as act:
-        placed = dialing.dial(act, campaign, link_ok=dialing.link_is_up())
+        placed = dialing.dial(act, campaign, observing.link())
     return [str(call.call_id) for call in placed]
 
 

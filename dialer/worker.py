@@ -146,7 +146,8 @@ def _keep() -> None:
         if begun - beaten >= BEAT_SECONDS:
             beaten = begun
             _beat(outbox_client, "dialer", {"holder": held.holder, "token": held.token})
-        _stop.wait(max(0.05, TICK_SECONDS - (time.monotonic() - begun)))
+        longest = TICK_SECONDS - (time.monotonic() - begun)
+        _stop.wait(max(0.02, wake.seconds_until_due(outbox_client, longest)))
 
 
 def _lost(why: str) -> None:

@@ -43,6 +43,7 @@ class DialPlan:
     agent: str
     allowed_prefixes: Sequence[str]
     recordings_dir: str
+    messages_dir: str = "/var/lib/freeswitch/messages"
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def legs_moved(order: orders.AnyOrder) -> tuple[str, ...]:
     match order:
         case orders.Bridge():
             return order.leg, order.peer
-        case orders.Transfer() | orders.Park() | orders.Hold():
+        case orders.Transfer() | orders.Park() | orders.Hold() | orders.PlayMessage():
             return (order.leg,)
         case _:
             return ()
@@ -121,7 +122,11 @@ def _render(order: orders.AnyOrder, plan: DialPlan) -> Command:
         case orders.Hangup():
             return Command(f"uuid_kill {order.leg} {order.cause}")
         case orders.Record():
-            return Command(f"uuid_record {order.leg} {order.action} {_recording(order.name, plan)}")
+            file = _sound(order.name, plan.recordings_dir, "RECORDINGS_DIR")
+            return Command(f"uuid_record {order.leg} {order.action} {file}")
+        case orders.PlayMessage():
+            file = _sound(order.name, plan.messages_dir, "MESSAGES_DIR")
+            return Command(f"uuid_transfer {order.leg} 'playback:{file},hangup:NORMAL_CLEARING' inline")
         case orders.Probe():
             return Command(f"uuid_exists {order.leg}", direct=True)
         case _ as unreachable:
@@ -206,8 +211,8 @@ def _filled(template: str, placeholder: str, value: str) -> str:
     return value.join(before_and_after)
 
 
-def _recording(name: str, plan: DialPlan) -> str:
-    directory = plan.recordings_dir.rstrip("/")
+def _sound(name: str, folder: str, setting: str) -> str:
+    directory = folder.rstrip("/")
     if not _DIRECTORY.match(directory) or ".." in directory.split("/"):
-        raise Refused("RECORDINGS_DIR must be an absolute path of letters, digits and _ . - only")
+        raise Refused(f"{setting} must be an absolute path of letters, digits and _ . - only")
     return f"{directory}/{name}.wav"

@@ -223,6 +223,11 @@ CALLER_ID_NAME = env.get("CALLER_ID_NAME", "Voice Orchestrator")
 DIAL_ALLOWED_PREFIXES = env_list("DIAL_ALLOWED_PREFIXES", "+1" if SWITCH == "simulator" else "")
 DEFAULT_REGION = env.get("DEFAULT_REGION", "US")
 RECORDINGS_DIR = env.get("RECORDINGS_DIR", "/var/lib/freeswitch/recordings")
+# Recorded messages: uploaded by us, read by the switch under the same path.
+MESSAGES_DIR = env.get(
+    "MESSAGES_DIR",
+    str(servers.var_dir(env) / "messages") if SWITCH == "simulator" else "/var/lib/freeswitch/messages",
+)
 
 # --- Logging --------------------------------------------------------------------------------------------------------
 LOG_DIR = Path(env.get("LOG_DIR", str(BASE_DIR / "logs")))

@@ -26,6 +26,7 @@ class DialerCampaignAdmin(BesideTheWorker):
     list_display = (
         "name",
         "status",
+        "mode",
         "target_list",
         "agents",
         "calls_per_agent_per_hour",
@@ -33,12 +34,12 @@ class DialerCampaignAdmin(BesideTheWorker):
         "scheduled_start",
         "scheduled_end",
     )
-    list_filter = ("status",)
+    list_filter = ("status", "mode")
     list_select_related = ("target_list",)
     search_fields = ("name", "description")
     date_hierarchy = "created_at"
     filter_horizontal = ("assigned_agents",)
-    autocomplete_fields = ("target_list", "profile")
+    autocomplete_fields = ("target_list", "profile", "message")
     actions = ("activate", "pause")
     # The status belongs to the sequential worker.
     readonly_fields = ("campaign_id", "status", "version", "created_by", "created_at", "updated_at", "what_it_did")
@@ -50,6 +51,8 @@ class DialerCampaignAdmin(BesideTheWorker):
             "Pace",
             {
                 "fields": (
+                    ("mode", "power_ratio"),
+                    "message",
                     ("calls_per_agent_per_hour", "max_lines"),
                     ("max_retry_attempts", "retry_delay_minutes"),
                     ("ring_timeout_seconds", "wrap_up_seconds"),

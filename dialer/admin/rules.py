@@ -20,6 +20,7 @@ from dialer.models import (
     ContactStatus,
     DoNotCall,
     Holiday,
+    Message,
     SystemLimits,
 )
 from dialer.services import wake
@@ -36,6 +37,7 @@ class ComplianceProfileAdmin(admin.ModelAdmin):
         (None, {"fields": ("name", "description")}),
         ("When", {"fields": ("calling_hours", "observe_holidays")}),
         ("How often", {"fields": ("frequency", "quiet_days", ("abandon_wait_hours", "abandon_reserved_hours"))}),
+        ("Abandoned calls", {"fields": ("abandon_cap_percent", "strict_abandon_cap")}),
         ("After an attempt", {"fields": ("retry",)}),
         ("Which numbers", {"fields": ("allowed_prefixes", "refused_number_types")}),
         ("Record", {"fields": ("updated_at",)}),
@@ -47,6 +49,17 @@ class ComplianceProfileAdmin(admin.ModelAdmin):
     @admin.display(description="campaigns", ordering="campaign_count")
     def used_by(self, obj: Any) -> int:
         return int(obj.campaign_count)
+
+
+@admin.register(Message)
+class MessageAdmin(admin.ModelAdmin):
+    list_display = ("name", "is_recorded", "updated_at")
+    search_fields = ("name", "text")
+    readonly_fields = ("message_id", "created_at", "updated_at")
+
+    @admin.display(description="recorded", boolean=True)
+    def is_recorded(self, obj: Message) -> bool:
+        return obj.is_recorded
 
 
 @admin.register(SystemLimits)

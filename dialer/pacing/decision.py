@@ -14,6 +14,7 @@ BindingReason = Literal[
     "trunks",
     "rate_limit",
     "calling_window",
+    "spend_limit",
     "list_empty",
     "no_agents",
     "stale_state",

@@ -10,6 +10,14 @@ from dialer.pacing.decision import BindingReason, Decision
 from dialer.pacing.observation import Observation, WindowCount
 from dialer.pacing.profile import Profile
 
+# What a closed gate of the campaign binds as.
+GATE_REASONS: dict[str, BindingReason] = {
+    "schedule": "calling_window",
+    "lines": "trunks",
+    "calls_per_second": "rate_limit",
+    "spend": "spend_limit",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -26,7 +34,7 @@ def halted(seen: Observation, mode: str) -> Decision | None:
         return Decision(0, reason, f"placed none: {text}", seen.as_inputs(), mode)
 
     if seen.closed_gate:
-        return none("calling_window" if seen.closed_gate == "schedule" else "not_active", seen.closed)
+        return none(GATE_REASONS.get(seen.closed_gate, "not_active"), seen.closed)
     if not seen.link_ok:
         return none("stale_state", "the link to the switch is down, so nothing is known to be true")
     if seen.assigned == 0:
@@ -89,17 +97,10 @@ def decided(
     more: dict[str, Any] | None = None,
 ) -> Decision:
     """wanted cut by the limits, as a decision that says which of them bound."""
-    place, bound = seen.ceilings.bound(min(wanted, limits.MAX_PLACED_PER_DECISION))
+    place, bound, words = seen.ceilings.bound(min(wanted, limits.MAX_PLACED_PER_DECISION))
     if bound is not None:
-        reason, text = bound, f"{text}; wanted {wanted}, {_LIMIT[bound]}"
-    elif not place and not seen.idle and reason == "progressive_base" and mode == "progressive":
+        reason, text = bound, f"{text}; wanted {wanted}, {words}"
+    elif not place and not seen.idle and reason == "progressive_base":
         reason = "no_agents"
     summary = f"placed {place or 'none'}: {text}"
     return Decision(place, reason, summary[:300], {**seen.as_inputs(), "wanted": wanted, **(more or {})}, mode)
-
-
-_LIMIT: dict[BindingReason, str] = {
-    "trunks": "no more lines",
-    "rate_limit": "the rate limit allows no more",
-    "list_empty": "no more contacts are due",
-}

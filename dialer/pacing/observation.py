@@ -30,29 +30,34 @@ class Ceilings:
     """How many more calls each limit allows now; None where there is no such limit.
 
     lines: trunks and the campaign's own. per_second: calls per second. per_hour: what the agents' hourly limits leave
-    together. contacts: due ones. per_agent: lines per agent, over the team.
+    together. spend: calls that the day's cap still pays for. contacts: due ones. per_agent: lines per agent, over the
+    team.
     """
 
     lines: int | None = None
     per_second: int | None = None
     per_hour: int | None = None
+    spend: int | None = None
     contacts: int | None = None
     per_agent: int | None = None
 
-    def bound(self, wanted: int) -> tuple[int, BindingReason | None]:
-        """wanted cut to the tightest ceiling, and the reason if one cuts."""
-        place, reason = wanted, None
-        ceilings: tuple[tuple[int | None, BindingReason], ...] = (
-            (self.contacts, "list_empty"),
-            (self.lines, "trunks"),
-            (self.per_agent, "trunks"),
-            (self.per_second, "rate_limit"),
-            (self.per_hour, "rate_limit"),
+    def bound(self, wanted: int) -> tuple[int, BindingReason | None, str]:
+        """wanted cut to the tightest ceiling; the reason and its words if one cuts."""
+        place: int = wanted
+        reason: BindingReason | None = None
+        words = ""
+        ceilings: tuple[tuple[int | None, BindingReason, str], ...] = (
+            (self.contacts, "list_empty", "no more contacts are due"),
+            (self.lines, "trunks", "no more lines"),
+            (self.per_agent, "trunks", "no more lines for each agent"),
+            (self.per_second, "rate_limit", "no more calls in this second"),
+            (self.spend, "spend_limit", "the day's spending cap leaves no more"),
+            (self.per_hour, "rate_limit", "the agents' hourly limit allows no more"),
         )
-        for left, name in ceilings:
+        for left, name, text in ceilings:
             if left is not None and max(0, left) < place:
-                place, reason = max(0, left), name
-        return place, reason
+                place, reason, words = max(0, left), name, text
+        return place, reason, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ class Observation:
     asked for a break or to log out is in neither. ringing: unreserved calls by whole seconds since they were placed,
     per stratum. waiting: answered, no agent yet. windows: counts under the profile's caps. next_stratum: of the next
     contacts. age: seconds since the floor was known to be as told. winding_down: the shift or the list ends within a
-    call's length. closed, link_ok: as in Inputs.
+    call's length. closed_gate, closed: name and reason of the first closed campaign gate, '' when open. link_ok: the
+    bridge said within limits.LINK_STALE_SECONDS that it is connected.
     """
 
     at: float

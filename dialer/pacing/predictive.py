@@ -80,7 +80,7 @@ class Predictive:
 
     def _priced(self, seen: Observation, level: float, guard: guards.Bar | None) -> Decision:
         ahead = self._look_ahead(seen)
-        most, _ = seen.ceilings.bound(limits.MAX_PLACED_PER_DECISION)
+        most, _, _ = seen.ceilings.bound(limits.MAX_PLACED_PER_DECISION)
         exact = seen.assigned < risk.EXACT_BELOW_AGENTS
         risks = self._risks(ahead, level, max(1, min(most, seen.base + 1)), most, exact)
         worth = int(np.searchsorted(risks, level, side="right")) if len(risks) else 0

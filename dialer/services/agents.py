@@ -10,7 +10,7 @@ from dialer import agent_states as machine
 from dialer import announce, orders, outbox
 from dialer.limits import SOFTPHONE_RETRY_SECONDS, SOFTPHONE_STEADY, SOFTPHONE_TRIES
 from dialer.models import Agent, AgentLeg, AgentState, CallLog, Softphone
-from dialer.services import wake
+from dialer.services import pacers, wake
 from dialer.services.acting import Act
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,8 @@ def apply(
         return after
     if after == before:
         return None
+    if before.in_wrap_up and not after.in_wrap_up:
+        pacers.wrapped(agent.pk, agent.status_since, act.now)
     moved = (after.status, after.reason) != (before.status, before.reason)
     if moved:
         agent.status, agent.status_reason, agent.status_since = after.status, after.reason, act.now

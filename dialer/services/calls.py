@@ -21,7 +21,7 @@ from dialer.models import (
     DialerTargetList,
     Order,
 )
-from dialer.services import agents, drops, wake
+from dialer.services import agents, drops, pacers, wake
 from dialer.services.acting import Act
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,9 @@ def answered(act: Act, call: CallLog, at: dt.datetime) -> None:
     call.status, call.answered_at, call.in_doubt_since = CallStatus.ANSWERED, max(at, call.initiated_at), None
     save(call, "status", "answered_at", "in_doubt_since")
     count(call, act, answered=1)
-    connect(act, call)
+    pacers.answered(call, act.now)
+    if not connect(act, call):
+        wake.no_later_than(call.answered_at + ANSWER_GRACE)
 
 
 def connect(act: Act, call: CallLog) -> bool:
@@ -164,7 +166,7 @@ def recording(act: Act, call: CallLog, path: str, *, stored: bool) -> None:
 
 def bridge_failed(act: Act, call: CallLog) -> None:
     """The agent's leg could not be joined: ask the switch for it, and try the next idle agent."""
-    if call.ended_at is not None or call.bridged_at is not None:
+    if call.ended_at is not None or call.bridged_at is not None or call.abandoned:
         return
     suspect = call.agent_leg
     if suspect is not None and suspect.ended_at is None:
@@ -178,7 +180,7 @@ def bridge_failed(act: Act, call: CallLog) -> None:
 def overdue_answers(act: Act) -> None:
     """Answered customers without an agent: the longest waiting gets the next idle one; past the limit it is
     abandoned."""
-    waiting = CallLog.objects.select_for_update(of=("self",)).select_related("campaign", "agent").filter(
+    waiting = CallLog.objects.select_for_update(of=("self",)).select_related("campaign__message", "agent").filter(
         ended_at=None, answered_at__isnull=False, bridged_at=None, abandoned=False
     ).order_by("answered_at")  # fmt: skip
     for call in waiting:
@@ -191,7 +193,34 @@ def overdue_answers(act: Act) -> None:
             call.abandoned = True
             save(call, "abandoned")
             count(call, act, abandoned=1)
-            outbox.add(orders.Hangup(**outbox.header(), leg=call.freeswitch_uuid), token=act.token, call_id=call.pk)
+            pacers.lost(call, act.now)
+            _let_go(act, call)
+            _excuse(act, call)
+
+
+def _let_go(act: Act, call: CallLog) -> None:
+    """Whoever was to take the call need not wait until the message has been heard."""
+    if call.agent_id is None:
+        return
+    release(act, call, talked=False)
+    call.agent = None
+    save(call, "agent")
+
+
+def message_failed(act: Act, call: CallLog) -> None:
+    """The switch would not play the message: nobody is kept in silence."""
+    if call.ended_at is None:
+        outbox.add(orders.Hangup(**outbox.header(), leg=call.freeswitch_uuid), token=act.token, call_id=call.pk)
+
+
+def _excuse(act: Act, call: CallLog) -> None:
+    """No agent was free: the campaign's message, which ends with a hangup; without one, the hangup."""
+    message = call.campaign.message if call.campaign else None
+    header, leg = outbox.header(), call.freeswitch_uuid
+    order: orders.AnyOrder = orders.Hangup(**header, leg=leg)
+    if message is not None and message.is_recorded:
+        order = orders.PlayMessage(**header, leg=leg, name=str(message.message_id))
+    outbox.add(order, token=act.token, call_id=call.pk)
 
 
 def ended(
@@ -214,10 +243,12 @@ def ended(
         # The answer's own event was lost, or overtaken by the end: the switch's record is believed.
         call.answered_at = max(answered_at, call.initiated_at)
         count(call, act, answered=1)
+        pacers.answered(call, act.now)
     if call.answered_at is not None and call.bridged_at is None and not call.abandoned:
         call.abandoned = _waited_too_long(call, at)
         if call.abandoned:
             count(call, act, abandoned=1)
+            pacers.lost(call, act.now)
     was_talking = call.bridged_at is not None and call.agent_id is not None
     unanswered = call.answered_at is None
     by_us = unanswered and call.orders.filter(kind="hangup").exists()
@@ -249,6 +280,7 @@ def ended(
     if call.outcome == retry.MACHINE:
         amounts |= drops.machine(call)
     count(call, act, talk_seconds=call.talk_time_seconds or 0, spent=_cost(call), **amounts)
+    pacers.talked(call, act.now)
     release(act, call, talked=was_talking)
 
 

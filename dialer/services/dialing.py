@@ -1,19 +1,18 @@
 """Whom to call now: the decision of a campaign, and one call from it. Everything is checked again where it is
 dialled."""
 
-import datetime as dt
-import json
 import logging
-import time
+import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 
-import redis
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Q
 
-from dialer import announce, eligibility, limits, orders, outbox, pacing, rules
+from dialer import announce, orders, outbox, pacing
 from dialer.models import (
+    DIALS_AHEAD,
     Agent,
     Callback,
     CallLog,
@@ -24,34 +23,11 @@ from dialer.models import (
     DialerCampaign,
     PacingDecision,
 )
-from dialer.services import agents, calls, choosing, freeing
+from dialer.services import agents, calls, choosing, freeing, observing, pacers
 from dialer.services.acting import Act
-from events import streams
 
 log = logging.getLogger(__name__)
-
-# What a closed gate of the campaign binds as, in the words of stored decisions.
-GATE_REASONS = {
-    "schedule": "calling_window",
-    "lines": "trunks",
-    "calls_per_second": "rate_limit",
-    "spend": "spend_limit",
-}
-
-
-def link_is_up() -> bool:
-    """Whether the bridge said within LINK_STALE_SECONDS that it is connected to the switch."""
-    try:
-        raw = streams.shared().get(f"{streams.HEARTBEAT_PREFIX}bridge")
-    except redis.RedisError:
-        return False
-    if not raw:
-        return False
-    try:
-        beat = json.loads(raw)
-        return beat.get("link") == "up" and time.time() - float(beat["at"]) < limits.LINK_STALE_SECONDS
-    except (ValueError, KeyError, TypeError):
-        return False
+_FIGURES = re.compile(r"\d+(?:\.\d+)?")
 
 
 def follow_schedules(act: Act) -> None:
@@ -73,118 +49,112 @@ def set_status(campaign: DialerCampaign, status: CampaignStatus) -> None:
         freeing.later([campaign.target_list_id])
 
 
-def may_take(campaign: DialerCampaign, candidates: list[int], now: dt.datetime) -> list[int]:
-    """Those of the candidates (agents' keys) that are below the campaign's hourly limit."""
-    if not candidates:
-        return []
-    counted = CallLog.objects.filter(agent__in=candidates, initiated_at__gt=now - limits.RATE_WINDOW)
-    recent = dict(counted.values_list("agent").annotate(n=Count("id")))
-    per_hour = campaign.calls_per_agent_per_hour
-    return [agent for agent in candidates if limits.calls_left(recent.get(agent, 0), per_hour) > 0]
-
-
-def dial(act: Act, campaign_pk: int, *, link_ok: bool) -> list[CallLog]:
+def dial(act: Act, campaign_pk: int, told: observing.Link) -> list[CallLog]:
     """Decide for one campaign how many calls to place, store why, and place them: one transaction, so that what is
     stored is what was done. Returns the attempts."""
-    campaigns = DialerCampaign.objects.select_for_update(of=("self",)).select_related("profile")
+    campaigns = DialerCampaign.objects.select_for_update(of=("self",)).select_related("profile", "message")
     campaign = campaigns.filter(pk=campaign_pk).first()
     if campaign is None:
         return []
-    able, decision = decide(act, campaign, link_ok=link_ok)
-    row = _store(act, campaign, decision)
-    placed = place_calls(act, campaign, able, decision.place, row.pk)
-    if len(placed) != decision.place:
-        # Contacts were locked by an import, or hold a number that another list has just dialled.
-        row.placed = len(placed)
-        row.summary = f"{decision.summary} ({len(placed)} found a free contact)"[:300]
-        row.save(update_fields=["placed", "summary"])
+    floor, decision = decide(act, campaign, told)
+    return place_calls(act, campaign, floor, decision)
+
+
+def decide(act: Act, campaign: DialerCampaign, told: observing.Link) -> tuple[observing.Floor, pacing.Decision]:
+    """The floor, and how many calls it bears; whom they reach is found where they are placed."""
+    floor = observing.look(act, campaign, told)
+    return floor, pacers.decide(campaign, floor.seen, act.now)
+
+
+def place_calls(act: Act, campaign: DialerCampaign, floor: observing.Floor, decision: pacing.Decision) -> list[CallLog]:
+    """Find and lock the next contacts, store the decision, commit the attempts with their uuids, order the calls.
+
+    Every gate of every contact is asked here, in the transaction that dials. A decision to dial progressively (also
+    one that another mode has fallen back to) reserves an agent for each call; one that dials ahead does not.
+    """
+    ahead = decision.mode in DIALS_AHEAD
+    count = decision.place if ahead else min(decision.place, len(floor.able))
+    chosen = choosing.choose(campaign, count, act.now, idle=tuple(floor.able), agent_reserved=not ahead)
+    pairs = _pairs(chosen, floor.able, ahead)
+    free = agents.idle(campaign.pk).filter(pk__in=[pk for _, pk in pairs if pk]).select_for_update(of=("self",))
+    locked = {agent.pk: agent for agent in free}
+    found = [(contact, locked.get(pk) if pk else None) for contact, pk in pairs if pk is None or pk in locked]
+    row = _store(act, campaign, _as_found(decision, chosen, len(found)))
+    placed = [_place(act, campaign, agent, contact, row.pk) for contact, agent in found]
+    if placed:
+        calls.count(placed[0], act, attempts=len(placed), spent=campaign.price_per_attempt * len(placed))
+        pacers.placed(campaign.pk, act.now, [call.attempt_number for call in placed])
     return placed
 
 
-def decide(act: Act, campaign: DialerCampaign, *, link_ok: bool) -> tuple[list[int], pacing.Decision]:
-    """The agents (keys, longest idle first) who could take a call now, and the decision how many are placed."""
-    view = rules.campaign_view(campaign, act.now)
-    gates = eligibility.campaign_gates(view, act.now)
-    idle = list(agents.idle(campaign.pk).values_list("pk", flat=True))
-    able = may_take(campaign, idle, act.now)
-    lines = CallLog.objects.filter(campaign=campaign, ended_at=None).aggregate(
-        ringing=Count("id", filter=Q(answered_at=None)), live=Count("id", filter=Q(answered_at__isnull=False))
+def _pairs(chosen: choosing.Chosen, able: Sequence[int], ahead: bool) -> list[tuple[Contact, int | None]]:
+    """Each contact with the agent who is reserved for it. Appointments with one agent first, so that nobody else's
+    contact takes that agent; then the longest idle. Dialled ahead, only an appointment reserves its agent."""
+    left, pairs = list(able), []
+    for contact, whose in sorted(chosen.contacts, key=lambda pair: pair[1] is None):
+        if whose is None and ahead:
+            pairs.append((contact, None))
+            continue
+        pk = whose if whose is not None else next(iter(left), None)
+        if pk in left:
+            left.remove(pk)
+            pairs.append((contact, pk))
+    return pairs
+
+
+def _as_found(decision: pacing.Decision, chosen: choosing.Chosen, found: int) -> pacing.Decision:
+    """The decision as it comes out: with what blocked contacts, and with fewer calls where contacts were missing."""
+    inputs = {**decision.inputs, "blocked": dict(chosen.blocked)} if chosen.blocked else decision.inputs
+    if found == decision.place:
+        return replace(decision, inputs=inputs)
+    text = decision.summary.partition(": ")[2]
+    short = "no contact is due" if not found else "no more contacts are due"
+    return replace(
+        decision,
+        place=found,
+        reason="list_empty",
+        summary=f"placed {found or 'none'}: {short} (wanted {decision.place}: {text})"[:300],
+        inputs={**inputs, "wanted": decision.place},
     )
-    chosen, room = choosing.Chosen(), eligibility.room(view)
-    if able and not gates and link_ok:
-        want = len(able) if room is None else min(len(able), room)
-        chosen = choosing.choose(campaign, want, act.now, idle=tuple(able))
-    decision = pacing.progressive(
-        pacing.Inputs(
-            assigned=campaign.assigned_agents.filter(is_active=True).count(),
-            idle=len(idle),
-            rate_limited=len(idle) - len(able),
-            ringing=lines["ringing"],
-            live=lines["live"],
-            due=len(chosen.contacts),
-            # The narrowest of all limits, as lines: pacing knows no other.
-            max_lines=campaign.max_lines if room is None else lines["ringing"] + lines["live"] + room,
-            closed_gate=gates[0].name if gates else "",
-            closed=gates[0].reason if gates else "",
-            link_ok=link_ok,
-        )
-    )
-    if gates:
-        decision = replace(decision, reason=GATE_REASONS.get(gates[0].name, decision.reason))
-    if chosen.blocked:
-        decision.inputs["blocked"] = dict(chosen.blocked)
-    return able, decision
 
 
 def _store(act: Act, campaign: DialerCampaign, decision: pacing.Decision) -> PacingDecision:
-    """A row per decision that places a call or changes the answer; the same 'none' again only counts up."""
+    """A row per decision that places a call or changes the answer; 'none' for the same reason again counts up."""
+    said = {"summary": decision.summary, "inputs": decision.inputs, "last_at": act.now}
     if not decision.place:
         newest = PacingDecision.objects.filter(campaign=campaign).order_by("-id").first()
-        if newest is not None and not newest.placed and newest.summary == decision.summary:
+        same = newest is not None and (newest.placed, newest.mode, newest.binding_reason) == (
+            0, decision.mode, decision.reason
+        )  # fmt: skip
+        if newest is not None and same and _alike(newest.summary, decision.summary):
+            told = newest.summary != decision.summary
             newest.repeats += 1
-            newest.last_at = act.now
-            newest.save(update_fields=["repeats", "last_at"])
+            for name, value in said.items():
+                setattr(newest, name, value)
+            newest.save(update_fields=["repeats", *said])
+            if told:
+                announce.changed("campaign", campaign.pk)
             return newest
     announce.changed("campaign", campaign.pk)
     return PacingDecision.objects.create(
         campaign=campaign,
         decided_at=act.now,
-        last_at=act.now,
         mode=decision.mode,
         placed=decision.place,
         binding_reason=decision.reason,
-        summary=decision.summary,
-        inputs=decision.inputs,
+        **said,
     )
 
 
-def place_calls(
-    act: Act, campaign: DialerCampaign, able: list[int], count: int, decision_pk: int | None = None
-) -> list[CallLog]:
-    """Reserve up to `count` of these agents (keys, longest idle first) and the next contacts, commit the attempts with
-    their uuids, order the calls. Everything that forbids a call is asked again here, where it is dialled."""
-    view = rules.campaign_view(campaign, act.now)
-    if not able or eligibility.campaign_gates(view, act.now):
-        return []
-    room = eligibility.room(view)
-    able, count = list(able), min(count, len(able)) if room is None else min(count, len(able), room)
-    chosen = choosing.choose(campaign, count, act.now, idle=tuple(able))
-    # Appointments with one agent first, so that nobody else's contact takes that agent; then the longest idle.
-    pairs = []
-    for contact, whose in sorted(chosen.contacts, key=lambda pair: pair[1] is None):
-        pk = whose if whose is not None else next(iter(able), None)
-        if pk in able:
-            able.remove(pk)
-            pairs.append((contact, pk))
-    free = agents.idle(campaign.pk).filter(pk__in=[pk for _, pk in pairs]).select_for_update(of=("self",))
-    locked = {agent.pk: agent for agent in free}
-    placed = [_place(act, campaign, locked[pk], contact, decision_pk) for contact, pk in pairs if pk in locked]
-    if placed:
-        calls.count(placed[0], act, attempts=len(placed), spent=campaign.price_per_attempt * len(placed))
-    return placed
+def _alike(one: str, other: str) -> bool:
+    """The same sentence with other figures in it."""
+    return _FIGURES.sub("#", one) == _FIGURES.sub("#", other)
 
 
-def _place(act: Act, campaign: DialerCampaign, agent: Agent, contact: Contact, decision_pk: int | None) -> CallLog:
+def _place(
+    act: Act, campaign: DialerCampaign, agent: Agent | None, contact: Contact, decision_pk: int | None
+) -> CallLog:
+    """One attempt. agent: reserved for it; None when it is dialled ahead of whoever is free by then."""
     leg = uuid.uuid4()
     contact.status = ContactStatus.DIALING
     contact.attempts += 1
@@ -193,7 +163,7 @@ def _place(act: Act, campaign: DialerCampaign, agent: Agent, contact: Contact, d
     call = CallLog.objects.create(
         call_id=leg,
         freeswitch_uuid=str(leg),
-        from_extension=agent.extension,
+        from_extension=agent.extension if agent else "",
         to_number=contact.number,
         agent=agent,
         campaign=campaign,
@@ -212,12 +182,13 @@ def _place(act: Act, campaign: DialerCampaign, agent: Agent, contact: Contact, d
         number=contact.number,
         call_id=str(call.call_id),
         campaign_id=str(campaign.campaign_id),
-        agent_id=agent.agent_id,
+        agent_id=agent.agent_id if agent else "",
         caller_id_number=campaign.caller_id_number or settings.CALLER_ID_NUMBER,
         caller_id_name=orders.caller_name(campaign.caller_id_name or settings.CALLER_ID_NAME),
         timeout=campaign.ring_timeout_seconds,
     )
-    outbox.add(order, token=act.token, call_id=call.pk, agent_id=agent.pk)
+    outbox.add(order, token=act.token, call_id=call.pk, agent_id=agent.pk if agent else None)
     announce.changed("call", call.pk)
-    announce.changed("agent", agent.pk)
+    if agent is not None:
+        announce.changed("agent", agent.pk)
     return call

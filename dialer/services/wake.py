@@ -1,6 +1,8 @@
 """Ask the sequential worker for a decision, at once, and never more than one at a time."""
 
+import datetime as dt
 import logging
+import time
 
 import redis
 from celery import current_app
@@ -12,6 +14,8 @@ from events import streams
 
 log = logging.getLogger(__name__)
 PENDING_KEY = "dialer:tick_pending"
+# Moments (seconds since the epoch) at which a tick is wanted.
+DUE_KEY = "dialer:due"
 
 
 def dialer() -> None:
@@ -29,6 +33,31 @@ def tick() -> bool:
         log.warning("no tick could be queued: %s", type(error).__name__)
         return False
     return True
+
+
+def no_later_than(moment: dt.datetime) -> None:
+    """After this transaction commits: have a tick at that moment, which the regular one might miss by a second."""
+    at = moment.timestamp()
+    transaction.on_commit(lambda: _remember(at), robust=True)
+
+
+def _remember(at: float) -> None:
+    try:
+        streams.shared().zadd(DUE_KEY, {f"{at:.3f}": at})
+    except redis.RedisError:
+        pass  # The regular tick comes within a second.
+
+
+def seconds_until_due(client: redis.Redis, longest: float) -> float:
+    """How long the ticking may pause: `longest`, or less where a moment was asked for. Those that are over are
+    forgotten."""
+    now = time.time()
+    try:
+        client.zremrangebyscore(DUE_KEY, 0, now)
+        first = client.zrange(DUE_KEY, 0, 0, withscores=True)
+    except redis.RedisError:
+        return longest
+    return min(longest, max(0.0, first[0][1] - now)) if first else longest
 
 
 def tick_started() -> None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from django.utils import timezone
@@ -18,9 +19,11 @@ from dialer.models import (
     DialerTargetList,
     Order,
 )
-from dialer.services import agents, dialing
+from dialer.services import dialing, observing
 from dialer.services.acting import acting
 from events import facts as f
+
+UP = observing.Link(True)
 
 
 def now_us() -> int:
@@ -114,9 +117,9 @@ class Switch:
 
 
 def place(campaign: DialerCampaign, count: int = 1, now: dt.datetime | None = None) -> list[CallLog]:
-    """Place calls past the decision, as if it had been made a moment ago: what forbids a call is asked where it is
-    dialled."""
+    """Place at most so many calls, whatever the link's heartbeats say."""
     with acting("test", now=now) as act:
         fresh = DialerCampaign.objects.select_for_update(of=("self",)).select_related("profile").get(pk=campaign.pk)
-        able = dialing.may_take(fresh, list(agents.idle(fresh.pk).values_list("pk", flat=True)), act.now)
-        return dialing.place_calls(act, fresh, able, count)
+        floor, decision = dialing.decide(act, fresh, UP)
+        decision = replace(decision, place=min(count, decision.place))
+        return dialing.place_calls(act, fresh, floor, decision) if decision.place else []

@@ -27,7 +27,7 @@ from dialer.models import (
 )
 from dialer.services import choosing, dialing, freeing
 from dialer.services.acting import acting
-from tests.fakes.floor import Switch, any_hour, make_agents, make_campaign, place, set_state
+from tests.fakes.floor import UP, Switch, any_hour, make_agents, make_campaign, place, set_state
 from tests.integration.test_dialer_calls import link, tick
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
@@ -73,7 +73,7 @@ def test_an_entry_between_decision_and_dial_stops_the_dial_and_its_removal_frees
     link()
     campaign = make_campaign(ready(switch), contacts=1)
     with acting("test") as act:
-        _, decision = dialing.decide(act, campaign, link_ok=True)
+        _, decision = dialing.decide(act, campaign, UP)
     assert decision.place == 1
     contact = Contact.objects.get()
     entry = listed.objects.create(number=contact.number, campaign=None if everywhere else campaign)
@@ -94,7 +94,7 @@ def test_another_campaigns_own_entry_stops_nobody_else(switch):
 def test_a_profile_changed_between_decision_and_dial_stops_the_dial_and_the_next_change_frees(switch):
     campaign = make_campaign(ready(switch), contacts=1)
     with acting("test") as act:
-        assert dialing.decide(act, campaign, link_ok=True)[1].place == 1
+        assert dialing.decide(act, campaign, UP)[1].place == 1
     closed = ComplianceProfile.objects.create(name="Closed", calling_hours={"mon": []})
     DialerCampaign.objects.update(profile=closed)
     assert dial(campaign) is None
@@ -417,7 +417,7 @@ def test_explain_tells_a_campaigns_gates_agents_decisions_and_census(switch):
         "0 idle of 3",
         "agent_102: break (lunch)",
         "agent_103: softphone",
-        "placed 1 call",
+        "placed 1: 1 agent idle",
         "behind do_not_call: 1",
         "may be called now",
     ):

@@ -106,17 +106,19 @@ counts = st.integers(0, 400)
 
 @given(
     st.builds(
-        pacing.Inputs,
-        assigned=counts, idle=counts, rate_limited=counts, ringing=counts, live=counts, due=counts, max_lines=counts,
+        pacing.Observation,
+        at=st.just(0.0), assigned=counts, idle=counts, waiting=counts,
+        ringing=st.dictionaries(st.integers(1, 3), st.lists(counts, max_size=3)),
+        ceilings=st.builds(pacing.Ceilings, lines=st.integers(-5, 400), per_hour=counts, contacts=counts),
         closed_gate=st.sampled_from(["", "status", "schedule"]), link_ok=st.booleans(),
     )
 )  # fmt: skip
-def test_progressive_never_places_more_than_agents_lines_or_contacts_allow(inputs):
-    decision = pacing.progressive(inputs)
-    assert 0 <= decision.place <= max(0, inputs.idle - inputs.rate_limited)
-    assert decision.place <= max(0, inputs.max_lines - inputs.ringing - inputs.live)
-    assert decision.place <= inputs.due
-    if inputs.closed_gate or not inputs.link_ok:
+def test_progressive_never_places_more_than_agents_lines_or_contacts_allow(seen):
+    decision = pacing.Progressive().decide(seen)
+    assert 0 <= decision.place <= max(0, seen.idle - seen.waiting - seen.ringing_calls)
+    assert decision.place <= max(0, seen.ceilings.lines)
+    assert decision.place <= min(seen.ceilings.per_hour, seen.ceilings.contacts)
+    if seen.closed_gate or not seen.link_ok:
         assert decision.place == 0
     assert decision.summary and decision.reason
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import check_password, get_hasher
 from django.contrib.auth.models import Group, Permission
+from django.core.files.base import ContentFile
 from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef
@@ -17,6 +18,7 @@ from kombu.exceptions import OperationalError
 
 from dialer import announce, demo, inbox
 from dialer.models import (
+    DIALS_AHEAD,
     Agent,
     AgentStatus,
     CallLog,
@@ -26,6 +28,7 @@ from dialer.models import (
     ContactStatus,
     DialerCampaign,
     DialerTargetList,
+    Message,
     ReasonCode,
 )
 
@@ -165,6 +168,7 @@ def _campaigns(agents: dict[str, Agent]) -> None:
     profile, _ = ComplianceProfile.objects.get_or_create(
         name=demo.PROFILE, defaults={"description": demo.PROFILE_WHY, "calling_hours": demo.CALLING_HOURS}
     )
+    message = _message()
     for planned in demo.CAMPAIGNS:
         targets, created = DialerTargetList.objects.get_or_create(
             name=planned.list_name,
@@ -201,11 +205,29 @@ def _campaigns(agents: dict[str, Agent]) -> None:
             retry_delay_minutes=demo.RETRY_DELAY_MINUTES,
             wrap_up_seconds=demo.WRAP_UP_SECONDS,
             profile=profile,
+            mode=planned.mode,
+            message=message if planned.mode in DIALS_AHEAD else None,
             caller_id_number=planned.caller_id_number,
             caller_id_name=planned.caller_id_name,
             created_by=author,
         )
         campaign.assigned_agents.set([agents[agent_id] for agent_id in demo.agent_ids(planned)])
+
+
+def _message() -> Message | None:
+    """What the predictive campaign plays when nobody is free; None, and no predictive dialling, where the switch's
+    folder is not ours to write to."""
+    found = Message.objects.filter(name=demo.MESSAGE).first()
+    if found is not None:
+        return found
+    try:
+        return Message.objects.create(
+            name=demo.MESSAGE,
+            text=demo.MESSAGE_TEXT,
+            file=ContentFile(demo.message_sound(), "message.wav"),
+        )
+    except OSError:
+        return None
 
 
 def _ready_again() -> int:

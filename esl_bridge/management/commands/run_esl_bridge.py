@@ -29,6 +29,7 @@ class Command(BaseCommand):
                 agent=settings.ORIGINATE_AGENT,
                 allowed_prefixes=settings.DIAL_ALLOWED_PREFIXES,
                 recordings_dir=settings.RECORDINGS_DIR,
+                messages_dir=settings.MESSAGES_DIR,
             ),
         )
         # What is loaded by now stays; the collector need not look through it again while events stream past.

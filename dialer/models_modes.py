@@ -1,0 +1,90 @@
+"""How a campaign dials, as rows people edit. Part of dialer.models, which re-exports it."""
+
+import os
+import uuid
+import wave
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.files.storage import FileSystemStorage
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils.deconstruct import deconstructible
+
+LONGEST_MESSAGE_SECONDS = 60
+SMALLEST_RATIO, LARGEST_RATIO = Decimal(1), Decimal(10)
+RATIO_VALIDATORS = [MinValueValidator(SMALLEST_RATIO), MaxValueValidator(LARGEST_RATIO)]
+
+
+class DialingMode(models.TextChoices):
+    PREVIEW = "preview"
+    PROGRESSIVE = "progressive"
+    POWER = "power"
+    PREDICTIVE = "predictive"
+    MANUAL = "manual"
+
+
+# Modes that place calls before an agent is reserved for them; the others cannot abandon anybody.
+DIALS_AHEAD = (DialingMode.POWER, DialingMode.PREDICTIVE)
+
+
+@deconstructible
+class MessageStorage(FileSystemStorage):
+    """Where the switch reads messages: settings.MESSAGES_DIR, the same folder for both."""
+
+    @property
+    def base_location(self) -> str:
+        return str(settings.MESSAGES_DIR)
+
+    @property
+    def location(self) -> str:
+        return os.path.abspath(self.base_location)
+
+
+def message_path(message: "Message", filename: str) -> str:
+    """Our own uuid: no text of anybody's becomes part of a command to the switch."""
+    return f"{message.message_id}.wav"
+
+
+def check_wav(file: Any) -> None:
+    """Raises ValidationError unless it is a WAV file of PCM sound, of LONGEST_MESSAGE_SECONDS at most."""
+    try:
+        file.seek(0)
+        with wave.open(file) as sound:
+            seconds = sound.getnframes() / sound.getframerate()
+    except (wave.Error, EOFError, ZeroDivisionError, OSError) as error:
+        raise ValidationError(f"This is no WAV file of plain PCM sound ({error or 'it is cut off'}).") from None
+    finally:
+        file.seek(0)
+    if not 0.5 <= seconds <= LONGEST_MESSAGE_SECONDS:
+        raise ValidationError(
+            f"The message is {seconds:.1f} s long; half a second to {LONGEST_MESSAGE_SECONDS} s is allowed."
+        )
+
+
+class Message(models.Model):
+    """A recorded message: what a customer hears for whom no agent was free (the safe-harbour message)."""
+
+    message_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    text = models.TextField(
+        help_text="What is said, word for word: who calls, the number, and how to be called no more (47 CFR 64.1200)"
+    )
+    file = models.FileField(
+        storage=MessageStorage(), upload_to=message_path, validators=[check_wav], help_text="WAV, 60 s at most"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the sound is where the switch looks for it."""
+        return bool(self.file) and self.file.storage.exists(self.file.name)

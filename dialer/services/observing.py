@@ -1,0 +1,180 @@
+"""The floor of one campaign at one moment, as pacing is told it: a fixed number of queries, whatever its size."""
+
+import datetime as dt
+import json
+import logging
+import time
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import Any
+
+import redis
+from django.db.models import Count
+
+from dialer import agent_states as machine
+from dialer import eligibility, limits, rules
+from dialer.models import DIALS_AHEAD, Agent, CallLog, CampaignStatus, DialerCampaign
+from dialer.pacing import Ceilings, Observation, Stratum
+from dialer.pacing.durations import RING_LONGEST
+from dialer.services import agents
+from dialer.services.acting import Act
+from events import streams
+
+log = logging.getLogger(__name__)
+# From this attempt on a contact answers like any other that has often been tried.
+STRATA = 4
+# Heartbeats come every 2 s; what is older than this beyond it counts as age.
+_BEAT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What the heartbeats say. up: the bridge is connected to the switch. age: seconds that the facts lag behind."""
+
+    up: bool
+    age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """seen: for the pacing policy. able: idle agents (keys, longest idle first) below their hourly limit. gates: the
+    closed ones of the campaign."""
+
+    view: eligibility.CampaignView
+    gates: tuple[eligibility.Gate, ...]
+    able: list[int]
+    seen: Observation
+
+
+def stratum_of(attempt: int) -> Stratum:
+    return min(attempt, STRATA)
+
+
+def link() -> Link:
+    """From the heartbeats of the bridge and the ingest."""
+    try:
+        bridge, ingest = streams.shared().mget(f"{streams.HEARTBEAT_PREFIX}bridge", f"{streams.HEARTBEAT_PREFIX}ingest")
+    except redis.RedisError:
+        return Link(False)
+    now = time.time()
+    beat, read = _beat(bridge), _beat(ingest)
+    up = beat.get("link") == "up" and now - float(beat.get("at", 0)) < limits.LINK_STALE_SECONDS
+    silent = max(0.0, now - float(read["at"]) - _BEAT_SECONDS) if "at" in read else limits.LINK_STALE_SECONDS
+    return Link(up, max(silent, float(read.get("lag_ms") or 0) / 1000))
+
+
+def _beat(raw: Any) -> dict[str, Any]:
+    try:
+        value = json.loads(raw) if raw else {}
+        float(value.get("at", 0))
+    except (ValueError, TypeError, AttributeError):
+        return {}
+    return value  # type: ignore[no-any-return]
+
+
+def may_take(campaign: DialerCampaign, candidates: list[int], now: dt.datetime) -> list[int]:
+    """Those of the candidates (agents' keys) that are below the campaign's hourly limit."""
+    if not candidates:
+        return []
+    counted = CallLog.objects.filter(agent__in=candidates, initiated_at__gt=now - limits.RATE_WINDOW)
+    recent = dict(counted.values_list("agent").annotate(n=Count("id")))
+    per_hour = campaign.calls_per_agent_per_hour
+    return [agent for agent in candidates if limits.calls_left(recent.get(agent, 0), per_hour) > 0]
+
+
+def look(act: Act, campaign: DialerCampaign, told: Link) -> Floor:
+    """The floor now. The windows of abandoned calls and the hourly limit of a mode that dials ahead are the pacer's."""
+    view = rules.campaign_view(campaign, act.now)
+    gates = eligibility.campaign_gates(view, act.now)
+    seen = Observation(
+        at=act.now.timestamp(),
+        assigned=0,
+        idle=0,
+        age=told.age,
+        link_ok=told.up,
+        closed_gate=gates[0].name if gates else "",
+        closed=gates[0].reason if gates else "",
+    )
+    if gates or not told.up:
+        return Floor(view, gates, [], seen)
+    crew = _crew(campaign)
+    idle = list(agents.idle(campaign.pk).values_list("pk", flat=True))
+    able = may_take(campaign, idle, act.now)
+    ringing, waiting, talking = _calls(campaign, crew, act.now)
+    coming = [row for row in crew.values() if not row["pending_status"]]
+    return Floor(
+        view,
+        gates,
+        able,
+        replace(
+            seen,
+            assigned=len(crew),
+            idle=len(idle),
+            talking=[seconds for agent, seconds in talking if not crew[agent]["pending_status"]],
+            wrapping=[
+                max(0.0, (act.now - row["status_since"]).total_seconds())
+                for row in coming
+                if row["status"] == machine.Status.BUSY and row["status_reason"] == machine.WRAP_UP
+            ],
+            ringing=ringing,
+            waiting=waiting,
+            ceilings=_ceilings(view, len(able)),
+            winding_down=_ends_soon(campaign, act.now),
+        ),
+    )
+
+
+def _crew(campaign: DialerCampaign) -> dict[int, dict[str, Any]]:
+    """The campaign's agents who are logged in, by key."""
+    rows = campaign.assigned_agents.filter(is_active=True).exclude(status=machine.Status.OFFLINE)
+    fields = ("pk", "status", "status_reason", "status_since", "pending_status")
+    return {row["pk"]: row for row in rows.order_by().values(*fields)}
+
+
+def _calls(
+    campaign: DialerCampaign, crew: dict[int, dict[str, Any]], now: dt.datetime
+) -> tuple[dict[Stratum, list[int]], int, list[tuple[int, float]]]:
+    """Calls in the air that no agent is reserved for, by stratum and whole seconds; answered ones without an agent;
+    and (agent, seconds) of the conversations. Those of campaigns that want the same agents count as ours."""
+    ours = {campaign.pk, *_siblings(campaign, crew)}
+    ringing: dict[Stratum, list[int]] = defaultdict(lambda: [0] * RING_LONGEST)
+    waiting, talking = 0, []
+    rows = CallLog.objects.filter(ended_at=None, abandoned=False).order_by().values_list(
+        "campaign", "agent", "attempt_number", "initiated_at", "answered_at", "bridged_at"
+    )  # fmt: skip
+    for owner, agent, attempt, initiated, answered, bridged in rows:
+        if bridged is not None:
+            if agent in crew:
+                talking.append((agent, max(0.0, (now - bridged).total_seconds())))
+        elif agent is None and owner in ours:
+            if answered is not None:
+                waiting += 1
+            else:
+                second = int(max(0.0, (now - initiated).total_seconds()))
+                ringing[stratum_of(attempt)][min(second, RING_LONGEST - 1)] += 1
+    return dict(ringing), waiting, talking
+
+
+def _siblings(campaign: DialerCampaign, crew: dict[int, dict[str, Any]]) -> list[int]:
+    """Other campaigns that dial ahead and whose answered calls may take the same agents."""
+    sharing = DialerCampaign.objects.filter(mode__in=DIALS_AHEAD, status=CampaignStatus.ACTIVE).exclude(pk=campaign.pk)
+    return list(
+        sharing.filter(assigned_agents__in=Agent.objects.filter(pk__in=crew)).distinct().values_list("pk", flat=True)
+    )
+
+
+def _ceilings(view: eligibility.CampaignView, able: int) -> Ceilings:
+    """The narrowest of the campaign's and the system's limits. per_hour: one call for each idle agent below theirs."""
+    lines = [one.max_lines - one.lines for one in (view.own, view.system) if one.max_lines is not None]
+    second = [one.per_second - one.in_last_second for one in (view.own, view.system) if one.per_second is not None]
+    spend = [left for one in (view.own, view.system) if (left := eligibility.calls_paid_for(one)) is not None]
+    return Ceilings(
+        lines=min(lines, default=None), per_second=min(second, default=None), spend=min(spend, default=None),
+        per_hour=able,
+    )  # fmt: skip
+
+
+def _ends_soon(campaign: DialerCampaign, now: dt.datetime) -> bool:
+    """The campaign's time is over before a call dialled now could have been talked through."""
+    ring = dt.timedelta(seconds=campaign.ring_timeout_seconds)
+    return campaign.scheduled_end is not None and campaign.scheduled_end - now < ring

@@ -1,0 +1,221 @@
+"""Power and predictive: calls that no agent is reserved for, and what becomes of those who find nobody free."""
+
+import datetime as dt
+import io
+import wave
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
+from django.utils import timezone
+
+from dialer.models import CallLog, CampaignDay, DialerCampaign, Message, PacingDecision
+from dialer.services import dialing, observing, pacers
+from dialer.services.acting import acting
+from tests.fakes.floor import UP, Switch, make_campaign, set_state
+from tests.integration.test_dialer_calls import ready_agent, tick
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
+
+
+@pytest.fixture
+def switch() -> Switch:
+    return Switch()
+
+
+@pytest.fixture(autouse=True)
+def _new_worker(settings, tmp_path):
+    settings.MESSAGES_DIR = str(tmp_path)
+    pacers.forget()
+    yield
+    pacers.forget()
+
+
+def sound(seconds: float = 2.0) -> ContentFile:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(8000)
+        out.writeframes(b"\0\0" * int(8000 * seconds))
+    return ContentFile(file.getvalue(), "message.wav")
+
+
+def message() -> Message:
+    return Message.objects.create(name="Safe harbour", text="This was Example Ltd, ...", file=sound())
+
+
+def dial(campaign: DialerCampaign, told: observing.Link = UP) -> list[CallLog]:
+    with acting("dialer") as act:
+        return dialing.dial(act, campaign.pk, told)
+
+
+def decision() -> PacingDecision:
+    return PacingDecision.objects.order_by("-id")[0]
+
+
+def test_power_dials_its_ratio_ahead_and_the_answered_get_the_longest_idle(switch):
+    crew = ready_agent(switch, 3)
+    campaign = make_campaign(crew, contacts=20, mode="power", power_ratio=2, message=message())
+    placed = dial(campaign)
+    assert len(placed) == 6 and all(call.agent is None for call in placed)
+    assert (decision().mode, decision().placed) == ("power", 6)
+    assert dial(campaign) == [], "what rings already is counted"
+    for call, agent in zip(placed, crew, strict=False):
+        switch.answer(call)
+        call.refresh_from_db()
+        assert call.agent == agent and call.agent_leg is not None
+
+
+def test_without_a_recorded_message_it_dials_progressively_with_reserved_agents_and_says_so(switch):
+    crew = ready_agent(switch, 3)
+    asset = message()
+    campaign = make_campaign(crew, contacts=20, mode="power", power_ratio=2, message=asset)
+    asset.file.storage.delete(asset.file.name)
+    placed = dial(campaign)
+    assert {call.agent for call in placed} == set(crew) and len(placed) == 3
+    assert decision().mode == "progressive" and "no message asset" in decision().summary
+    assert decision().inputs["requested"] == "power"
+
+
+@pytest.mark.parametrize(
+    ("crew", "told", "words"),
+    [(2, UP, "fewer than 3 agents"), (3, observing.Link(True, age=5.0), "last known 5 s ago")],
+    ids=["small team", "stale facts"],
+)
+def test_what_forbids_dialling_ahead_makes_it_progressive(switch, crew, told, words):
+    agents = ready_agent(switch, crew)
+    campaign = make_campaign(agents, contacts=20, mode="predictive", message=message())
+    placed = dial(campaign, told)
+    assert len(placed) == crew and all(call.agent for call in placed)
+    assert words in decision().summary
+
+
+def test_the_link_down_places_nothing_in_any_mode(switch):
+    campaign = make_campaign(ready_agent(switch, 3), contacts=20, mode="predictive", message=message())
+    assert dial(campaign, observing.Link(False)) == []
+    assert decision().binding_reason == "stale_state"
+
+
+def nobody_free(switch: Switch) -> CallLog:
+    """An answered customer, and all agents on a break."""
+    crew = ready_agent(switch, 3)
+    campaign = make_campaign(crew, contacts=20, mode="power", power_ratio=2, message=message())
+    call = dial(campaign)[0]
+    for agent in crew:
+        set_state(agent, "break", "lunch")
+    switch.answer(call)
+    assert switch.orders("bridge") == []
+    return call
+
+
+def test_an_answer_without_an_agent_within_two_seconds_gets_the_message_and_counts_as_abandoned(switch, redis_empty):
+    call = nobody_free(switch)
+    [(_, due)] = redis_empty.zrange("dialer:due", 0, -1, withscores=True)
+    call.refresh_from_db()
+    assert due == pytest.approx(call.answered_at.timestamp() + 2.0, abs=0.01), "looked at again in time"
+    tick()
+    assert switch.orders("play_message") == [], "not before the two seconds are over"
+    CallLog.objects.filter(pk=call.pk).update(answered_at=timezone.now() - dt.timedelta(seconds=2.1))
+    tick()
+    call.refresh_from_db()
+    [order] = switch.orders("play_message")
+    assert call.abandoned and order.payload["name"] == str(Message.objects.get().message_id)
+    assert CampaignDay.objects.get().abandoned == 1
+    tick()
+    assert len(switch.orders("play_message")) == 1
+    assert switch.orders("hangup") == [], "the message ends with the hangup"
+    switch.end(call)
+    call.refresh_from_db()
+    assert call.outcome == "abandoned"
+
+
+def test_a_message_that_cannot_be_played_keeps_nobody_in_silence(switch):
+    call = nobody_free(switch)
+    CallLog.objects.filter(pk=call.pk).update(answered_at=timezone.now() - dt.timedelta(seconds=2.1))
+    tick()
+    switch.report(switch.orders("play_message")[0], "refused", reply="MESSAGES_DIR must be an absolute path")
+    assert [order.leg_uuid for order in switch.orders("hangup")] == [call.call_id]
+
+
+def test_a_freed_agent_takes_the_waiting_customer_before_the_two_seconds_are_over(switch):
+    call = nobody_free(switch)
+    agent = call.campaign.assigned_agents.first()
+    set_state(agent, "available")
+    tick()
+    call.refresh_from_db()
+    assert call.agent == agent and len(switch.orders("bridge")) == 1
+
+
+def test_a_mode_changed_while_calls_ring_acts_on_the_next_decision(switch):
+    crew = ready_agent(switch, 4)
+    campaign = make_campaign(crew, contacts=20, mode="power", power_ratio=1, message=message())
+    ahead = dial(campaign)
+    assert len(ahead) == 4
+    for call in ahead[:2]:
+        switch.end(call, "NO_ANSWER")
+    DialerCampaign.objects.update(mode="progressive")
+    reserved = dial(campaign)
+    assert len(reserved) == 2 and all(call.agent for call in reserved), "two idle agents are meant for what still rings"
+
+
+def test_campaigns_that_share_agents_do_not_count_on_the_same_one_twice(switch):
+    crew = ready_agent(switch, 3)
+    asset = message()
+    one = make_campaign(crew, contacts=20, mode="power", power_ratio=1, message=asset)
+    two = make_campaign(crew, contacts=20, mode="power", power_ratio=1, message=asset, name="Autumn", offset=100)
+    assert len(dial(one)) == 3
+    assert dial(two) == []
+
+
+def test_the_agents_hourly_limit_holds_for_calls_dialled_ahead(switch):
+    crew = ready_agent(switch, 3)
+    campaign = make_campaign(
+        crew, contacts=20, mode="power", power_ratio=2, message=message(), calls_per_agent_per_hour=1
+    )
+    placed = dial(campaign)
+    assert len(placed) == 3 and decision().binding_reason == "rate_limit"
+    for call in placed:
+        switch.end(call, "USER_BUSY")
+    assert dial(campaign) == []
+    pacers.forget()
+    assert dial(campaign) == [], "a new worker knows what was placed"
+
+
+def test_a_new_worker_has_learnt_what_the_old_one_knew(switch):
+    crew = ready_agent(switch, 5)
+    campaign = make_campaign(crew, contacts=40, mode="predictive", message=message())
+    for _ in range(3):
+        for place, call in enumerate(dial(campaign)):
+            if place % 2:
+                switch.end(call, "NO_ANSWER")
+                continue
+            switch.answer(call)
+            switch.bridge(call)
+            switch.end(call)
+            for agent in crew:
+                set_state(agent, "available")
+    dial(campaign)
+    old = pacers._pacers[campaign.pk]
+    pacers.forget()
+    dial(campaign)
+    new = pacers._pacers[campaign.pk]
+    at = timezone.now().timestamp()
+    assert new.policy.rate.estimate(at) == pytest.approx(old.policy.rate.estimate(at), rel=0.05)
+    assert new.within_hour(at) == old.within_hour(at) > 0
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF\0\0\0\0WAVEfmt ", b"ID3 an mp3"], ids=["empty", "cut off", "mp3"])
+def test_a_message_that_is_no_sound_is_refused(content):
+    with pytest.raises(ValidationError, match="no WAV file"):
+        Message(name="x", text="y", file=ContentFile(content, "a.wav")).full_clean()
+
+
+def test_a_message_longer_than_a_minute_is_refused():
+    with pytest.raises(ValidationError, match="61.0 s long"):
+        Message(name="x", text="y", file=sound(61)).full_clean()
+
+
+def test_the_file_is_named_by_us():
+    asset = Message.objects.create(name="x", text="y", file=ContentFile(sound().read(), "'; rm -rf.wav"))
+    assert asset.file.name == f"{asset.message_id}.wav" and asset.is_recorded
