@@ -20,6 +20,8 @@ PROBE_EVERY = timedelta(seconds=5)
 MISSING_AFTER = timedelta(seconds=20)
 # US and UK rules: a person who answers waits at most this long for an agent.
 ANSWER_GRACE = timedelta(seconds=2)
+# An ordered bridge is given this long to be made before the customer is let go.
+BRIDGE_PATIENCE = timedelta(seconds=3)
 # A softphone that fails this often in a row is left alone; the agent is told.
 SOFTPHONE_TRIES = 3
 SOFTPHONE_RETRY_SECONDS = (1, 5, 15)

@@ -375,7 +375,7 @@ class CallLog(models.Model):
     cdr_data = models.JSONField(default=dict, blank=True, help_text="The switch's own record, from HANGUP_COMPLETE")
     # What the work needs besides.
     agent_leg = models.ForeignKey(AgentLeg, on_delete=models.SET_NULL, null=True, blank=True, related_name="calls")
-    abandoned = models.BooleanField(default=False, help_text="Answered, but no agent within 2 s")
+    abandoned = models.BooleanField(default=False, help_text="Answered, and no agent within 2 s (or later)")
     direction = models.CharField(max_length=10, default="outbound")
     decision = models.ForeignKey(
         "PacingDecision",

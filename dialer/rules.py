@@ -10,6 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import Count, F, Min, Q, Sum
 from django.db.models.functions import Coalesce
@@ -74,17 +75,14 @@ def _holidays(now: dt.datetime) -> tuple[HolidayValue, ...]:
 # --- Limits --------------------------------------------------------------------------------------------------------
 
 
-def campaign_view(campaign: DialerCampaign, now: dt.datetime) -> eligibility.CampaignView:
-    """The campaign with what it, and the system, have in use at this moment."""
+def campaign_view(
+    campaign: DialerCampaign, now: dt.datetime, lines: tuple[int, int] | None = None
+) -> eligibility.CampaignView:
+    """The campaign with what it, and the system, have in use at this moment. lines: its own open calls and all, where
+    they are known already."""
     system = SystemLimits.objects.filter(pk=1).first() or SystemLimits()
-    open_calls = CallLog.objects.filter(ended_at=None)
-    lines = open_calls.aggregate(all=Count("pk"), own=Count("pk", filter=Q(campaign=campaign)))
-    second = CallLog.objects.filter(initiated_at__gt=now - eligibility.SECOND).aggregate(
-        all=Count("pk"),
-        own=Count("pk", filter=Q(campaign=campaign)),
-        oldest=Min("initiated_at"),
-        own_oldest=Min("initiated_at", filter=Q(campaign=campaign)),
-    )
+    own_lines, all_lines = lines or _lines(campaign)
+    second = _last_second(campaign, system, now)
     tomorrow = dt.datetime.combine(now.date() + dt.timedelta(days=1), dt.time(), dt.UTC)
     capped = campaign.daily_spend_cap is not None or system.daily_spend_cap is not None
     spent = _spent(now) if capped else {}
@@ -95,14 +93,33 @@ def campaign_view(campaign: DialerCampaign, now: dt.datetime) -> eligibility.Cam
         campaign.scheduled_start,
         campaign.scheduled_end,
         own=eligibility.Limits(
-            lines["own"], campaign.max_lines, second["own"], campaign.max_calls_per_second, second["own_oldest"],
+            own_lines, campaign.max_lines, second["own"], campaign.max_calls_per_second, second["own_oldest"],
             spent.get(campaign.pk, Decimal(0)), campaign.daily_spend_cap, next_cost, tomorrow,
         ),
         system=eligibility.Limits(
-            lines["all"], system.max_lines, second["all"], system.max_calls_per_second, second["oldest"],
+            all_lines, system.max_lines, second["all"], system.max_calls_per_second, second["oldest"],
             sum(spent.values(), Decimal(0)), system.daily_spend_cap, next_cost, tomorrow,
         ),
     )  # fmt: skip
+
+
+def _lines(campaign: DialerCampaign) -> tuple[int, int]:
+    found = CallLog.objects.filter(ended_at=None).aggregate(
+        own=Count("pk", filter=Q(campaign=campaign)), all=Count("pk")
+    )
+    return found["own"], found["all"]
+
+
+def _last_second(campaign: DialerCampaign, system: SystemLimits, now: dt.datetime) -> dict[str, Any]:
+    """Calls placed within the last second, and the oldest of them; asked only where they are limited."""
+    if campaign.max_calls_per_second is None and system.max_calls_per_second is None:
+        return {"all": 0, "own": 0, "oldest": None, "own_oldest": None}
+    return CallLog.objects.filter(initiated_at__gt=now - eligibility.SECOND).aggregate(
+        all=Count("pk"),
+        own=Count("pk", filter=Q(campaign=campaign)),
+        oldest=Min("initiated_at"),
+        own_oldest=Min("initiated_at", filter=Q(campaign=campaign)),
+    )
 
 
 def _spent(now: dt.datetime) -> dict[int, Decimal]:

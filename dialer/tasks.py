@@ -73,18 +73,19 @@ def process_dialer_logic() -> int:
         DialerCampaign.objects.filter(status=CampaignStatus.ACTIVE).order_by("pk").values_list("campaign_id", flat=True)
     )
     for campaign_id in active:
-        execute_dial.delay(str(campaign_id))
+        execute_dial.delay(str(campaign_id), time.time())
     return len(active)
 
 
 @shared_task(name="dialer.tasks.execute_dial", base=Sequential, ignore_result=True)
-def execute_dial(campaign_id: str) -> list[str]:
-    """Decide for one campaign and place the calls it may have now; returns their call_ids."""
+def execute_dial(campaign_id: str, asked_at: float | None = None) -> list[str]:
+    """Decide for one campaign and place the calls it may have now; returns their call_ids. asked_at: see
+    observing.link."""
     campaign = DialerCampaign.objects.filter(campaign_id=campaign_id).values_list("pk", flat=True).first()
     if campaign is None:
         return []
     with acting("dialer") as act:
-        placed = dialing.dial(act, campaign, observing.link())
+        placed = dialing.dial(act, campaign, observing.link(asked_at))
     return [str(call.call_id) for call in placed]
 
 

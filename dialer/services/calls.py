@@ -9,7 +9,7 @@ from django.db.models import F
 
 from dialer import agent_states as machine
 from dialer import announce, eligibility, hangup_causes, orders, outbox, retry, rules
-from dialer.limits import ANSWER_GRACE
+from dialer.limits import ANSWER_GRACE, BRIDGE_PATIENCE
 from dialer.models import (
     Agent,
     Callback,
@@ -139,8 +139,12 @@ def bridged(act: Act, call: CallLog, peer: str, at: dt.datetime) -> None:
         return
     call.bridged_at = max(at, call.answered_at or call.initiated_at)
     call.status = CallStatus.ANSWERED
-    save(call, "bridged_at", "status")
-    count(call, act, connected=1)
+    late = not call.abandoned and call.answered_at is not None and _waited_too_long(call, call.bridged_at)
+    call.abandoned = call.abandoned or late
+    save(call, "bridged_at", "status", "abandoned")
+    count(call, act, connected=1, abandoned=int(late))
+    if late:
+        pacers.lost(call, act.now)
     agents.apply(act, agent, machine.Connected(), call=call, engagement=machine.Engagement.TALKING)
     announce.changed("agent", agent.pk)
     if call.campaign is not None and call.campaign.record_calls:
@@ -185,9 +189,12 @@ def overdue_answers(act: Act) -> None:
     ).order_by("answered_at")  # fmt: skip
     for call in waiting:
         # Ordered once more, a bridge that has just been made would be torn and made again: +OK says nothing of when.
-        bridging = call.orders.filter(kind="bridge").exclude(status__in=_BRIDGE_GIVEN_UP).exists()
+        # And one that is about to be made is better than a message: it counts as late when it comes.
+        bridging = call.orders.filter(kind="bridge").exclude(status__in=_BRIDGE_GIVEN_UP).order_by("-id").first()
         assert call.answered_at is not None
-        if not bridging and connect(act, call):
+        if bridging is not None and act.now - bridging.created_at < BRIDGE_PATIENCE:
+            continue
+        if bridging is None and connect(act, call):
             continue
         if act.now - call.answered_at > ANSWER_GRACE:
             call.abandoned = True

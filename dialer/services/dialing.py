@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import F, Q
 
 from dialer import announce, orders, outbox, pacing
 from dialer.models import (
@@ -76,15 +76,12 @@ def place_calls(act: Act, campaign: DialerCampaign, floor: observing.Floor, deci
     count = decision.place if ahead else min(decision.place, len(floor.able))
     chosen = choosing.choose(campaign, count, act.now, idle=tuple(floor.able), agent_reserved=not ahead)
     pairs = _pairs(chosen, floor.able, ahead)
-    free = agents.idle(campaign.pk).filter(pk__in=[pk for _, pk in pairs if pk]).select_for_update(of=("self",))
+    wanted = [pk for _, pk in pairs if pk]
+    free = agents.idle(campaign.pk).filter(pk__in=wanted).select_for_update(of=("self",)) if wanted else ()
     locked = {agent.pk: agent for agent in free}
     found = [(contact, locked.get(pk) if pk else None) for contact, pk in pairs if pk is None or pk in locked]
     row = _store(act, campaign, _as_found(decision, chosen, len(found)))
-    placed = [_place(act, campaign, agent, contact, row.pk) for contact, agent in found]
-    if placed:
-        calls.count(placed[0], act, attempts=len(placed), spent=campaign.price_per_attempt * len(placed))
-        pacers.placed(campaign.pk, act.now, [call.attempt_number for call in placed])
-    return placed
+    return _place(act, campaign, found, row.pk)
 
 
 def _pairs(chosen: choosing.Chosen, able: Sequence[int], ahead: bool) -> list[tuple[Contact, int | None]]:
@@ -152,15 +149,44 @@ def _alike(one: str, other: str) -> bool:
 
 
 def _place(
-    act: Act, campaign: DialerCampaign, agent: Agent | None, contact: Contact, decision_pk: int | None
+    act: Act, campaign: DialerCampaign, pairs: Sequence[tuple[Contact, Agent | None]], decision_pk: int | None
+) -> list[CallLog]:
+    """An attempt for each contact, in as many statements for one as for fifty. agent: reserved for it; None when it is
+    dialled ahead of whoever is free by then."""
+    if not pairs:
+        return []
+    contacts = [contact for contact, _ in pairs]
+    Contact.objects.filter(pk__in=[contact.pk for contact in contacts]).update(
+        status=ContactStatus.DIALING, attempts=F("attempts") + 1, blocked_by="", updated_at=act.now
+    )
+    for contact in contacts:
+        contact.status, contact.blocked_by = ContactStatus.DIALING, ""
+        contact.attempts += 1
+    placed = CallLog.objects.bulk_create(
+        _attempt(act, campaign, contact, agent, decision_pk) for contact, agent in pairs
+    )
+    by_contact = {call.contact_id: call for call in placed}
+    for row in Callback.objects.filter(contact__in=contacts, campaign=campaign, status=Callback.Status.OPEN):
+        row.status, row.call = Callback.Status.DIALLED, by_contact[row.contact_id]
+        row.save(update_fields=["status", "call"])
+    outbox.add_all(
+        [(_order(campaign, call), call.pk, call.agent_id) for call in placed],
+        token=act.token,
+    )
+    for call in placed:
+        announce.changed("call", call.pk)
+        if call.agent_id is not None:
+            announce.changed("agent", call.agent_id)
+    calls.count(placed[0], act, attempts=len(placed), spent=campaign.price_per_attempt * len(placed))
+    pacers.placed(campaign.pk, act.now, [call.attempt_number for call in placed])
+    return placed
+
+
+def _attempt(
+    act: Act, campaign: DialerCampaign, contact: Contact, agent: Agent | None, decision_pk: int | None
 ) -> CallLog:
-    """One attempt. agent: reserved for it; None when it is dialled ahead of whoever is free by then."""
     leg = uuid.uuid4()
-    contact.status = ContactStatus.DIALING
-    contact.attempts += 1
-    contact.blocked_by = ""
-    contact.save(update_fields=["status", "attempts", "blocked_by", "updated_at"])
-    call = CallLog.objects.create(
+    return CallLog(
         call_id=leg,
         freeswitch_uuid=str(leg),
         from_extension=agent.extension if agent else "",
@@ -173,22 +199,17 @@ def _place(
         attempt_number=contact.attempts,
         decision_id=decision_pk,
     )
-    Callback.objects.filter(contact=contact, campaign=campaign, status=Callback.Status.OPEN).update(
-        status=Callback.Status.DIALLED, call=call
-    )
-    order = orders.OriginateCustomer(
+
+
+def _order(campaign: DialerCampaign, call: CallLog) -> orders.OriginateCustomer:
+    return orders.OriginateCustomer(
         **outbox.header(),
-        leg=str(leg),
-        number=contact.number,
+        leg=call.freeswitch_uuid,
+        number=call.to_number,
         call_id=str(call.call_id),
         campaign_id=str(campaign.campaign_id),
-        agent_id=agent.agent_id if agent else "",
+        agent_id=call.agent.agent_id if call.agent else "",
         caller_id_number=campaign.caller_id_number or settings.CALLER_ID_NUMBER,
         caller_id_name=orders.caller_name(campaign.caller_id_name or settings.CALLER_ID_NAME),
         timeout=campaign.ring_timeout_seconds,
     )
-    outbox.add(order, token=act.token, call_id=call.pk, agent_id=agent.pk if agent else None)
-    announce.changed("call", call.pk)
-    if agent is not None:
-        announce.changed("agent", agent.pk)
-    return call

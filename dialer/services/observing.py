@@ -5,8 +5,9 @@ import json
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from django.db.models import Count
@@ -50,8 +51,9 @@ def stratum_of(attempt: int) -> Stratum:
     return min(attempt, STRATA)
 
 
-def link() -> Link:
-    """From the heartbeats of the bridge and the ingest."""
+def link(asked_at: float | None = None) -> Link:
+    """From the heartbeats of the bridge and the ingest. asked_at: when the decision was put on the queue, in seconds
+    since the epoch: facts that came later wait behind it."""
     try:
         bridge, ingest = streams.shared().mget(f"{streams.HEARTBEAT_PREFIX}bridge", f"{streams.HEARTBEAT_PREFIX}ingest")
     except redis.RedisError:
@@ -60,7 +62,8 @@ def link() -> Link:
     beat, read = _beat(bridge), _beat(ingest)
     up = beat.get("link") == "up" and now - float(beat.get("at", 0)) < limits.LINK_STALE_SECONDS
     silent = max(0.0, now - float(read["at"]) - _BEAT_SECONDS) if "at" in read else limits.LINK_STALE_SECONDS
-    return Link(up, max(silent, float(read.get("lag_ms") or 0) / 1000))
+    queued = max(0.0, now - asked_at) if asked_at is not None else 0.0
+    return Link(up, max(silent, queued + float(read.get("lag_ms") or 0) / 1000))
 
 
 def _beat(raw: Any) -> dict[str, Any]:
@@ -84,7 +87,9 @@ def may_take(campaign: DialerCampaign, candidates: list[int], now: dt.datetime) 
 
 def look(act: Act, campaign: DialerCampaign, told: Link) -> Floor:
     """The floor now. The windows of abandoned calls and the hourly limit of a mode that dials ahead are the pacer's."""
-    view = rules.campaign_view(campaign, act.now)
+    calls = _open_calls()
+    lines = sum(call.campaign == campaign.pk for call in calls), len(calls)
+    view = rules.campaign_view(campaign, act.now, lines)
     gates = eligibility.campaign_gates(view, act.now)
     seen = Observation(
         at=act.now.timestamp(),
@@ -99,8 +104,9 @@ def look(act: Act, campaign: DialerCampaign, told: Link) -> Floor:
         return Floor(view, gates, [], seen)
     crew = _crew(campaign)
     idle = list(agents.idle(campaign.pk).values_list("pk", flat=True))
-    able = may_take(campaign, idle, act.now)
-    ringing, waiting, talking = _calls(campaign, crew, act.now)
+    # A mode that dials ahead is held to the hourly limit of all agents together, by its pacer.
+    able = idle if campaign.mode in DIALS_AHEAD else may_take(campaign, idle, act.now)
+    ringing, waiting, talking = _sorted_out(calls, {campaign.pk, *_siblings(campaign, crew)}, crew, act.now)
     coming = [row for row in crew.values() if not row["pending_status"]]
     return Floor(
         view,
@@ -131,27 +137,38 @@ def _crew(campaign: DialerCampaign) -> dict[int, dict[str, Any]]:
     return {row["pk"]: row for row in rows.order_by().values(*fields)}
 
 
-def _calls(
-    campaign: DialerCampaign, crew: dict[int, dict[str, Any]], now: dt.datetime
+class _Call(NamedTuple):
+    campaign: int | None
+    agent: int | None
+    attempt_number: int
+    initiated_at: dt.datetime
+    answered_at: dt.datetime | None
+    bridged_at: dt.datetime | None
+    abandoned: bool
+
+
+def _open_calls() -> list[_Call]:
+    rows = CallLog.objects.filter(ended_at=None).order_by().values_list(*_Call._fields)
+    return [_Call(*row) for row in rows]
+
+
+def _sorted_out(
+    calls: Sequence[_Call], ours: set[int], crew: dict[int, dict[str, Any]], now: dt.datetime
 ) -> tuple[dict[Stratum, list[int]], int, list[tuple[int, float]]]:
     """Calls in the air that no agent is reserved for, by stratum and whole seconds; answered ones without an agent;
-    and (agent, seconds) of the conversations. Those of campaigns that want the same agents count as ours."""
-    ours = {campaign.pk, *_siblings(campaign, crew)}
+    and (agent, seconds) of the conversations. ours: this campaign and those that want the same agents."""
     ringing: dict[Stratum, list[int]] = defaultdict(lambda: [0] * RING_LONGEST)
     waiting, talking = 0, []
-    rows = CallLog.objects.filter(ended_at=None, abandoned=False).order_by().values_list(
-        "campaign", "agent", "attempt_number", "initiated_at", "answered_at", "bridged_at"
-    )  # fmt: skip
-    for owner, agent, attempt, initiated, answered, bridged in rows:
-        if bridged is not None:
-            if agent in crew:
-                talking.append((agent, max(0.0, (now - bridged).total_seconds())))
-        elif agent is None and owner in ours:
-            if answered is not None:
+    for call in calls:
+        if call.bridged_at is not None:
+            if call.agent in crew:
+                talking.append((call.agent, max(0.0, (now - call.bridged_at).total_seconds())))
+        elif call.agent is None and call.campaign in ours and not call.abandoned:
+            if call.answered_at is not None:
                 waiting += 1
             else:
-                second = int(max(0.0, (now - initiated).total_seconds()))
-                ringing[stratum_of(attempt)][min(second, RING_LONGEST - 1)] += 1
+                second = int(max(0.0, (now - call.initiated_at).total_seconds()))
+                ringing[stratum_of(call.attempt_number)][min(second, RING_LONGEST - 1)] += 1
     return dict(ringing), waiting, talking
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import json
 import wave
 
 import pytest
@@ -201,7 +202,7 @@ def test_a_new_worker_has_learnt_what_the_old_one_knew(switch):
     dial(campaign)
     new = pacers._pacers[campaign.pk]
     at = timezone.now().timestamp()
-    assert new.policy.rate.estimate(at) == pytest.approx(old.policy.rate.estimate(at), rel=0.05)
+    assert new.policy.rate.estimate(at)[0] == pytest.approx(old.policy.rate.estimate(at)[0], rel=0.05)
     assert new.within_hour(at) == old.within_hour(at) > 0
 
 
@@ -219,3 +220,28 @@ def test_a_message_longer_than_a_minute_is_refused():
 def test_the_file_is_named_by_us():
     asset = Message.objects.create(name="x", text="y", file=ContentFile(sound().read(), "'; rm -rf.wav"))
     assert asset.file.name == f"{asset.message_id}.wav" and asset.is_recorded
+
+
+def test_an_agent_found_after_the_two_seconds_is_joined_and_counted_as_late(switch):
+    [agent, *_] = crew = ready_agent(switch, 3)
+    campaign = make_campaign(crew, contacts=20, mode="power", power_ratio=1, message=message())
+    call = dial(campaign)[0]
+    switch.answer(call)
+    CallLog.objects.filter(pk=call.pk).update(answered_at=timezone.now() - dt.timedelta(seconds=2.5))
+    tick()
+    assert switch.orders("play_message") == [], "an ordered bridge is not torn for a message"
+    switch.bridge(call)
+    call.refresh_from_db()
+    assert call.bridged_at is not None and call.agent == agent and call.abandoned
+    assert CampaignDay.objects.get().abandoned == 1
+    switch.end(call)
+    call.refresh_from_db()
+    assert call.outcome == "conversation"
+
+
+def test_a_decision_that_waited_on_the_queue_does_not_dial_ahead(redis_empty):
+    now = timezone.now().timestamp()
+    for part, more in (("bridge", {"link": "up"}), ("ingest", {"lag_ms": 200})):
+        redis_empty.set(f"{observing.streams.HEARTBEAT_PREFIX}{part}", json.dumps({"at": now, **more}))
+    assert observing.link().age == pytest.approx(0.2)
+    assert observing.link(now - 4.0).age == pytest.approx(4.2, abs=0.5)
