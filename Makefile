@@ -3,6 +3,8 @@
 PORT ?= 8000
 SWITCH ?= simulator
 T ?=
+# Test workers. They wait more than they work: one more than the smallest machine's two cores.
+WORKERS ?= 3
 export PORT SWITCH
 
 # The first Python that is new enough; one that can make environments is preferred to one that cannot.
@@ -43,7 +45,7 @@ run: venv-run
 	@exec $(VENV) -m orchestrator.stack --with-parent run
 
 test: venv-dev
-	@exec $(VENV) -m orchestrator.stack --with-parent servers --data var/test -- $(VENV) -m pytest $(T)
+	@exec $(VENV) -m orchestrator.stack --with-parent servers --data var/test -- $(VENV) -m pytest -n $(WORKERS) $(T)
 
 # A production-like environment with values of no consequence: the checks look at settings, they connect to nothing.
 DEPLOYMENT = VAR_DIR=var/check LOG_DIR=var/check/logs DEBUG=0 \

@@ -1,5 +1,6 @@
 """Shared by all tests: real PostgreSQL and Redis (started by `make test`), emptied where a test asks for it."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,6 +25,29 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENC
         time.sleep(every)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # In the process that hands out the tests; `-p no:xdist` and `-n 0` do without.
+    if config.pluginmanager.hasplugin("xdist") and not hasattr(config, "workerinput"):
+        from tests.parallel import HandingOut
+
+        config.pluginmanager.register(HandingOut())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for processes first: side by side with it the others get done. Otherwise in whatever order."""
+    items.sort(key=lambda item: 0 if item.get_closest_marker("slow") else 1 if item.get_closest_marker("stack") else 2)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    from tests import emptying
+
+    with django_db_blocker.unblock():
+        emptying.remember()
+    emptying.install()
+
+
 @pytest.fixture
 def redis_empty() -> Iterator[Any]:
     """The streams' Redis database and the cache, empty before and after."""
@@ -38,14 +62,15 @@ def redis_empty() -> Iterator[Any]:
     client.close()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_servers() -> None:
+def need_own_servers() -> None:
     """Tests empty Redis databases: never those of a running stack."""
-    from orchestrator import servers
-
-    running = servers.environment()
-    import os
-
     if "CELERY_BROKER_URL" not in os.environ:
         pytest.exit("start the tests with `make test`: they need a PostgreSQL and a Redis of their own", returncode=3)
-    assert running["CELERY_BROKER_URL"] == settings.CELERY_BROKER_URL
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_servers() -> None:
+    from orchestrator import servers
+
+    need_own_servers()
+    assert servers.environment()["CELERY_BROKER_URL"] == settings.CELERY_BROKER_URL

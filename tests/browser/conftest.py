@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
+from tests.conftest import PATIENCE
 from tests.fakes.console import beating, session_cookie
 from tests.fakes.console_web import web_process
 from tests.fakes.processes import Processes
@@ -22,25 +23,25 @@ ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
+# Its own five seconds are too few for a page that reconnects to a process that is just starting.
+expect.set_options(timeout=1000 * PATIENCE)
 LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 360, "height": 780}
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
-    ours = [item for item in items if here in item.path.parents]
-    for item in ours:
-        item.add_marker(pytest.mark.browser)
-        item.add_marker(pytest.mark.stack)
-    # After all others, in whatever order: Playwright's loop would stand in the way of tests with a loop of their own.
-    items[:] = [item for item in items if item not in set(ours)] + ours
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.stack)
 
 
 def executable() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
-@pytest.fixture(scope="session")
+# No longer than the tests of this folder: Playwright's loop would stand in the way of tests with a loop of their own.
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     path = executable()
     if path is None:
@@ -75,7 +76,7 @@ class Tab:
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._heard)
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(1000 * PATIENCE)
 
     def _heard(self, message: Any) -> None:
         # A lost connection is told on the page itself ("[object Event]" is htmx's word for it); all else is a fault.

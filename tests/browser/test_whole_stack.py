@@ -1,17 +1,15 @@
 """Everything at once: simulated switch, bridge, ingest, both workers, floor publisher and a supervisor's browser."""
 
-import datetime as dt
 import json
 
 import pytest
-from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from dialer.models import Agent, CallLog, Contact, DialerCampaign, DialerTargetList, ReasonCode
+from dialer.models import Agent, CallLog, DialerCampaign, ReasonCode
 from tests.browser.test_board import card, live
 from tests.conftest import wait_until
 from tests.fakes.console import make_user
-from tests.fakes.floor import any_hour
+from tests.fakes.floor import make_working_floor
 from tests.fakes.processes import Processes
 
 pytestmark = [
@@ -30,26 +28,7 @@ TALKS = "7"
 @pytest.fixture
 def campaign() -> DialerCampaign:
     ReasonCode.objects.create(code="lunch", label="Lunch", status="break")
-    contacts = DialerTargetList.objects.create(name="Talkers", total_contacts=400)
-    due = timezone.now() - dt.timedelta(minutes=1)
-    Contact.objects.bulk_create(
-        Contact(target_list=contacts, number=f"+121255{TALKS}{n:04d}", name=f"Customer {n}", next_attempt_at=due)
-        for n in range(400)
-    )
-    campaign = DialerCampaign.objects.create(
-        name="Spring",
-        target_list=contacts,
-        status="active",
-        profile=any_hour(),
-        wrap_up_seconds=1,
-        calls_per_agent_per_hour=3600,
-    )
-    agents = [
-        Agent.objects.create(agent_id=f"agent_{n}", name=f"Agent {n}", extension=str(1000 + n))
-        for n in range(1, AGENTS + 1)
-    ]
-    campaign.assigned_agents.set(agents)
-    return campaign
+    return make_working_floor([f"+121255{TALKS}{n:04d}" for n in range(400)], AGENTS)
 
 
 def customers_invited(run: Processes) -> int:

@@ -14,7 +14,6 @@ from dialer.models import Agent, AgentState, AppliedCommand, CallLog, DialerCamp
 from events import streams
 from tests.conftest import wait_until
 from tests.fakes.console import make_user, publishing
-from tests.fakes.console_web import Door, web_process
 from tests.fakes.floor import make_agents, make_campaign
 from tests.fakes.processes import Processes
 
@@ -25,28 +24,12 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory, django_db_setup, django_db_blocker) -> Iterator[Processes]:
-    with web_process(tmp_path_factory.mktemp("web"), django_db_blocker) as run:
-        yield run
-
-
 @pytest.fixture
-def door(processes: Processes) -> Door:
-    return Door(processes)
-
-
-@pytest.fixture
-def worker(processes: Processes) -> Iterator[None]:
+def worker(web: Processes) -> Iterator[None]:
     """The sequential worker, started for the test that needs one: a Redis emptied between tests loses its lease."""
-    processes.worker("dialer_queue")
+    web.worker("dialer_queue")
     yield
-    processes.stop("dialer_queue")
-
-
-@pytest.fixture
-def supervisor() -> Any:
-    return make_user("sup", supervisor=True)
+    web.kill("dialer_queue")  # An orderly end takes two seconds, and what it would leave in order is emptied.
 
 
 def answer(client: Any, command: Any) -> Any:

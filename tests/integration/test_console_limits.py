@@ -6,7 +6,6 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,32 +16,15 @@ from console.models import ApiToken
 from dialer.models import Agent
 from events import streams
 from tests.conftest import wait_until
-from tests.fakes.console import make_user, publishing, set_status, wait_published
-from tests.fakes.console_web import Door, closed_with, web_process
+from tests.fakes.console import publishing, set_status, wait_published
+from tests.fakes.console_web import Door, closed_with
 from tests.fakes.floor import make_agents
-from tests.fakes.processes import Processes
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("redis_empty"),
     pytest.mark.stack,
 ]
-
-
-@pytest.fixture(scope="module")
-def web(tmp_path_factory, django_db_setup, django_db_blocker) -> Iterator[Processes]:
-    with web_process(tmp_path_factory.mktemp("web"), django_db_blocker) as run:
-        yield run
-
-
-@pytest.fixture
-def door(web: Processes) -> Door:
-    return Door(web)
-
-
-@pytest.fixture
-def supervisor() -> Any:
-    return make_user("sup", supervisor=True)
 
 
 def test_nonsense_is_answered_and_does_not_close_the_socket(door, supervisor):

@@ -1,8 +1,5 @@
 """The JSON websockets through a real daphne: who gets in, what they see, how they resume, what limits hold."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from django.contrib.sessions.models import Session
 from django.utils import timezone
@@ -22,31 +19,14 @@ from tests.fakes.console import (
     set_status,
     wait_published,
 )
-from tests.fakes.console_web import Door, closed_with, refused, web_process
+from tests.fakes.console_web import closed_with, refused
 from tests.fakes.floor import make_agents, make_campaign
-from tests.fakes.processes import Processes
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("redis_empty"),
     pytest.mark.stack,
 ]
-
-
-@pytest.fixture(scope="module")
-def web(tmp_path_factory, django_db_setup, django_db_blocker) -> Iterator[Processes]:
-    with web_process(tmp_path_factory.mktemp("web"), django_db_blocker) as run:
-        yield run
-
-
-@pytest.fixture
-def door(web: Processes) -> Door:
-    return Door(web)
-
-
-@pytest.fixture
-def supervisor() -> Any:
-    return make_user("sup", supervisor=True)
 
 
 # --- who gets in ---

@@ -19,7 +19,7 @@ from dialer import orders
 from esl_bridge.writer import BUFFER_EVENTS
 from events import facts, streams
 from tests.conftest import wait_until
-from tests.integration.test_esl_fake import FakeSwitch
+from tests.fakes.esl import FakeSwitch
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.stack

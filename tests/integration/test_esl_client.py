@@ -10,7 +10,7 @@ import pytest
 from greenswitch.esl import NotConnectedError
 
 from esl_bridge.client import READ_BYTES, AuthenticationFailed, ESLClient
-from tests.integration.test_esl_fake import DEADLINE, FakeSwitch
+from tests.fakes.esl import DEADLINE, FakeSwitch
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "esl"
 

@@ -18,6 +18,7 @@ import redis
 
 from orchestrator import servers
 from orchestrator.stack.instance import Instance, Known
+from tests.fakes.processes import free_port
 
 pytestmark = [pytest.mark.stack]
 LIMIT = 60.0
@@ -252,12 +253,6 @@ def test_a_database_that_does_not_answer_is_one_clear_line_after_a_clean_stop(tm
 def test_a_command_that_does_not_exist_is_one_clear_line(tmp_path: Path) -> None:
     said = refused(["servers", "--data", str(tmp_path / "data"), "--", "no-such-program"], clean_environ(tmp_path))
     assert "cannot run no-such-program" in said
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_data_that_postgres_may_not_reach_goes_elsewhere_and_does_not_stay_there(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import pytest
 
 from orchestrator import servers
 from orchestrator.stack.instance import Known
+from tests.fakes.processes import free_port
 
-from .test_stack import STACK, clean_environ, eventually, free_port, open_folder
+from .test_stack import STACK, clean_environ, eventually, open_folder
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(400)]
 # A shared machine may need a while for nine processes that each import Django.

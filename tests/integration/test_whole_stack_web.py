@@ -1,6 +1,5 @@
 """The whole stack with its web process: a client that is cut off while calls flow misses nothing, and commands act."""
 
-import datetime as dt
 import json
 import time
 import urllib.error
@@ -10,52 +9,28 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from celery import current_app
 from django.contrib.auth import get_user_model
-from django.utils import timezone
 from websockets.sync.client import ClientConnection, connect
 
 from console.floor_state import FloorState, apply_frame
 from console.models import ApiToken
 from console.protocol import Frame, Snapshot, read_server
-from dialer.models import Agent, CallLog, Contact, DialerCampaign, DialerTargetList
+from dialer.models import Agent, CallLog
 from tests.conftest import wait_until
-from tests.fakes.floor import any_hour
+from tests.fakes.floor import ask_all_to_work, make_working_floor
 from tests.fakes.processes import Processes
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty"), pytest.mark.stack]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis_empty"),
+    pytest.mark.stack,
+    pytest.mark.slow,
+]
 
 AGENTS = 10
 # A worker and a web process on a loaded machine need a while to start.
 START_SECONDS = 60.0
 AWAY_SECONDS = 10.0
-
-
-def make_floor() -> DialerCampaign:
-    contacts = DialerTargetList.objects.create(name="Flow", total_contacts=2000)
-    Contact.objects.bulk_create(
-        Contact(
-            target_list=contacts,
-            number=f"+1646555{n:04d}",
-            next_attempt_at=timezone.now() - dt.timedelta(minutes=1),
-        )
-        for n in range(2000)
-    )
-    campaign = DialerCampaign.objects.create(
-        name="Flow",
-        target_list=contacts,
-        status="active",
-        profile=any_hour(),
-        wrap_up_seconds=1,
-        calls_per_agent_per_hour=3600,
-    )
-    campaign.assigned_agents.set(
-        Agent.objects.create(agent_id=f"agent_{n}", extension=str(1000 + n)) for n in range(1, AGENTS + 1)
-    )
-    for agent in campaign.assigned_agents.all():
-        command = {"actor": "test", "agent_id": agent.agent_id, "state": "available"}
-        current_app.send_task("dialer.tasks.handle_agent_state", kwargs={"command": command})
-    return campaign
 
 
 def answers(port: int, path: str) -> tuple[int, str]:
@@ -117,7 +92,8 @@ class Client:
 
 @pytest.mark.timeout(300)
 def test_a_client_cut_off_for_ten_seconds_resumes_without_a_gap_and_equals_a_fresh_snapshot(tmp_path):
-    campaign = make_floor()
+    campaign = make_working_floor([f"+1646555{n:04d}" for n in range(2000)], AGENTS)
+    ask_all_to_work(campaign)
     user = get_user_model().objects.create_superuser("integrator")
     _, secret = ApiToken.issue(user, "test")
     with Processes(tmp_path) as run:

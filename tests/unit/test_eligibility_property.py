@@ -172,6 +172,7 @@ def test_no_call_is_allowed_that_any_rule_forbids_and_none_refused_that_all_allo
         assert bool(gates) == situation.forbidden(), (seed, vars(situation), gates)
 
 
+@pytest.mark.slow
 @settings(max_examples=max(100, EXAMPLES // 10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**63))
 def test_a_gate_is_open_when_it_said_it_would_be_and_closed_at_any_minute_before(seed):

@@ -55,6 +55,7 @@ def test_a_seed_repeats_a_run_to_the_last_digit_and_another_does_not():
     assert runs[0] == runs[1] != runs[2]
 
 
+@pytest.mark.slow
 def test_predictive_uses_the_agents_better_than_progressive_and_stays_under_the_cap():
     """Four hours, 30 agents: the bench measures, this keeps it from breaking unseen."""
     ours = simulate(Predictive(), Scenario(30, STEADY), seed=11)
@@ -63,6 +64,7 @@ def test_predictive_uses_the_agents_better_than_progressive_and_stays_under_the_
     assert ours.abandon_rate is not None and ours.abandon_rate <= 0.03
 
 
+@pytest.mark.slow
 def test_a_jump_of_the_answer_rate_stays_under_the_cap():
     result = simulate(Predictive(), Scenario(30, ((0.0, 0.10), (3600.0, 0.50)), hours=3), seed=12)
     assert result.abandon_rate is not None and result.abandon_rate <= 0.03

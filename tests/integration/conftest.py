@@ -1,0 +1,26 @@
+"""What tests of the console share: one daphne for a module, and who knocks at it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.fakes.console import make_user
+from tests.fakes.console_web import Door, web_process
+from tests.fakes.processes import Processes
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory, django_db_setup, django_db_blocker) -> Iterator[Processes]:
+    with web_process(tmp_path_factory.mktemp("web"), django_db_blocker) as run:
+        yield run
+
+
+@pytest.fixture
+def door(web: Processes) -> Door:
+    return Door(web)
+
+
+@pytest.fixture
+def supervisor() -> Any:
+    return make_user("sup", supervisor=True)
