@@ -20,7 +20,16 @@ from console.encodings import Board, Json, Panel
 from console.hub import get_hub
 from console.outbox import Client, Encoding
 from console.permissions import Actor
-from console.protocol import CallControl, CampaignControl, Ping, Resume, SetAgentState, Subscribe
+from console.protocol import (
+    CallControl,
+    CampaignControl,
+    ManualDial,
+    Ping,
+    PreviewControl,
+    Resume,
+    SetAgentState,
+    Subscribe,
+)
 from console.rates import Rate
 from console.scopes import FLOOR, Scope
 from console.transport import CONGESTED, never
@@ -131,7 +140,7 @@ class LiveSocket(AsyncWebsocketConsumer):
                     client.subscribe(Scope(campaigns=frozenset(message.campaigns)))
                 else:
                     client.post(protocol.Error(code=codes.FORBIDDEN, message="This socket shows one agent only."))
-            case SetAgentState() | CallControl() | CampaignControl():
+            case SetAgentState() | CallControl() | CampaignControl() | PreviewControl() | ManualDial():
                 await self._command(client, message)
 
     async def _command(self, client: Client, intent: protocol.Intent) -> None:

@@ -16,7 +16,7 @@ from kombu.exceptions import KombuError
 
 from console import codes, permissions, protocol
 from console.permissions import Actor
-from console.protocol import CallControl, CampaignControl, Intent, SetAgentState
+from console.protocol import CallControl, CampaignControl, Intent, ManualDial, PreviewControl, SetAgentState
 from dialer import inbox
 from dialer.models import Agent, CallLog, DialerCampaign
 from events import streams
@@ -38,6 +38,8 @@ ACTION_WORDS: Final = {
     "transfer": "transfer",
     "record_start": "start recording",
     "record_stop": "stop recording",
+    "record_pause": "pause the recording",
+    "record_resume": "resume the recording",
     "listen": "listen in",
     "whisper": "whisper",
     "barge": "barge in",
@@ -76,10 +78,7 @@ def authorise(user_id: int, intent: Intent) -> tuple[Actor, str]:
                 raise Refused(codes.FORBIDDEN, reason)
             if not intent.state and not intent.cancel_pending:
                 raise Refused(codes.INVALID_MESSAGE, "A state is needed.")
-            agent = Agent.objects.filter(agent_id=intent.agent_id, is_active=True).only("agent_id", "name").first()
-            if agent is None:
-                raise Refused(codes.NOT_FOUND, "No such agent.")
-            name = agent.name or agent.agent_id
+            name = _agent(intent.agent_id)
             if intent.cancel_pending:
                 return who, f"{name}: cancel the next state"
             why = f" ({intent.reason.replace('_', ' ')})" if intent.reason else ""
@@ -95,14 +94,36 @@ def authorise(user_id: int, intent: Intent) -> tuple[Actor, str]:
         case CampaignControl():
             if reason := permissions.refusal(who, intent):
                 raise Refused(codes.FORBIDDEN, reason)
-            name = (
-                DialerCampaign.objects.filter(campaign_id=_uuid(intent.campaign_id))
-                .values_list("name", flat=True)
-                .first()
-            )
-            if name is None:
-                raise Refused(codes.NOT_FOUND, "No such campaign.")
+            name = _campaign(intent.campaign_id)
+            if intent.action == "set_mode":
+                if intent.mode is None:
+                    raise Refused(codes.INVALID_MESSAGE, "A mode is needed.")
+                return who, f"{name}: dial in mode {intent.mode}"
             return who, f"{name}: {intent.action}"
+        case PreviewControl():
+            if reason := permissions.refusal(who, intent):
+                raise Refused(codes.FORBIDDEN, reason)
+            return who, f"{_agent(intent.agent_id)}: {intent.action} the contact"
+        case ManualDial():
+            if reason := permissions.refusal(who, intent):
+                raise Refused(codes.FORBIDDEN, reason)
+            return who, f"{_agent(intent.agent_id)}: dial by hand in {_campaign(intent.campaign_id)}"
+
+
+def _agent(agent_id: str) -> str:
+    """The name of an active agent. Raises Refused."""
+    agent = Agent.objects.filter(agent_id=agent_id, is_active=True).only("agent_id", "name").first()
+    if agent is None:
+        raise Refused(codes.NOT_FOUND, "No such agent.")
+    return agent.name or agent.agent_id
+
+
+def _campaign(campaign_id: str) -> str:
+    """The campaign's name. Raises Refused."""
+    name = DialerCampaign.objects.filter(campaign_id=_uuid(campaign_id)).values_list("name", flat=True).first()
+    if name is None:
+        raise Refused(codes.NOT_FOUND, "No such campaign.")
+    return name
 
 
 def _uuid(text: str) -> uuid.UUID | None:
@@ -140,6 +161,27 @@ def task_of(intent: Intent, command_id_: str, actor: str, requested_at: float) -
             return inbox.CONTROL, command
         case CampaignControl():
             command |= {"kind": "campaign_control", "campaign_id": intent.campaign_id, "action": intent.action}
+            if intent.mode is not None:
+                command["mode"] = intent.mode
+            return inbox.CONTROL, command
+        case PreviewControl():
+            command |= {
+                "kind": "preview_control",
+                "agent_id": intent.agent_id,
+                "action": intent.action,
+                "preview_id": intent.preview_id,
+                "at": intent.at,
+                "personal": intent.personal,
+                "reason": intent.reason,
+            }
+            return inbox.CONTROL, command
+        case ManualDial():
+            command |= {
+                "kind": "manual_dial",
+                "agent_id": intent.agent_id,
+                "campaign_id": intent.campaign_id,
+                "number": intent.number,
+            }
             return inbox.CONTROL, command
 
 

@@ -8,14 +8,16 @@ from typing import Final
 
 from django.contrib.auth import get_user_model
 
-from console.protocol import CallControl, CampaignControl, Intent, SetAgentState
+from console.protocol import CallControl, CampaignControl, Intent, ManualDial, PreviewControl, SetAgentState
 
 SUPERVISORS: Final = "supervisor"
 AGENTS: Final = "agent"
 GROUPS: Final = (SUPERVISORS, AGENTS)
 
 # What an agent may do with their own call. Listening in is for supervisors.
-OWN_CALL_ACTIONS: Final = frozenset({"hangup", "hold", "unhold", "park", "transfer", "record_start", "record_stop"})
+OWN_CALL_ACTIONS: Final = frozenset(
+    {"hangup", "hold", "unhold", "park", "transfer", "record_start", "record_stop", "record_pause", "record_resume"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +70,9 @@ def refusal(who: Actor, intent: Intent, call_agent_id: str | None = None) -> str
             if not who.agent_id or call_agent_id != who.agent_id:
                 return "You may control only your own call."
             return "" if action in OWN_CALL_ACTIONS else "Only supervisors may listen in."
+        case PreviewControl(agent_id=agent_id) | ManualDial(agent_id=agent_id):
+            if who.supervisor or (agent_id == who.agent_id and who.agent_id):
+                return ""
+            return "You may dial only for yourself."
         case CampaignControl():
             return "" if who.supervisor else "Only supervisors control campaigns."

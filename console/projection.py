@@ -17,7 +17,7 @@ import msgspec
 from console import kpis
 from console.floor_state import FloorState, agent_order, apply_frame, call_order, campaign_order
 from console.protocol import Frame
-from console.rows import AgentRow, CallRow, CampaignRow, Gone, Health, LegState
+from console.rows import AgentRow, CallRow, CampaignRow, Gone, Health, LegState, Recording
 from events.privacy import mask
 
 Row = TypeVar("Row", bound=msgspec.Struct)
@@ -44,6 +44,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     bridged_at: int | None = None
     ended_at: int | None = None
     cause: str = ""
+    recording: Recording = "off"
     version: int = 0
 
 
@@ -272,6 +273,7 @@ def _merge(record: CallRecord, leg: Leg | None) -> CallRow:
         waiting_since=since if state == "answered" else None,
         peer=(leg.peer or "") if leg else "",
         cause=record.cause or ((leg.cause or "") if leg else ""),
+        recording=record.recording,
         version=record.version,
     )
 

@@ -23,6 +23,7 @@ from console.rows import (
     Health,
     Kpis,
     Pending,
+    Preview,
     Ratio,
     Today,
     Value,
@@ -171,8 +172,20 @@ class SetAgentState(Command, frozen=True, kw_only=True, tag="set_agent_state"):
 
 
 CallAction = Literal[
-    "hangup", "hold", "unhold", "park", "transfer", "record_start", "record_stop", "listen", "whisper", "barge"
+    "hangup",
+    "hold",
+    "unhold",
+    "park",
+    "transfer",
+    "record_start",
+    "record_stop",
+    "record_pause",
+    "record_resume",
+    "listen",
+    "whisper",
+    "barge",
 ]
+Mode = Literal["preview", "progressive", "power", "predictive", "manual"]
 
 
 class CallControl(Command, frozen=True, kw_only=True, tag="call_control"):
@@ -187,10 +200,38 @@ class CallControl(Command, frozen=True, kw_only=True, tag="call_control"):
 
 
 class CampaignControl(Command, frozen=True, kw_only=True, tag="campaign_control"):
-    """Start, pause or stop a campaign. Supervisors only."""
+    """Start, pause or stop a campaign, or change how it dials from the next decision on. Supervisors only."""
 
     campaign_id: Id
-    action: Literal["start", "pause", "stop"]
+    action: Literal["start", "pause", "stop", "set_mode"]
+    mode: Annotated[Mode | None, Meta(description="only with set_mode")] = None
+
+
+class PreviewControl(Command, frozen=True, kw_only=True, tag="preview_control"):
+    """What to do with the contact before an agent. Agents: only their own. Supervisors: any.
+
+    `dial` asks every rule again and is refused with what forbids it; the contact then goes back to the list.
+    """
+
+    agent_id: Id
+    action: Literal["dial", "skip", "reschedule"]
+    preview_id: Annotated[
+        str, Meta(max_length=64, description="the preview that is meant: refused when another is open by now")
+    ] = ""
+    at: Annotated[int | None, Meta(description="reschedule: when, ms since 1970 UTC")] = None
+    personal: Annotated[bool, Meta(description="reschedule: with this agent; an hour later with anyone")] = False
+    reason: Annotated[str, Meta(max_length=300)] = ""
+
+
+class ManualDial(Command, frozen=True, kw_only=True, tag="manual_dial"):
+    """Dial a number by hand for an idle agent. Every rule holds; what forbids the call is the reason of the refusal.
+
+    Agents: only for themselves. Supervisors: any.
+    """
+
+    agent_id: Id
+    campaign_id: Id
+    number: Annotated[str, Meta(min_length=1, max_length=60, description="as people write it")]
 
 
 class Ping(ClientMessage, frozen=True, kw_only=True, tag="ping"):
@@ -198,14 +239,24 @@ class Ping(ClientMessage, frozen=True, kw_only=True, tag="ping"):
 
 
 FromServer = Hello | Snapshot | Frame | Ack | Result | Error | Pong
-FromClient = Resume | Subscribe | SetAgentState | CallControl | CampaignControl | Ping
-Intent = SetAgentState | CallControl | CampaignControl
+Intent = SetAgentState | CallControl | CampaignControl | PreviewControl | ManualDial
+FromClient = Resume | Subscribe | Intent | Ping
 
 SERVER_MESSAGES: Final = (Hello, Snapshot, Frame, Ack, Result, Error, Pong)
-CLIENT_MESSAGES: Final = (Resume, Subscribe, SetAgentState, CallControl, CampaignControl, Ping)
+CLIENT_MESSAGES: Final = (
+    Resume,
+    Subscribe,
+    SetAgentState,
+    CallControl,
+    CampaignControl,
+    PreviewControl,
+    ManualDial,
+    Ping,
+)
 ROWS: Final = (
     AgentRow,
     Pending,
+    Preview,
     CallRow,
     CampaignRow,
     Today,

@@ -173,11 +173,24 @@ def panel_parts(state: FloorState, agent_id: str) -> dict[str, SafeString]:
     ]
     return {
         "me": partial("me", a=view, agent_id=agent_id),
-        "mycall": partial("mycall", c=shown, a=view, limit=words.WAIT_LIMIT_MS),
+        "mycall": partial("mycall", c=shown, a=view, comes=_comes(state, row), limit=words.WAIT_LIMIT_MS),
         "mystate": partial("mystate", a=view, kind=agent_kind(row) if row else ""),
+        "mymanual": partial("mymanual", campaigns=_manual_campaigns(state, row)),
         "trouble": partial("trouble", bad=bad),
         "beat": beat(state.epoch, state.seq, state.at, state.kpis),
     }
+
+
+def _comes(state: FloorState, row: AgentRow | None) -> bool:
+    """Whether a campaign of the agent's may call for them: in manual mode none comes by itself."""
+    modes = {state.campaigns[key].mode for key in (row.campaigns if row else ()) if key in state.campaigns}
+    return modes != {"manual"}
+
+
+def _manual_campaigns(state: FloorState, row: AgentRow | None) -> list[CampaignRow]:
+    """The agent's campaigns in which they may dial by hand now."""
+    mine = [state.campaigns[key] for key in (row.campaigns if row else ()) if key in state.campaigns]
+    return sorted((campaign for campaign in mine if campaign.manual_dial), key=campaign_order)
 
 
 def panel_snapshot(state: FloorState, agent_id: str) -> str:
@@ -188,13 +201,20 @@ def panel_frame(state: FloorState, delta: Delta, agent_id: str) -> str:
     frame = delta.frame
     mine = Scope(agent=agent_id).frame(delta)
     health_changed = frame.kpis is not None and (delta.kpis is None or frame.kpis.health != delta.kpis.health)
-    if mine.agents or mine.calls or mine.gone != Gone() or health_changed:
+    row = state.agents.get(agent_id)
+    manual_changed = row is not None and any(_manual_changed(delta, row, campaign) for campaign in frame.campaigns)
+    if mine.agents or mine.calls or mine.gone != Gone() or health_changed or manual_changed:
         parts = panel_parts(state, agent_id)
         del parts["beat"]
         body = "".join(parts.values())
     else:
         body = ""
     return body + beat(frame.epoch, frame.seq, frame.at, frame.kpis or state.kpis)
+
+
+def _manual_changed(delta: Delta, row: AgentRow, campaign: CampaignRow) -> bool:
+    before = delta.campaigns.get(campaign.id)
+    return campaign.id in row.campaigns and campaign.manual_dial != (before is not None and before.manual_dial)
 
 
 # --- answers to commands ---

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 AgentStatus = Literal["available", "busy", "break", "offline", "on_call"]
 Softphone = Literal["none", "ringing", "open", "lost"]
+Recording = Literal["off", "on", "paused"]
 LegState = Literal["initiated", "alerting", "answered", "bridged", "held", "ended"]
 LEG_STATES: Final[tuple[LegState, ...]] = ("initiated", "alerting", "answered", "bridged", "held", "ended")
 
@@ -25,6 +26,18 @@ class Pending(Value, frozen=True, kw_only=True):
 
     status: str
     reason: str = ""
+
+
+class Preview(Value, frozen=True, kw_only=True):
+    """A contact before an agent, who may dial, skip or reschedule it until `expires_at`."""
+
+    id: str
+    campaign_id: str
+    contact: str = ""
+    number: Annotated[str, Meta(description="masked")] = ""
+    offered_at: int
+    expires_at: int
+    at_end: Annotated[Literal["return", "dial"], Meta(description="what happens when nothing is done")] = "return"
 
 
 class AgentRow(Value, frozen=True, kw_only=True):
@@ -41,6 +54,7 @@ class AgentRow(Value, frozen=True, kw_only=True):
     softphone: Annotated[Softphone, Meta(description="the softphone's held-open leg")] = "none"
     campaigns: tuple[str, ...] = ()
     call_id: Annotated[str | None, Meta(description="open call reserved for or talking to this agent")] = None
+    preview: Annotated[Preview | None, Meta(description="the contact before this agent")] = None
     wrap_up_until: int | None = None
     calls_today: int = 0
     version: Annotated[int, Meta(description="grows with each committed change")] = 0
@@ -71,6 +85,7 @@ class CallRow(Value, frozen=True, kw_only=True):
     ] = None
     peer: Annotated[str, Meta(description="uuid of the leg it is bridged to")] = ""
     cause: Annotated[str, Meta(description="hangup cause, once known")] = ""
+    recording: Annotated[Recording, Meta(description="as the switch has confirmed")] = "off"
     version: int = 0
 
 
@@ -102,7 +117,8 @@ class CampaignRow(Value, frozen=True, kw_only=True):
     id: str
     name: str
     status: str
-    mode: str = "progressive"
+    mode: Annotated[str, Meta(description="preview, progressive, power, predictive or manual")] = "progressive"
+    manual_dial: Annotated[bool, Meta(description="its agents may dial numbers by hand now")] = False
     agents: Annotated[int, Meta(description="assigned")] = 0
     max_lines: int = 0
     contacts_total: int = 0

@@ -108,6 +108,25 @@ def panel(request: HttpRequest, actor: Actor) -> HttpResponse:
     return render(request, "console/panel.html", context)
 
 
+@require_GET
+@with_actor(lambda actor: bool(actor.agent_id))
+def preview(request: HttpRequest, actor: Actor, preview_id: UUID) -> HttpResponse:
+    """The contact before the agent, with all that the call needs; only while it is before them."""
+    offer = selectors.offered(preview_id, actor.agent_id)
+    if offer is None:
+        raise Http404
+    context = {
+        "offer": offer,
+        "contact": offer.contact,
+        "expires_ms": selectors.ms(offer.expires_at),
+        "calls": [(words.plain(call.outcome or call.status), call) for call in selectors.last_calls(offer.contact)],
+    }
+    answer = render(request, "console/preview.html", context)
+    # A person's number and history: not for the browser's own store.
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
 def state_choices() -> list[dict[str, str]]:
     """The states a person may choose, each reason a choice of its own; a state without reasons is one choice."""
     reasons: dict[str, list[ReasonCode]] = {}
@@ -143,6 +162,21 @@ def agent_menu(request: HttpRequest, actor: Actor, agent_id: str) -> HttpRespons
         "history": agent.states.filter(timestamp__gte=selectors.start_of_today())[:HISTORY],
     }
     return render(request, "console/menu.html", context)
+
+
+@require_GET
+@with_actor(lambda actor: actor.sees_floor)
+def campaign_menu(request: HttpRequest, actor: Actor, campaign_id: str) -> HttpResponse:
+    """How a campaign dials, from the database: each mode is a command."""
+    try:
+        campaign = get_object_or_404(DialerCampaign, campaign_id=UUID(campaign_id))
+    except ValueError:
+        raise Http404 from None
+    modes = [
+        {"value": value, "word": word, "hint": hint, "now": value == campaign.mode}
+        for value, (word, hint) in words.MODES.items()
+    ]
+    return render(request, "console/campaign_menu.html", {"campaign": campaign, "modes": modes})
 
 
 @require_GET

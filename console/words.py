@@ -35,6 +35,13 @@ CAMPAIGN_STATES = {
     "completed": ("Completed", "done", "quiet"),
     "cancelled": ("Cancelled", "off", "offline"),
 }
+MODES = {
+    "preview": ("Preview", "an agent sees the contact, then dials"),
+    "progressive": ("Progressive", "one call for each idle agent"),
+    "power": ("Power", "a fixed number of calls for each idle agent"),
+    "predictive": ("Predictive", "ahead of the agents, below the drop limit"),
+    "manual": ("Manual", "agents dial; nothing by itself"),
+}
 SOFTPHONES = {
     "none": ("softphone not called", "off", "quiet"),
     "ringing": ("softphone ringing", "ring", "break"),

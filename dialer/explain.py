@@ -18,6 +18,7 @@ from dialer.models import (
     CallLog,
     ConsentRevocation,
     Contact,
+    ContactReservation,
     DialerCampaign,
     DoNotCall,
     PacingDecision,
@@ -124,6 +125,8 @@ def _why_not_idle(agent: Agent, on_call: bool) -> str:
         return f"{agent.status.replace('_', ' ')}{f' ({agent.status_reason})' if agent.status_reason else ''}"
     if agent.pending_status:
         return f"asked for {agent.pending_status}"
+    if ContactReservation.objects.filter(agent=agent, state=ContactReservation.State.OFFERED).exists():
+        return "has a contact before them for preview"
     if agent.softphone != Softphone.OPEN:
         return f"softphone {Softphone(agent.softphone).label}"
     return "became idle just now"

@@ -44,6 +44,8 @@ FREED_AT_ONCE = 5_000
 OBSERVATION_STALE_SECONDS = 3.0
 # Below this many agents one misjudged call is most of the team: nothing is dialled ahead.
 MIN_AGENTS_AHEAD = 3
+# An appointment with one agent is anyone's this much later: the customer waits for the call, not for the person.
+PERSONAL_FOR = timedelta(hours=1)
 RATE_WINDOW = timedelta(hours=1)
 # A command older than this when the worker reads it is refused: what was asked no longer fits what is.
 COMMAND_SECONDS = 60.0

@@ -19,8 +19,12 @@ from dialer.models_modes import (
     RATIO_VALIDATORS,
     SMALLEST_RATIO,
     DialingMode,
+    MachineAction,
     Message,
+    PreviewEnd,
+    Recording,
 )
+from dialer.models_preview import ContactReservation
 from dialer.models_rules import (
     E164,
     Callback,
@@ -34,8 +38,9 @@ from dialer.models_rules import (
 __all__ = [
     "DIALS_AHEAD", "OPEN_CALL_STATUSES", "Agent", "AgentLeg", "AgentState", "AgentStatus", "AppliedCommand",
     "CallLog", "CallStatus", "Callback", "CampaignDay", "CampaignMinute", "CampaignStatus", "ComplianceProfile",
-    "ConsentRevocation", "Contact", "ContactStatus", "DialerCampaign", "DialerTargetList", "DialingMode",
-    "DoNotCall", "Holiday", "Message", "Order", "PacingDecision", "ReasonCode", "Softphone", "SystemLimits",
+    "ConsentRevocation", "Contact", "ContactReservation", "ContactStatus", "DialerCampaign", "DialerTargetList",
+    "DialingMode", "DoNotCall", "Holiday", "MachineAction", "Message", "Order", "PacingDecision", "PreviewEnd",
+    "ReasonCode", "Recording", "Softphone", "SystemLimits",
     "WorkerLease",
 ]  # fmt: skip
 
@@ -247,6 +252,28 @@ class DialerCampaign(models.Model):
         help_text="Played to a customer for whom no agent is free within 2 s; without one, power and predictive "
         "dial progressively",
     )
+    preview_seconds = models.PositiveIntegerField(
+        default=60,
+        validators=[MinValueValidator(5), MaxValueValidator(900)],
+        help_text="How long an agent has a contact before them",
+    )
+    preview_at_end = models.CharField(
+        max_length=10, choices=PreviewEnd, default=PreviewEnd.RETURN, help_text="When that time is over"
+    )
+    preview_skip_minutes = models.PositiveIntegerField(
+        default=30, validators=[MaxValueValidator(43_200)], help_text="Before a skipped contact is offered again"
+    )
+    preview_max_skips = models.PositiveSmallIntegerField(
+        default=3, validators=[MinValueValidator(1)], help_text="Skipped so often, a contact goes behind all others"
+    )
+    script = models.TextField(blank=True, default="", help_text="What the agent reads before and during the call")
+    allow_manual_dial = models.BooleanField(default=False, help_text="Agents may dial numbers by hand in any mode")
+    machine_action = models.CharField(
+        max_length=10,
+        choices=MachineAction,
+        default=MachineAction.OFF,
+        help_text="When the switch hears an answering machine; it needs mod_avmd for that",
+    )
     version = models.PositiveBigIntegerField(default=0, help_text="Grows with each committed change")
 
     class Meta:
@@ -258,6 +285,7 @@ class DialerCampaign(models.Model):
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=CampaignStatus.values), name="campaign_status_known"),
+            models.CheckConstraint(condition=Q(mode__in=DialingMode.values), name="campaign_mode_known"),
             models.CheckConstraint(
                 condition=Q(scheduled_start__isnull=True)
                 | Q(scheduled_end__isnull=True)
@@ -265,7 +293,6 @@ class DialerCampaign(models.Model):
                 name="campaign_starts_before_it_ends",
             ),
             models.CheckConstraint(condition=Q(calls_per_agent_per_hour__gte=1), name="campaign_rate_positive"),
-            models.CheckConstraint(condition=Q(mode__in=DialingMode.values), name="campaign_mode_known"),
             models.CheckConstraint(
                 condition=Q(power_ratio__gte=SMALLEST_RATIO, power_ratio__lte=LARGEST_RATIO),
                 name="campaign_ratio_1_to_10",
@@ -278,6 +305,7 @@ class DialerCampaign(models.Model):
 
 class ContactStatus(models.TextChoices):
     READY = "ready"
+    RESERVED = "reserved", "before an agent"
     DIALING = "dialing"
     COMPLETED = "completed"
     EXHAUSTED = "exhausted", "no attempts left"
@@ -301,6 +329,9 @@ class Contact(models.Model):
     # The import writes contacts by COPY, so the default is the database's own.
     blocked_by = models.CharField(
         max_length=20, blank=True, default="", db_default="", help_text="The gate it waits for until the next attempt"
+    )
+    source = models.CharField(
+        max_length=20, blank=True, default="", db_default="", help_text="manual: an agent typed the number"
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -372,6 +403,10 @@ class CallLog(models.Model):
     retry_after = models.DateTimeField(null=True, blank=True)
     recording_url = models.CharField(max_length=500, blank=True, default="")
     recording_stored = models.BooleanField(default=False)
+    recording = models.CharField(
+        max_length=10, choices=Recording, default=Recording.OFF, help_text="Now, as the switch has confirmed"
+    )
+    machine = models.BooleanField(default=False, help_text="The switch heard an answering machine")
     cdr_data = models.JSONField(default=dict, blank=True, help_text="The switch's own record, from HANGUP_COMPLETE")
     # What the work needs besides.
     agent_leg = models.ForeignKey(AgentLeg, on_delete=models.SET_NULL, null=True, blank=True, related_name="calls")

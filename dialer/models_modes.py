@@ -19,11 +19,29 @@ RATIO_VALIDATORS = [MinValueValidator(SMALLEST_RATIO), MaxValueValidator(LARGEST
 
 
 class DialingMode(models.TextChoices):
+    """Who places the calls, and how far ahead of the agents."""
+
     PREVIEW = "preview"
     PROGRESSIVE = "progressive"
     POWER = "power"
     PREDICTIVE = "predictive"
     MANUAL = "manual"
+
+
+class PreviewEnd(models.TextChoices):
+    RETURN = "return", "give the contact back"
+    DIAL = "dial", "dial it"
+
+
+class MachineAction(models.TextChoices):
+    OFF = "off", "treat it as a person"
+    HANG_UP = "hang_up", "hang up"
+
+
+class Recording(models.TextChoices):
+    OFF = "off"
+    ON = "on"
+    PAUSED = "paused"
 
 
 # Modes that place calls before an agent is reserved for them; the others cannot abandon anybody.

@@ -102,6 +102,12 @@ class PlayMessage(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     name: Uuid
 
 
+class DetectMachine(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="detect_machine"):
+    """Listen for an answering machine's beep on an answered leg; heard, it comes as MachineHeard. Needs mod_avmd."""
+
+    leg: Uuid
+
+
 class Probe(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="probe"):
     """Ask `uuid_exists`; the answer comes as OrderReported(done, leg_exists=...). Settles attempts in doubt."""
 
@@ -110,7 +116,7 @@ class Probe(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="p
 
 AnyOrder = (
     OriginateCustomer | OriginateAgent | Eavesdrop | Bridge | Hold | Park | Transfer | Hangup | Record | PlayMessage
-    | Probe
+    | DetectMachine | Probe
 )  # fmt: skip
 
 _decoder: msgspec.json.Decoder[AnyOrder] = msgspec.json.Decoder(AnyOrder)

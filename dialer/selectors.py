@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 import redis
 from django.conf import settings
@@ -15,7 +16,10 @@ from dialer.models import (
     CallLog,
     CampaignDay,
     CampaignStatus,
+    Contact,
+    ContactReservation,
     DialerCampaign,
+    DialingMode,
     PacingDecision,
 )
 from events.privacy import mask
@@ -48,10 +52,14 @@ def agent_rows(pks: Iterable[int] | None = None) -> list[Row]:
         .values_list("agent_id")
         .annotate(n=Count("id"))
     )
-    return [_agent_row(agent, open_calls.get(agent.pk), calls.get(agent.pk, 0)) for agent in found]
+    offers = ContactReservation.objects.filter(agent__in=keys, state=ContactReservation.State.OFFERED)
+    before = {offer.agent_id: offer for offer in offers.select_related("campaign", "contact")}
+    return [
+        _agent_row(agent, open_calls.get(agent.pk), calls.get(agent.pk, 0), before.get(agent.pk)) for agent in found
+    ]
 
 
-def _agent_row(agent: Agent, call_id: Any, calls_today: int) -> Row:
+def _agent_row(agent: Agent, call_id: Any, calls_today: int, offer: ContactReservation | None) -> Row:
     pending = {"status": agent.pending_status, "reason": agent.pending_reason} if agent.pending_status else None
     return {
         "id": agent.agent_id,
@@ -65,9 +73,22 @@ def _agent_row(agent: Agent, call_id: Any, calls_today: int) -> Row:
         "softphone": agent.softphone,
         "campaigns": sorted(str(campaign.campaign_id) for campaign in agent.campaigns.all()),
         "call_id": str(call_id) if call_id else None,
+        "preview": _offer_row(offer) if offer else None,
         "wrap_up_until": ms(agent.wrap_up_until),
         "calls_today": calls_today,
         "version": agent.version,
+    }
+
+
+def _offer_row(offer: ContactReservation) -> Row:
+    return {
+        "id": str(offer.reservation_id),
+        "campaign_id": str(offer.campaign.campaign_id),
+        "contact": offer.contact.name,
+        "number": mask(offer.contact.number),
+        "offered_at": ms(offer.offered_at),
+        "expires_at": ms(offer.expires_at),
+        "at_end": offer.campaign.preview_at_end,
     }
 
 
@@ -93,7 +114,9 @@ def _campaign_row(campaign: DialerCampaign, day: CampaignDay, decision: PacingDe
         "id": str(campaign.campaign_id),
         "name": campaign.name,
         "status": campaign.status,
-        "mode": "progressive",
+        "mode": campaign.mode,
+        "manual_dial": campaign.status == CampaignStatus.ACTIVE
+        and (campaign.allow_manual_dial or campaign.mode == DialingMode.MANUAL),
         "agents": campaign.agent_count,  # type: ignore[attr-defined]  # annotated above
         "max_lines": campaign.max_lines,
         "contacts_total": contacts.total_contacts if contacts else 0,
@@ -151,6 +174,7 @@ def _call_row(call: CallLog) -> Row:
         "bridged_at": ms(call.bridged_at),
         "ended_at": ms(call.ended_at),
         "cause": call.disconnect_reason,
+        "recording": call.recording,
         "version": call.version,
     }
 
@@ -161,6 +185,18 @@ def last_decisions(limit: int = 50, campaigns: Sequence[str] = ()) -> list[Pacin
     if campaigns:
         decisions = decisions.filter(campaign__campaign_id__in=campaigns)
     return list(decisions[:limit])
+
+
+def offered(reservation_id: UUID, agent_id: str) -> ContactReservation | None:
+    """The agent's own open offer with its contact and campaign; None when it is over, or another's."""
+    rows = ContactReservation.objects.select_related("contact", "campaign", "agent")
+    state = ContactReservation.State.OFFERED
+    return rows.filter(reservation_id=reservation_id, agent__agent_id=agent_id, state=state).first()
+
+
+def last_calls(contact: Contact, limit: int = 5) -> list[CallLog]:
+    """The newest attempts at a contact."""
+    return list(CallLog.objects.select_related("agent").filter(contact=contact).order_by("-id")[:limit])
 
 
 def agent_state(agent_id: str) -> Row | None:

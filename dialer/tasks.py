@@ -14,7 +14,7 @@ from django.utils import timezone
 from dialer import census, outbox
 from dialer.lease import LeaseLost
 from dialer.models import CampaignStatus, DialerCampaign
-from dialer.services import agents, calls, cdr, commands, dialing, doubts, freeing, observing, wake
+from dialer.services import agents, calls, cdr, commands, dialing, doubts, freeing, observing, preview, wake
 from dialer.services import facts as told
 from dialer.services.acting import acting
 from events import facts as f
@@ -66,6 +66,7 @@ def process_dialer_logic() -> int:
             _last_doubts = now
             doubts.settle(act)
             told.missed(act)
+        preview.upkeep(act)
     if now - _last_overlooked >= OVERLOOKED_EVERY_SECONDS:
         _last_overlooked = now
         commands.overlooked(timezone.now())

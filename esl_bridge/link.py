@@ -27,7 +27,7 @@ EVENTS: Final = (
     "CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY",
     "BACKGROUND_JOB", "HEARTBEAT", "RECORD_START", "RECORD_STOP", "DTMF", "SHUTDOWN", "SHUTDOWN_REQUESTED",
 )  # fmt: skip
-CUSTOM_EVENTS: Final = ("sofia::register", "sofia::unregister", "sofia::expire", "sofia::gateway_state")
+CUSTOM_EVENTS: Final = ("sofia::register", "sofia::unregister", "sofia::expire", "sofia::gateway_state", "avmd::beep")
 # The command connection hears no heartbeat; a question as often as this, with its deadline, finds a dead one.
 PING_SECONDS: Final = 10.0
 _WHO: Final = "global_getvar core_uuid"

@@ -127,6 +127,8 @@ def _render(order: orders.AnyOrder, plan: DialPlan) -> Command:
         case orders.PlayMessage():
             file = _sound(order.name, plan.messages_dir, "MESSAGES_DIR")
             return Command(f"uuid_transfer {order.leg} 'playback:{file},hangup:NORMAL_CLEARING' inline")
+        case orders.DetectMachine():
+            return Command(f"avmd {order.leg} start")
         case orders.Probe():
             return Command(f"uuid_exists {order.leg}", direct=True)
         case _ as unreachable:

@@ -23,6 +23,9 @@ LINK_REPORT = "orchestrator::link"
 LEG_REPORT = "orchestrator::leg"
 SYNC_REPORT = "orchestrator::sync"
 
+# That of mod_avmd, when it has heard a machine's beep.
+MACHINE_BEEP = "avmd::beep"
+
 # Variables we set on every leg we originate; they come back in its verbose events.
 VARIABLE_ROLE = "orch_role"
 VARIABLE_CALL = "orch_call"
@@ -98,6 +101,10 @@ class RecordingStopped(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=
     path: str = ""
 
 
+class MachineHeard(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """The beep of an answering machine (mod_avmd, where we have asked it to listen)."""
+
+
 class DigitPressed(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     digit: str = ""
 
@@ -150,8 +157,8 @@ class SwitchHeartbeat(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=T
 
 AnyFact = (
     LegCreated | LegRinging | LegAnswered | LegBridged | LegUnbridged | LegHeld | LegUnheld | LegParked | LegEnded
-    | RecordingStarted | RecordingStopped | DigitPressed | JobFinished | OrderReported | LinkReported | SyncFinished
-    | SwitchHeartbeat
+    | RecordingStarted | RecordingStopped | MachineHeard | DigitPressed | JobFinished | OrderReported | LinkReported
+    | SyncFinished | SwitchHeartbeat
 )  # fmt: skip
 
 
@@ -283,6 +290,8 @@ def _custom(event: Event) -> tuple[AnyFact, ...]:
                 found=number(event, "Sync-Found"),
             ),
         )
+    if subclass == MACHINE_BEEP:
+        return (MachineHeard(leg=_leg(event), at=at),)
     if subclass == LEG_REPORT:
         return _leg_report(event)
     return ()

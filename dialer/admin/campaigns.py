@@ -45,7 +45,17 @@ class DialerCampaignAdmin(BesideTheWorker):
     readonly_fields = ("campaign_id", "status", "version", "created_by", "created_at", "updated_at", "what_it_did")
     fieldsets = (
         (None, {"fields": ("name", "description", "status", "what_it_did")}),
-        ("Who calls whom", {"fields": ("assigned_agents", "target_list")}),
+        ("Who calls whom", {"fields": ("assigned_agents", "target_list", "script")}),
+        (
+            "Calls that agents place",
+            {
+                "fields": (
+                    ("preview_seconds", "preview_at_end"),
+                    ("preview_skip_minutes", "preview_max_skips"),
+                    "allow_manual_dial",
+                )
+            },
+        ),
         ("Time", {"fields": (("scheduled_start", "scheduled_end"),)}),
         (
             "Pace",
@@ -69,7 +79,10 @@ class DialerCampaignAdmin(BesideTheWorker):
                 )
             },
         ),
-        ("What the customer sees", {"fields": (("caller_id_number", "caller_id_name"), "record_calls")}),
+        (
+            "What the customer sees",
+            {"fields": (("caller_id_number", "caller_id_name"), "record_calls", "machine_action")},
+        ),
         ("Record", {"fields": ("campaign_id", ("version", "created_by", "created_at", "updated_at"))}),
     )
 
@@ -91,6 +104,11 @@ class DialerCampaignAdmin(BesideTheWorker):
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         if not change:
             obj.created_by = request.user
+        if change and "mode" in form.changed_data:
+            # It takes effect where the decisions are made, and takes back what is before agents.
+            form.changed_data.remove("mode")
+            command = {"kind": "campaign_control", "campaign_id": str(obj.campaign_id), "action": "set_mode"}
+            send_commands(request, self, inbox.CONTROL, [(obj, {**command, "mode": obj.mode})])
         super().save_model(request, obj, form, change)
         if change and RULES & set(form.changed_data):
             freeing.later([obj.target_list_id])

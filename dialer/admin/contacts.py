@@ -20,6 +20,8 @@ from dialer.models import Contact, ContactStatus, DialerTargetList
 from events.admin.large_tables import LargeTableAdmin
 from events.privacy import mask
 
+# The worker has them in hand: being dialled, or before an agent.
+_IN_HAND = (ContactStatus.DIALING, ContactStatus.RESERVED)
 _DONE = (ContactStatus.COMPLETED, ContactStatus.EXHAUSTED, ContactStatus.INVALID)
 
 
@@ -102,7 +104,8 @@ class ContactAdmin(LargeTableAdmin):
     raw_id_fields = ("target_list",)
     # How far its dialling has come is written by the sequential worker.
     readonly_fields = (
-        "status", "attempts", "last_outcome", "next_attempt_at", "blocked_by", "created_at", "updated_at", "its_calls",
+        "status", "source", "attempts", "last_outcome", "next_attempt_at", "blocked_by", "created_at", "updated_at",
+        "its_calls",
     )  # fmt: skip
     fields = (
         "target_list",
@@ -111,7 +114,7 @@ class ContactAdmin(LargeTableAdmin):
         "time_zone",
         "priority",
         "custom_fields",
-        "status",
+        ("status", "source"),
         "attempts",
         "last_outcome",
         ("next_attempt_at", "blocked_by"),
@@ -137,13 +140,13 @@ class ContactAdmin(LargeTableAdmin):
         DialerTargetList.objects.filter(pk=obj.target_list_id).update(total_contacts=F("total_contacts") + 1)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        if isinstance(obj, Contact) and obj.status == ContactStatus.DIALING:
+        if isinstance(obj, Contact) and obj.status in _IN_HAND:
             return False
         return super().has_delete_permission(request, obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         # Of several, those that are being dialled are left out rather than refused together with the others.
-        return super().get_deleted_objects([obj for obj in objs if obj.status != ContactStatus.DIALING], request)
+        return super().get_deleted_objects([obj for obj in objs if obj.status not in _IN_HAND], request)
 
     def delete_model(self, request: HttpRequest, obj: Contact) -> None:
         self.delete_queryset(request, Contact.objects.filter(pk=obj.pk))
@@ -152,7 +155,7 @@ class ContactAdmin(LargeTableAdmin):
         """Delete, and keep the lists' counters true. A contact that is being dialled stays."""
         with transaction.atomic():
             chosen = Contact.objects.filter(pk__in=list(queryset.values_list("pk", flat=True)))
-            locked = list(chosen.exclude(status=ContactStatus.DIALING).select_for_update().values_list("pk", flat=True))
+            locked = list(chosen.exclude(status__in=_IN_HAND).select_for_update().values_list("pk", flat=True))
             gone = Contact.objects.filter(pk__in=locked)
             per_list = list(
                 gone.order_by()

@@ -158,7 +158,7 @@ class CallbackAdmin(LargeTableAdmin):
         if obj.status == Callback.Status.OPEN:
             # Whoever asked to be called back is called, even where the list was done with them.
             done = Contact.objects.filter(pk=obj.contact_id).exclude(
-                status__in=[ContactStatus.READY, ContactStatus.DIALING]
+                status__in=[ContactStatus.READY, ContactStatus.RESERVED, ContactStatus.DIALING]
             )
             done.update(status=ContactStatus.READY, next_attempt_at=obj.at, blocked_by="")
         wake.dialer()

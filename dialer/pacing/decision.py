@@ -19,6 +19,7 @@ BindingReason = Literal[
     "no_agents",
     "stale_state",
     "not_active",
+    "agents_dial",
 ]
 
 

@@ -21,6 +21,10 @@ class Act:
     command_id: str | None = None
 
 
+class Rejected(Exception):
+    """What was asked may not be done now; the message is for the person who asked."""
+
+
 @contextmanager
 def acting(by: str = "", command_id: str | None = None, now: dt.datetime | None = None) -> Iterator[Act]:
     """Raises lease.LeaseLost, and commits nothing, when another worker has taken over."""

@@ -7,9 +7,9 @@ import uuid
 from django.db.models import Exists, OuterRef, QuerySet
 
 from dialer import agent_states as machine
-from dialer import announce, orders, outbox
+from dialer import announce, orders, outbox, preview
 from dialer.limits import SOFTPHONE_RETRY_SECONDS, SOFTPHONE_STEADY, SOFTPHONE_TRIES
-from dialer.models import Agent, AgentLeg, AgentState, CallLog, Softphone
+from dialer.models import Agent, AgentLeg, AgentState, CallLog, ContactReservation, Softphone
 from dialer.services import pacers, wake
 from dialer.services.acting import Act
 
@@ -197,10 +197,24 @@ def due_softphones(act: Act) -> None:
         ensure_leg(act, agent)
 
 
+def why_not_idle(agent: Agent) -> str:
+    """Why the agent cannot take a call now, or ''."""
+    return preview.not_idle(
+        active=agent.is_active,
+        status=agent.status,
+        reason=agent.status_reason,
+        softphone=agent.softphone,
+        pending=agent.pending_status,
+        has_call=open_call(agent) is not None,
+    )
+
+
 def idle(campaign_pk: int | None) -> QuerySet[Agent]:
     """Agents of a campaign who can be given a call now, longest idle first."""
+    offered = ContactReservation.State.OFFERED
     return Agent.objects.filter(
         ~Exists(CallLog.objects.filter(agent=OuterRef("pk"), ended_at=None)),
+        ~Exists(ContactReservation.objects.filter(agent=OuterRef("pk"), state=offered)),
         campaigns=campaign_pk,
         status=machine.Status.AVAILABLE,
         is_active=True,

@@ -19,7 +19,9 @@ from dialer.models import (
     Contact,
     ContactStatus,
     DialerTargetList,
+    MachineAction,
     Order,
+    Recording,
 )
 from dialer.services import agents, drops, pacers, wake
 from dialer.services.acting import Act
@@ -71,6 +73,9 @@ def answered(act: Act, call: CallLog, at: dt.datetime) -> None:
     pacers.answered(call, act.now)
     if not connect(act, call):
         wake.no_later_than(call.answered_at + ANSWER_GRACE)
+    if call.campaign is not None and call.campaign.machine_action != MachineAction.OFF:
+        order = orders.DetectMachine(**outbox.header(), leg=call.freeswitch_uuid)
+        outbox.add(order, token=act.token, call_id=call.pk)
 
 
 def connect(act: Act, call: CallLog) -> bool:
@@ -164,8 +169,30 @@ def record(act: Act, call: CallLog, action: str, command_id: str | None = None) 
 
 def recording(act: Act, call: CallLog, path: str, *, stored: bool) -> None:
     """The switch began or finished writing the call's recording. path: where it says the file is."""
+    if not stored and call.recording != Recording.OFF and call.recording_url == path[:500]:
+        return  # told again; it may be paused by now
     call.recording_url, call.recording_stored = path[:500], stored
-    save(call, "recording_url", "recording_stored")
+    call.recording = Recording.OFF if stored else Recording.ON
+    save(call, "recording_url", "recording_stored", "recording")
+
+
+def recording_masked(act: Act, call: CallLog, *, masked: bool) -> None:
+    """The switch writes silence instead of the call (`masked`), or the call again. No event says so: it is the answer
+    to our order."""
+    now = Recording.PAUSED if masked else Recording.ON
+    if call.recording not in (Recording.OFF, now):
+        call.recording = now
+        save(call, "recording")
+
+
+def machine_heard(act: Act, call: CallLog) -> None:
+    """The switch heard an answering machine's beep."""
+    if call.ended_at is not None or call.machine:
+        return
+    call.machine = True
+    save(call, "machine")
+    if call.campaign is not None and call.campaign.machine_action == MachineAction.HANG_UP:
+        outbox.add(orders.Hangup(**outbox.header(), leg=call.freeswitch_uuid), token=act.token, call_id=call.pk)
 
 
 def bridge_failed(act: Act, call: CallLog) -> None:
@@ -256,6 +283,7 @@ def ended(
         if call.abandoned:
             count(call, act, abandoned=1)
             pacers.lost(call, act.now)
+    call.machine = call.machine or machine
     was_talking = call.bridged_at is not None and call.agent_id is not None
     unanswered = call.answered_at is None
     by_us = unanswered and call.orders.filter(kind="hangup").exists()
@@ -275,13 +303,13 @@ def ended(
         reached=reached,
         connected=call.bridged_at is not None,
         abandoned=call.abandoned,
-        machine=machine,
+        machine=call.machine,
     )
     _settle_contact(act, call)
     save(
         call,
         "status", "outcome", "disconnect_reason", "ended_at", "duration_seconds", "talk_time_seconds", "answered_at",
-        "in_doubt_since", "abandoned", "retry_after",
+        "in_doubt_since", "abandoned", "retry_after", "machine",
     )  # fmt: skip
     amounts = {name: 1 for name in ("busy", "no_answer", "failed") if name == outcome.value}
     if call.outcome == retry.MACHINE:

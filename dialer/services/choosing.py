@@ -7,6 +7,7 @@ rows, and none of them twice.
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -135,10 +136,10 @@ def _examine(
         elif contact.number not in seen:
             seen.add(contact.number)
             chosen.contacts.append((contact, agent))
-    _set_aside(aside, campaign, now)
+    set_aside(aside, campaign, now)
 
 
-def _set_aside(
+def set_aside(
     blocked: list[tuple[Contact, tuple[eligibility.Gate, ...]]], campaign: DialerCampaign, now: dt.datetime
 ) -> None:
     """Move each to the time at which the last of its gates opens, in every active campaign that has its list."""
@@ -174,6 +175,21 @@ def _until(gates: tuple[eligibility.Gate, ...], now: dt.datetime) -> dt.datetime
         return now + limits.ON_CALL_RECHECK
     moment = eligibility.opens_at(gates)
     return now + limits.RECHECK if moment is None else max(moment, now + dt.timedelta(milliseconds=1))
+
+
+def paired(chosen: Chosen, able: Sequence[int], *, ahead: bool = False) -> list[tuple[Contact, int | None]]:
+    """Each contact with the agent (a key) who is reserved for it. Appointments with one agent first, so that nobody
+    else's contact takes that agent; then the longest idle. Dialled ahead, only an appointment reserves its agent."""
+    left, pairs = list(able), []
+    for contact, whose in sorted(chosen.contacts, key=lambda pair: pair[1] is None):
+        if whose is None and ahead:
+            pairs.append((contact, None))
+            continue
+        pk = whose if whose is not None else next(iter(left), None)
+        if pk in left:
+            left.remove(pk)
+            pairs.append((contact, pk))
+    return pairs
 
 
 def counted_under(gates: tuple[eligibility.Gate, ...]) -> str:

@@ -14,18 +14,23 @@ import redis
 from dialer import agent_states as machine
 from dialer import announce, inbox, orders, outbox
 from dialer.limits import COMMAND_SECONDS, OVERLOOKED_AFTER, OVERLOOKED_LIMIT
-from dialer.models import Agent, AppliedCommand, CallLog, CampaignStatus, DialerCampaign, QueuedCommand
-from dialer.services import agents, calls, dialing, wake
-from dialer.services.acting import Act, acting
+from dialer.models import (
+    Agent,
+    AppliedCommand,
+    CallLog,
+    CampaignStatus,
+    DialerCampaign,
+    DialingMode,
+    QueuedCommand,
+    Recording,
+)
+from dialer.services import agents, calls, dialing, manual, offers, preview, wake
+from dialer.services.acting import Act, Rejected, acting
 from events import streams
 
 log = logging.getLogger(__name__)
 Command = dict[str, Any]
 Result = dict[str, Any]
-
-
-class Rejected(Exception):
-    """The command may not be done now; the message is for the person who asked."""
 
 
 def set_agent_state(command: Command) -> Result:
@@ -34,12 +39,18 @@ def set_agent_state(command: Command) -> Result:
 
 
 def control(command: Command) -> Result:
-    """campaign_control {campaign_id, action} or call_control {call_id, action, extension}; see docs/protocol.md."""
+    """campaign_control {campaign_id, action, mode}, call_control {call_id, action, extension}, preview_control
+    {agent_id, action, preview_id, at, personal, reason} or manual_dial {agent_id, campaign_id, number}; see
+    docs/protocol.md."""
     match command.get("kind"):
         case "campaign_control":
             return _once(command, "campaign_control", str(command.get("campaign_id", "")), _campaign_control)
         case "call_control":
             return _once(command, "call_control", str(command.get("call_id", "")), _call_control)
+        case "preview_control":
+            return _once(command, "preview_control", str(command.get("agent_id", "")), _preview_control)
+        case "manual_dial":
+            return _once(command, "manual_dial", str(command.get("agent_id", "")), _manual_dial)
         case kind:
             return _once(command, str(kind)[:40], "", _unknown)
 
@@ -115,10 +126,25 @@ def _unknown(act: Act, command: Command) -> Result:
 # --- Agents -------------------------------------------------------------------------------------------------------
 
 
-def _set_agent_state(act: Act, command: Command) -> Result:
+def _agent(command: Command) -> Agent:
     agent = agents.locked_by_name(str(command.get("agent_id", "")))
     if agent is None:
         raise Rejected(f"there is no agent {str(command.get('agent_id', ''))[:50]}")
+    return agent
+
+
+def _preview_control(act: Act, command: Command) -> Result:
+    return preview.control(act, _agent(command), command)
+
+
+def _manual_dial(act: Act, command: Command) -> Result:
+    agent, campaign = _agent(command), _campaign(command.get("campaign_id"))
+    call = manual.dial(act, agent, campaign, str(command.get("number") or ""))
+    return {"agent_id": agent.agent_id, "call_id": str(call.call_id)}
+
+
+def _set_agent_state(act: Act, command: Command) -> Result:
+    agent = _agent(command)
     event: machine.Input
     if command.get("cancel_pending"):
         event = machine.CancelPending()
@@ -132,6 +158,7 @@ def _set_agent_state(act: Act, command: Command) -> Result:
     refused = agents.apply(act, agent, event)
     if refused is not None:
         raise Rejected(refused.reason)
+    offers.withdraw_unfit(act)
     return {"agent_id": agent.agent_id, "status": agent.status, "pending": agent.pending_status}
 
 
@@ -150,14 +177,17 @@ _FROM = {
     "pause": {CampaignStatus.ACTIVE, CampaignStatus.SCHEDULED},
     "stop": {CampaignStatus.DRAFT, CampaignStatus.ACTIVE, CampaignStatus.PAUSED, CampaignStatus.SCHEDULED},
 }
+SET_MODE = "set_mode"
 _TO = {"start": CampaignStatus.ACTIVE, "pause": CampaignStatus.PAUSED, "stop": CampaignStatus.COMPLETED}
 
 
 def _campaign_control(act: Act, command: Command) -> Result:
     action = str(command.get("action", ""))
-    if action not in _TO:
-        raise Rejected(f"{action[:30]!r} is not one of {', '.join(_TO)}")
+    if action not in _TO and action != SET_MODE:
+        raise Rejected(f"{action[:30]!r} is not one of {', '.join((*_TO, SET_MODE))}")
     campaign = _campaign(command.get("campaign_id"))
+    if action == SET_MODE:
+        return _set_mode(act, campaign, str(command.get("mode") or ""))
     target = _TO[action]
     if campaign.status != target:
         if campaign.status not in _FROM[action]:
@@ -165,8 +195,23 @@ def _campaign_control(act: Act, command: Command) -> Result:
         if action == "start":
             target = _startable(act, campaign)
         dialing.set_status(campaign, target)
+        offers.withdraw_unfit(act)
         wake.dialer()
     return {"campaign_id": str(campaign.campaign_id), "status": campaign.status}
+
+
+def _set_mode(act: Act, campaign: DialerCampaign, mode: str) -> Result:
+    """From the next decision on. What rings, rings on; what is before an agent for preview is withdrawn."""
+    if mode not in DialingMode.values:
+        raise Rejected(f"{mode[:30]!r} is not one of {', '.join(DialingMode.values)}")
+    if campaign.mode != mode:
+        campaign.mode = mode
+        campaign.version += 1
+        campaign.save(update_fields=["mode", "version", "updated_at"])
+        announce.changed("campaign", campaign.pk)
+        offers.withdraw_unfit(act)
+        wake.dialer()
+    return {"campaign_id": str(campaign.campaign_id), "mode": campaign.mode}
 
 
 def _startable(act: Act, campaign: DialerCampaign) -> CampaignStatus:
@@ -212,6 +257,8 @@ def _call_control(act: Act, command: Command) -> Result:
         _order(act, call, orders.Transfer(**outbox.header(), leg=leg, extension=_extension(command)))
     elif action in {"record_start", "record_stop"}:
         calls.record(act, call, action.removeprefix("record_"), act.command_id)
+    elif action in {"record_pause", "record_resume"}:
+        _mask(act, call, paused=action == "record_pause")
     elif action in {"listen", "whisper", "barge"}:
         _eavesdrop(act, call, command, action)
     else:
@@ -222,6 +269,14 @@ def _call_control(act: Act, command: Command) -> Result:
 
 def _order(act: Act, call: CallLog, order: orders.AnyOrder) -> None:
     outbox.add(order, token=act.token, call_id=call.pk, agent_id=call.agent_id, command_id=act.command_id)
+
+
+def _mask(act: Act, call: CallLog, *, paused: bool) -> None:
+    if call.recording == Recording.OFF:
+        raise Rejected("this call is not being recorded")
+    if (call.recording == Recording.PAUSED) == paused:
+        raise Rejected("the recording is paused already" if paused else "the recording is not paused")
+    calls.record(act, call, "mask" if paused else "unmask", act.command_id)
 
 
 def _extension(command: Command) -> str:

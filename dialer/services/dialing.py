@@ -10,7 +10,7 @@ from dataclasses import replace
 from django.conf import settings
 from django.db.models import F, Q
 
-from dialer import announce, orders, outbox, pacing
+from dialer import announce, limits, orders, outbox, pacing, preview
 from dialer.models import (
     DIALS_AHEAD,
     Agent,
@@ -23,7 +23,7 @@ from dialer.models import (
     DialerCampaign,
     PacingDecision,
 )
-from dialer.services import agents, calls, choosing, freeing, observing, pacers
+from dialer.services import agents, calls, choosing, freeing, observing, offers, pacers
 from dialer.services.acting import Act
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,9 @@ def dial(act: Act, campaign_pk: int, told: observing.Link) -> list[CallLog]:
     campaign = campaigns.filter(pk=campaign_pk).first()
     if campaign is None:
         return []
+    if campaign.mode in preview.MODES:
+        _offer(act, campaign, told)
+        return []
     floor, decision = decide(act, campaign, told)
     return place_calls(act, campaign, floor, decision)
 
@@ -75,28 +78,13 @@ def place_calls(act: Act, campaign: DialerCampaign, floor: observing.Floor, deci
     ahead = decision.mode in DIALS_AHEAD
     count = decision.place if ahead else min(decision.place, len(floor.able))
     chosen = choosing.choose(campaign, count, act.now, idle=tuple(floor.able), agent_reserved=not ahead)
-    pairs = _pairs(chosen, floor.able, ahead)
+    pairs = choosing.paired(chosen, floor.able, ahead=ahead)
     wanted = [pk for _, pk in pairs if pk]
     free = agents.idle(campaign.pk).filter(pk__in=wanted).select_for_update(of=("self",)) if wanted else ()
     locked = {agent.pk: agent for agent in free}
     found = [(contact, locked.get(pk) if pk else None) for contact, pk in pairs if pk is None or pk in locked]
     row = _store(act, campaign, _as_found(decision, chosen, len(found)))
     return _place(act, campaign, found, row.pk)
-
-
-def _pairs(chosen: choosing.Chosen, able: Sequence[int], ahead: bool) -> list[tuple[Contact, int | None]]:
-    """Each contact with the agent who is reserved for it. Appointments with one agent first, so that nobody else's
-    contact takes that agent; then the longest idle. Dialled ahead, only an appointment reserves its agent."""
-    left, pairs = list(able), []
-    for contact, whose in sorted(chosen.contacts, key=lambda pair: pair[1] is None):
-        if whose is None and ahead:
-            pairs.append((contact, None))
-            continue
-        pk = whose if whose is not None else next(iter(left), None)
-        if pk in left:
-            left.remove(pk)
-            pairs.append((contact, pk))
-    return pairs
 
 
 def _as_found(decision: pacing.Decision, chosen: choosing.Chosen, found: int) -> pacing.Decision:
@@ -113,6 +101,38 @@ def _as_found(decision: pacing.Decision, chosen: choosing.Chosen, found: int) ->
         summary=f"placed {found or 'none'}: {short} (wanted {decision.place}: {text})"[:300],
         inputs={**inputs, "wanted": decision.place},
     )
+
+
+def _offer(act: Act, campaign: DialerCampaign, told: observing.Link) -> None:
+    """Where agents place the calls: put contacts before the idle ones, or only say that it is theirs to dial."""
+    floor = observing.look(act, campaign, told)
+    able, chosen = floor.able[: limits.MAX_PLACED_PER_DECISION], choosing.Chosen()
+    if campaign.mode == preview.PREVIEW:
+        chosen = choosing.choose(campaign, len(able), act.now, idle=tuple(able))
+    pairs = [(contact, pk) for contact, pk in choosing.paired(chosen, able) if pk is not None]
+    decision = preview.decide(
+        preview.Inputs(
+            mode=campaign.mode,
+            assigned=floor.seen.assigned,
+            idle=floor.seen.idle,
+            previewing=offers.open_offers(campaign),
+            rate_limited=floor.seen.idle - len(floor.able),
+            offered=len(pairs),
+            closed_gate=floor.seen.closed_gate,
+            closed=floor.seen.closed,
+            link_ok=told.up,
+        )
+    )
+    if chosen.blocked:
+        decision.inputs["blocked"] = dict(chosen.blocked)
+    offers.reserve(act, campaign, pairs, _store(act, campaign, decision))
+
+
+def place_for_agent(
+    act: Act, campaign: DialerCampaign, agent: Agent, contact: Contact, decision: pacing.Decision
+) -> CallLog:
+    """The one call that an agent asked for, with the decision that explains it. All gates have been asked."""
+    return _place(act, campaign, [(contact, agent)], _store(act, campaign, decision).pk)[0]
 
 
 def _store(act: Act, campaign: DialerCampaign, decision: pacing.Decision) -> PacingDecision:

@@ -26,6 +26,7 @@ from events import streams
 log = logging.getLogger(__name__)
 
 CHUNK_SECONDS = 0.03
+_detection_missed = False
 # A time of the switch further off than this is a broken clock's, not a call's.
 LONGEST_SECONDS = 86_400.0
 _REPORTED = {
@@ -35,6 +36,7 @@ _REPORTED = {
     "expired": Order.Status.EXPIRED,
     "in_doubt": Order.Status.IN_DOUBT,
 }
+_ABOUT_OPEN_LEGS = (f.LegCreated, f.LegAnswered, f.LegBridged, f.LegEnded, f.MachineHeard)
 _OPEN_ORDER = (Order.Status.PENDING, Order.Status.SENT, Order.Status.ACCEPTED, Order.Status.IN_DOUBT)
 
 
@@ -136,7 +138,7 @@ def _relevant(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
         fact
         for fact in facts
         if (isinstance(fact, f.OrderReported) and fact.status != "sent")
-        or (isinstance(fact, f.LegCreated | f.LegAnswered | f.LegBridged | f.LegEnded) and fact.leg in ours)
+        or (isinstance(fact, _ABOUT_OPEN_LEGS) and fact.leg in ours)
         # A recording is finished when the call is over.
         or (isinstance(fact, f.RecordingStarted | f.RecordingStopped) and fact.leg in known)
     ]
@@ -182,6 +184,8 @@ def apply(act: Act, fact: f.AnyFact) -> None:
             _with_call(fact, lambda call: calls.recording(act, call, path, stored=False))
         case f.RecordingStopped(path=path):
             _with_call(fact, lambda call: calls.recording(act, call, path, stored=True))
+        case f.MachineHeard():
+            _with_call(fact, lambda call: calls.machine_heard(act, call))
         case f.OrderReported():
             _order_reported(act, fact)
         case _:
@@ -222,12 +226,37 @@ def _order_reported(act: Act, fact: f.OrderReported) -> None:
         case "transfer" if fact.status == "done":
             if (call := calls.locked(_leg_of(order))) is not None:
                 calls.transferred(act, call)
+        case "record":
+            _record_order(act, order, fact)
+        case "detect_machine" if fact.status == "failed":
+            _no_detection(fact.reply)
         case "probe" if fact.leg_exists is not None:
             doubts.probed(act, str(order.leg_uuid), exists=fact.leg_exists)
 
 
 def _leg_of(order: Order) -> str:
     return str(order.leg_uuid)
+
+
+def _record_order(act: Act, order: Order, fact: f.OrderReported) -> None:
+    """Whether the recording is paused is what the switch says of our order, not that we gave it."""
+    action = order.payload.get("action") if isinstance(order.payload, dict) else None
+    if fact.status != "done":
+        log.warning("recording of leg %s: %s was not done (%s)", order.leg_uuid, action, fact.reply or fact.status)
+    elif action in {"mask", "unmask"} and (call := calls.locked(_leg_of(order))) is not None:
+        calls.recording_masked(act, call, masked=action == "mask")
+
+
+def _no_detection(reply: str) -> None:
+    """Said once by each worker: the calls go on as if people had answered them."""
+    global _detection_missed
+    if not _detection_missed and "command not found" in reply.lower():
+        _detection_missed = True
+        log.warning(
+            "the switch cannot hear answering machines (%s): load mod_avmd there, or set the campaigns' machine action "
+            "to off; until then every answer is treated as a person's",
+            reply.strip(),
+        )
 
 
 def _customer_order(act: Act, order: Order, fact: f.OrderReported) -> None:

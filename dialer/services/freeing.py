@@ -19,6 +19,7 @@ from dialer.models import (
     ComplianceProfile,
     ConsentRevocation,
     Contact,
+    ContactReservation,
     ContactStatus,
     DialerCampaign,
     DoNotCall,
@@ -31,9 +32,17 @@ def watch() -> None:
     """From now on a removed entry and a changed rule free whom they blocked, whoever removes or changes them."""
     for listed in (DoNotCall, ConsentRevocation):
         signals.post_delete.connect(_entry_removed, sender=listed, dispatch_uid=f"free {listed.__name__}")
+        signals.post_save.connect(_entry_made, sender=listed, dispatch_uid=f"withdraw {listed.__name__}")
     for signal in (signals.post_save, signals.post_delete):
         signal.connect(_holiday_changed, sender=Holiday, dispatch_uid="free Holiday")
     signals.post_save.connect(_profile_changed, sender=ComplianceProfile, dispatch_uid="free ComplianceProfile")
+
+
+def _entry_made(instance: DoNotCall | ConsentRevocation, **_: Any) -> None:
+    """The number may be before an agent: its offer is withdrawn with the next tick, which comes at once."""
+    offered = ContactReservation.State.OFFERED
+    if ContactReservation.objects.filter(state=offered, contact__number=instance.number).exists():
+        wake.dialer()
 
 
 def _entry_removed(instance: DoNotCall | ConsentRevocation, **_: Any) -> None:

@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser, defaults: Config) -> None:
     add("--heartbeat", type=float, default=defaults.heartbeat, help="seconds")
     add("--restart-after", type=float, default=defaults.restart_after, help="seconds")
     add("--agents", default="", help="extensions that answer, e.g. 1100-1999,3000-3999")
+    add("--no-machine-detection", action="store_true", help="as without mod_avmd")
     add("--log", default=defaults.log, help="JSONL file of every leg")
     add("--answer-rate", type=float, default=mix.answer_rate, help="share of live answers")
     add("--machine-rate", type=float, default=mix.machine_rate)
@@ -55,6 +56,7 @@ def config_from(options: argparse.Namespace) -> Config:
         heartbeat=options.heartbeat,
         restart_after=options.restart_after,
         agents=agents,
+        machine_detection=not options.no_machine_detection,
         log=options.log,
         mix=Mix(
             answer_rate=options.answer_rate,

@@ -7,7 +7,7 @@ import time
 import uuid as uuids
 from collections.abc import Callable
 
-from esl_bridge.simulator import applications, bridging, hangup, media
+from esl_bridge.simulator import applications, bridging, hangup, machines, media
 from esl_bridge.simulator.behaviour import Unreachable, agent_fate
 from esl_bridge.simulator.core import VERSION, Switch
 from esl_bridge.simulator.legs import Leg
@@ -341,6 +341,7 @@ SIMPLE: dict[str, Callable[[Switch, str], str]] = {
     "uuid_bridge": _bridge,
     "uuid_hold": _hold,
     "uuid_exists": _exists,
+    "avmd": machines.avmd,
     "hupall": _hupall,
     "sched_hangup": _sched_hangup,
     "status": lambda switch, argument: status(switch),

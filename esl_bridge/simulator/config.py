@@ -62,6 +62,8 @@ class Config:
     """Events waiting for one client (MAX_QUEUE_LEN of mod_event_socket)."""
     agents: tuple[tuple[int, int], ...] = ((1100, 2999),)
     """Extensions beside 10NN that answer after 0.3 s and stay, as inclusive ranges."""
+    machine_detection: bool = True
+    """Whether mod_avmd is loaded."""
     log: str | None = None
     """JSONL file of every leg, or None."""
     domain: str = "127.0.0.1"

@@ -134,6 +134,7 @@ class Leg:
     disposition: str = ""
     has_codec: bool = False
     eavesdropping: bool = False
+    heard_by_avmd: bool = False
     times: Times = field(default_factory=Times)
     variables: dict[str, Value] = field(default_factory=dict)
     other_profile: Block | None = None

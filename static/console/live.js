@@ -130,7 +130,7 @@
 
   // --- commands ---
 
-  var FIELDS = ["agent_id", "state", "reason", "call_id", "action", "campaign_id", "extension"];
+  var FIELDS = ["agent_id", "state", "reason", "call_id", "action", "campaign_id", "extension", "mode", "preview_id"];
 
   function newId() {
     var bytes = crypto.getRandomValues(new Uint8Array(12));
@@ -150,6 +150,18 @@
     tidyCommands();
   }
 
+  // What is filled in, in the protocol's own types: times as milliseconds, ticks as true.
+  function entered(form) {
+    var found = {};
+    Array.prototype.forEach.call(form.elements, function (field) {
+      if (!field.name) return;
+      if (field.type === "checkbox") { if (field.checked) found[field.name] = true; }
+      else if (field.type === "datetime-local") found[field.name] = new Date(field.value).getTime();
+      else if (field.value) found[field.name] = field.value;
+    });
+    return found;
+  }
+
   function send(button) {
     var id = newId(), about = button.dataset.about || button.textContent.trim();
     if (!open || !wrapper) {
@@ -159,6 +171,7 @@
     var message = { type: button.dataset.command, id: id, sent_at: Math.round(serverNow()) };
     FIELDS.forEach(function (name) { if (button.dataset[name]) message[name] = button.dataset[name]; });
     if (button.dataset.cancel_pending) message.cancel_pending = true;
+    if (button.form) Object.assign(message, entered(button.form));
     line(id, about, "sending…", "quiet");
     wrapper.sendImmediately(JSON.stringify(message));
   }
@@ -184,6 +197,7 @@
     if (button.id === "confirm-no") { asked = null; $("confirm").close(); return; }
     if (button.hasAttribute("data-dismiss")) { button.closest("li").remove(); return; }
     if (button.dataset.command) {
+      if (button.form && !button.form.reportValidity()) return;
       if (button.dataset.confirm) {
         // A copy: the row may be replaced while the question is open.
         asked = button.cloneNode(true);
@@ -233,6 +247,8 @@
     live.addEventListener("htmx:wsAfterMessage", afterMessage);
     document.addEventListener("htmx:oobBeforeSwap", beforeSwap);
     document.addEventListener("click", onClick);
+    // Enter in a field clicks its form's button, which sends the command; the page itself goes nowhere.
+    document.addEventListener("submit", function (event) { if (event.target.hasAttribute("data-form")) event.preventDefault(); });
     $("confirm").addEventListener("close", function () { asked = null; });
     tick();
     tickWaits();

@@ -91,6 +91,18 @@ def test_changes_appear_without_a_reload_and_figures_follow(tab, supervisor):
         expect(page.locator("#campaigns")).to_contain_text(campaign.name)
 
 
+def test_a_mode_is_changed_from_the_campaigns_line(tab, supervisor):
+    campaign = make_campaign(make_agents(1))
+    with publishing():
+        page = tab(supervisor).open("/console/")
+        live(page)
+        page.get_by_role("button", name="Spring dials in mode progressive: change").click()
+        modes = page.get_by_role("group", name="Mode")
+        expect(modes.get_by_role("button", name="Progressive")).to_have_attribute("aria-pressed", "true")
+        modes.get_by_role("button", name="Preview").click()
+        expect(page.locator("#commands")).to_contain_text(f"{campaign.name}: dial in mode preview")
+
+
 def test_new_rows_are_put_where_they_belong(tab, supervisor):
     for number in (105, 101):
         make_agents(1, first=number)

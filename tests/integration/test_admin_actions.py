@@ -194,6 +194,20 @@ def test_a_campaign_shows_its_agents_and_leads_to_its_calls_and_decisions(client
         assert client.get(address).status_code == 200
 
 
+def test_another_mode_in_the_form_is_a_command_and_the_other_fields_are_saved(client):
+    campaign = make_campaign([])
+    address = reverse("admin:dialer_dialercampaign_change", args=[campaign.pk])
+    response = client.post(address, form_of(client, address) | {"mode": "manual", "preview_seconds": 90})
+    assert response.status_code == 302, response.context["errors"]
+    campaign.refresh_from_db()
+    assert (campaign.mode, campaign.preview_seconds) == ("progressive", 90)
+    [(_, command)] = queued()
+    assert (command["action"], command["mode"], command["actor"]) == ("set_mode", "manual", "admin")
+    tasks.handle_command(command)
+    campaign.refresh_from_db()
+    assert campaign.mode == "manual"
+
+
 def test_a_campaign_that_ends_before_it_starts_is_refused_in_the_form(client):
     campaign = make_campaign([])
     address = reverse("admin:dialer_dialercampaign_change", args=[campaign.pk])

@@ -27,6 +27,7 @@ HISTORY = [
     d.AppliedCommand,
     d.CallLog,
     d.CampaignDay,
+    d.ContactReservation,
     d.Order,
     d.PacingDecision,
     d.QueuedCommand,
@@ -113,6 +114,18 @@ def full() -> None:
         initiated_at=now,
         ended_at=now,
         cdr_data=hostile,
+    )
+    rows(
+        d.ContactReservation,
+        campaign=lambda n: campaigns[n],
+        contact=lambda n: contacts[n],
+        agent=lambda n: agents[n],
+        call=lambda n: calls[n],
+        state="skipped",
+        offered_at=now,
+        expires_at=now,
+        ended_at=now,
+        reason=HOSTILE,
     )
     rows(
         d.AgentState,

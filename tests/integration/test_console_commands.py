@@ -101,6 +101,10 @@ def test_an_agent_changes_only_their_own_state_and_controls_only_their_own_call(
         protocol.CallControl(id="5", call_id="no-uuid", action="hangup"),
         protocol.CallControl(id="6", call_id=str(calls[0].call_id), action="listen"),
         protocol.CampaignControl(id="7", campaign_id=str(campaign.campaign_id), action="pause"),
+        protocol.PreviewControl(id="7a", agent_id=agents[1].agent_id, action="dial"),
+        protocol.ManualDial(
+            id="7b", agent_id=agents[1].agent_id, campaign_id=str(campaign.campaign_id), number="+12125550100"
+        ),
     ]
     with door.token(ann, "/ws/v1/agent/") as client:
         for command in forbidden:
@@ -109,10 +113,14 @@ def test_an_agent_changes_only_their_own_state_and_controls_only_their_own_call(
         for command in (
             protocol.SetAgentState(id="8", agent_id=agents[0].agent_id, state="break"),
             protocol.CallControl(id="9", call_id=str(calls[0].call_id), action="hangup"),
+            protocol.PreviewControl(id="10", agent_id=agents[0].agent_id, action="skip"),
+            protocol.ManualDial(
+                id="11", agent_id=agents[0].agent_id, campaign_id=str(campaign.campaign_id), number="+12125550100"
+            ),
         ):
             client.say(command)
             assert client.until(protocol.Ack).id == command.id
-        assert queued() == 2
+        assert queued() == 4
 
 
 def queued() -> int:
@@ -148,6 +156,8 @@ def test_a_stale_click_is_refused_and_not_enqueued(door, supervisor):
         protocol.CallControl(id="1", call_id=str(uuid.UUID(int=5)), action="hangup"),
         protocol.CallControl(id="1", call_id="no-uuid", action="hangup"),
         protocol.CampaignControl(id="1", campaign_id="no-uuid", action="pause"),
+        protocol.PreviewControl(id="1", agent_id="nobody", action="dial"),
+        protocol.ManualDial(id="1", agent_id="nobody", campaign_id="no-uuid", number="1"),
     ],
 )
 def test_what_does_not_exist_is_not_found(door, supervisor, command):

@@ -6,7 +6,7 @@ import pytest
 
 from console import health, intents, origins, words
 from console.permissions import Actor, refusal
-from console.protocol import CallControl, CampaignControl, SetAgentState
+from console.protocol import CallControl, CampaignControl, ManualDial, PreviewControl, SetAgentState
 from console.rates import Rate
 
 SUPERVISOR = Actor(1, "sup", supervisor=True)
@@ -20,6 +20,14 @@ def state(agent_id: str) -> SetAgentState:
 
 def control(action: str) -> CallControl:
     return CallControl(id="1", call_id="c1", action=action)
+
+
+def preview(agent_id: str) -> PreviewControl:
+    return PreviewControl(id="1", agent_id=agent_id, action="dial")
+
+
+def by_hand(agent_id: str) -> ManualDial:
+    return ManualDial(id="1", agent_id=agent_id, campaign_id="k", number="+12125550100")
 
 
 @pytest.mark.parametrize(
@@ -41,6 +49,20 @@ def control(action: str) -> CallControl:
         (AGENT, control("whisper"), "a1", False),
         (AGENT, control("barge"), "a1", False),
         (AGENT, CampaignControl(id="1", campaign_id="k", action="pause"), None, False),
+        (AGENT, control("record_pause"), "a1", True),
+        (AGENT, control("record_resume"), "a1", True),
+        (AGENT, control("record_pause"), "a2", False),
+        (AGENT, preview("a1"), None, True),
+        (AGENT, preview("a2"), None, False),
+        (AGENT, preview(""), None, False),
+        (AGENT, by_hand("a1"), None, True),
+        (AGENT, by_hand("a2"), None, False),
+        (SUPERVISOR, preview("a1"), None, True),
+        (SUPERVISOR, by_hand("a1"), None, True),
+        (NOBODY, preview(""), None, False),
+        (NOBODY, preview("a1"), None, False),
+        (NOBODY, by_hand(""), None, False),
+        (AGENT, CampaignControl(id="1", campaign_id="k", action="set_mode", mode="manual"), None, False),
         (NOBODY, state("a1"), None, False),
         (NOBODY, state(""), None, False),
         (NOBODY, control("hangup"), None, False),

@@ -236,10 +236,10 @@ def _ready_again() -> int:
     mine = Contact.objects.filter(target_list__in=list(lists.values_list("pk", flat=True)))
     if mine.filter(status=ContactStatus.READY).count() >= demo.READY_ENOUGH:
         return 0
-    # A contact that is being dialled belongs to the worker until its call has ended.
+    # A contact that is being dialled, or is before an agent, belongs to the worker until its call has ended.
     being_called = CallLog.objects.filter(contact=OuterRef("pk"), ended_at__isnull=True)
     changed = (
-        mine.exclude(status=ContactStatus.DIALING)
+        mine.exclude(status__in=[ContactStatus.DIALING, ContactStatus.RESERVED])
         .exclude(Exists(being_called))
         .update(status=ContactStatus.READY, attempts=0, next_attempt_at=timezone.now(), last_outcome="", blocked_by="")
     )
