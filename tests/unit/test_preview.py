@@ -18,7 +18,7 @@ HOUR = dt.timedelta(hours=1)
         (Inputs("preview", 3, 3, offered=3), "agents_dial", "offered 3 contacts for preview: one for each idle agent"),
         (Inputs("preview", 3, 3, offered=1), "agents_dial", "offered 1 contact for preview: 3 agents idle, no more"),
         (Inputs("preview", 3, 0, previewing=1), "agents_dial", "offered none: 1 agent has a contact before them"),
-        (Inputs("preview", 3, 0), "no_agents", "offered none: no idle agent with an open softphone among 3 assigned"),
+        (Inputs("preview", 3, 0), "no_agents", "offered none: no idle agent with an open softphone among 3 logged in"),
         (Inputs("preview", 3, 2, rate_limited=2), "rate_limit", "offered none: 2 agents idle, all at their hourly"),
         (Inputs("preview", 3, 2), "list_empty", "offered none: 2 agents idle, but no contact is due"),
         (Inputs("preview", 3, 2, closed_gate="schedule", closed="over"), "calling_window", "placed none: over"),
