@@ -13,7 +13,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     LOG_DIR=/tmp/logs \
     HOME=/tmp
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin orchestrator
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin orchestrator \
+    && install -d -o orchestrator -m 0700 /imports
 WORKDIR /app
 COPY --from=packages /opt/venv /opt/venv
 # By name: what else lies in the folder (var/, .env, .git) cannot get in.

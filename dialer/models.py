@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import Q
 
 from dialer.models_figures import CampaignMinute
+from dialer.models_lists import Duplicates, ExportRun, ImportRun
 from dialer.models_modes import (
     DIALS_AHEAD,
     LARGEST_RATIO,
@@ -39,9 +40,8 @@ __all__ = [
     "DIALS_AHEAD", "OPEN_CALL_STATUSES", "Agent", "AgentLeg", "AgentState", "AgentStatus", "AppliedCommand",
     "CallLog", "CallStatus", "Callback", "CampaignDay", "CampaignMinute", "CampaignStatus", "ComplianceProfile",
     "ConsentRevocation", "Contact", "ContactReservation", "ContactStatus", "DialerCampaign", "DialerTargetList",
-    "DialingMode", "DoNotCall", "Holiday", "MachineAction", "Message", "Order", "PacingDecision", "PreviewEnd",
-    "ReasonCode", "Recording", "Softphone", "SystemLimits",
-    "WorkerLease",
+    "DialingMode", "DoNotCall", "Duplicates", "ExportRun", "Holiday", "ImportRun", "MachineAction", "Message",
+    "Order", "PacingDecision", "PreviewEnd", "ReasonCode", "Recording", "Softphone", "SystemLimits", "WorkerLease",
 ]  # fmt: skip
 
 EXTENSION = RegexValidator(r"^[0-9]{2,12}\Z", "An extension is 2 to 12 digits.")
@@ -332,6 +332,18 @@ class Contact(models.Model):
     )
     source = models.CharField(
         max_length=20, blank=True, default="", db_default="", help_text="manual: an agent typed the number"
+    )
+    # Which import brought it. No index and no constraint, which a million rows would pay for: a run knows the first and
+    # the last of its contacts, and is never deleted.
+    import_run = models.ForeignKey(
+        "dialer.ImportRun",
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        editable=False,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -10,6 +10,8 @@ from functools import lru_cache
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberType, ValidationResult, timezone
 
+from dialer import plain_numbers
+
 # Longer than any way of writing a number; keeps hostile cells away from the parser.
 LONGEST_TEXT = 60
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -59,6 +61,20 @@ class NumberError(ValueError):
 
 def normalise(text: str, region: str) -> str:
     """The number as E.164; `region` (e.g. US) is where a number without a country code belongs. Raises NumberError."""
+    return normalise_with_zones(text, region)[0]
+
+
+def normalise_with_zones(text: str, region: str) -> tuple[str, tuple[str, ...]]:
+    """E.164 and the time zones the number may be in, as `normalise` and `time_zones` say. Raises NumberError."""
+    found = plain_numbers.read(text, region)
+    if found is not None:
+        return found
+    number = by_library(text, region)
+    return number, time_zones(number)
+
+
+def by_library(text: str, region: str) -> str:
+    """`normalise` by libphonenumber alone: what the quick way must be equal to. Raises NumberError."""
     written = _plain(text)
     _refuse_foreign_signs(written)
     parsed = _parse(written, region)

@@ -1,4 +1,4 @@
-"""The Celery tasks of the dialer: fetch, call a service, nothing else. All but the last three run on dialer_queue, in
+"""The Celery tasks of the dialer: fetch, call a service, nothing else. All but the last five run on dialer_queue, in
 order."""
 
 import logging
@@ -17,6 +17,7 @@ from dialer.models import CampaignStatus, DialerCampaign
 from dialer.services import agents, calls, cdr, commands, dialing, doubts, freeing, observing, preview, wake
 from dialer.services import facts as told
 from dialer.services.acting import acting
+from dialer.target_import import ImportRefusedError, runs, undo
 from events import facts as f
 
 log = logging.getLogger(__name__)
@@ -133,3 +134,20 @@ def store_cdr(records: list[list[Any]]) -> int:
     """[[call_id, cdr], ...] from the switch's HANGUP_COMPLETE into CallLog.cdr_data (queue `default`). Returns rows
     changed."""
     return cdr.store(records)
+
+
+@shared_task(name="dialer.tasks.run_import", ignore_result=True)
+def run_import(pk: int) -> str:
+    """Do the work of a queued ImportRun (queue `default`). Returns the state it has then."""
+    return runs.perform(pk)
+
+
+@shared_task(name="dialer.tasks.undo_import", ignore_result=True)
+def undo_import(pk: int, actor: str) -> int:
+    """Take back what an import brought (queue `default`). Returns how many contacts it has removed."""
+    try:
+        return undo.undo(pk, actor).removed
+    except ImportRefusedError as refusal:
+        # Delivered twice: it is undone already.
+        log.info("import %s was not undone: %s", pk, refusal)
+        return 0

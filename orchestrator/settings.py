@@ -222,6 +222,8 @@ CALLER_ID_NAME = env.get("CALLER_ID_NAME", "Voice Orchestrator")
 # Only numbers that start with one of these are ever dialled. The simulator dials nobody, so it may dial "+1".
 DIAL_ALLOWED_PREFIXES = env_list("DIAL_ALLOWED_PREFIXES", "+1" if SWITCH == "simulator" else "")
 DEFAULT_REGION = env.get("DEFAULT_REGION", "US")
+# Files of imports from the admin, until they are read: the web process writes here, the `default` workers read.
+IMPORT_DIR = Path(env.get("IMPORT_DIR", str(servers.var_dir(env) / "imports")))
 RECORDINGS_DIR = env.get("RECORDINGS_DIR", "/var/lib/freeswitch/recordings")
 # Recorded messages: uploaded by us, read by the switch under the same path.
 MESSAGES_DIR = env.get(

@@ -9,13 +9,24 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from dialer.admin.base import changelist_link
-from dialer.models import AppliedCommand, CallLog, CampaignDay, Order, PacingDecision, QueuedCommand, WorkerLease
+from dialer.admin.exporting import ExportsCsv
+from dialer.models import (
+    AppliedCommand,
+    CallLog,
+    CampaignDay,
+    ExportRun,
+    Order,
+    PacingDecision,
+    QueuedCommand,
+    WorkerLease,
+)
 from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, pretty
 from events.privacy import mask
 
 
 @admin.register(CallLog)
-class CallLogAdmin(LargeTableAdmin, ReadOnlyAdmin):
+class CallLogAdmin(ExportsCsv, LargeTableAdmin, ReadOnlyAdmin):
+    export = ExportRun.What.CALLS
     list_display = (
         "initiated_at",
         "number",
@@ -104,6 +115,12 @@ class PacingDecisionAdmin(LargeTableAdmin, ReadOnlyAdmin):
     indexed_filters = ("campaign__id__exact",)
     exclude = ("inputs",)
     readonly_fields = (pretty("inputs"),)
+
+
+@admin.register(ExportRun)
+class ExportRunAdmin(ReadOnlyAdmin):
+    list_display = ("started_at", "what", "actor", "rows", "full_numbers", "ended_at")
+    list_filter = ("what",)
 
 
 @admin.register(CampaignDay)

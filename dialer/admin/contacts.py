@@ -15,8 +15,9 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from dialer.admin.base import changelist_link
+from dialer.admin.exporting import ExportsCsv
 from dialer.admin.importing import import_view, may_import
-from dialer.models import Contact, ContactStatus, DialerTargetList
+from dialer.models import Contact, ContactStatus, DialerTargetList, ExportRun
 from events.admin.large_tables import LargeTableAdmin
 from events.privacy import mask
 
@@ -42,6 +43,7 @@ class DialerTargetListAdmin(admin.ModelAdmin):
         "created_at",
         "updated_at",
         "its_contacts",
+        "its_imports",
     )
     fields = ("name", "description", *readonly_fields)
     change_list_template = "admin/dialer/target_list_changes.html"
@@ -78,6 +80,10 @@ class DialerTargetListAdmin(admin.ModelAdmin):
     def its_contacts(self, obj: DialerTargetList) -> SafeString | str:
         return changelist_link("contact", "contacts", target_list__id__exact=obj.pk) if obj.pk else "-"
 
+    @admin.display(description="imports")
+    def its_imports(self, obj: DialerTargetList) -> SafeString | str:
+        return changelist_link("importrun", "imports", target_list__id__exact=obj.pk) if obj.pk else "-"
+
     def save_model(self, request: HttpRequest, obj: DialerTargetList, form: ModelForm[Any], change: bool) -> None:
         if not change:
             obj.created_by = request.user
@@ -94,7 +100,8 @@ class DialerTargetListAdmin(admin.ModelAdmin):
 
 
 @admin.register(Contact)
-class ContactAdmin(LargeTableAdmin):
+class ContactAdmin(ExportsCsv, LargeTableAdmin):
+    export = ExportRun.What.CONTACTS
     list_display = ("name_or_number", "masked", "target_list", "status", "attempts", "last_outcome", "next_attempt_at")
     list_filter = ("status", "target_list")
     list_select_related = ("target_list",)

@@ -14,17 +14,18 @@ from typing import IO
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from dialer import announce, numbers
-from dialer.models import DialerCampaign
+from dialer.models import DialerCampaign, Duplicates, ImportRun
 
 from . import store
 from .contact_rows import RowRefusedError, read_contact
 from .errors import ImportRefusedError, Problem, inert
 from .mapping import Columns, map_columns, parse_map
-from .reading import BadRow, Encoding, Row, RowReader, choose_encoding
+from .reading import BadRow, Row, RowReader, choose_encoding
 
-__all__ = ["ImportRefusedError", "Problem", "Report", "import_contacts", "inert"]
+__all__ = ["ImportRefusedError", "Problem", "Report", "close_check", "import_contacts", "inert", "tell_the_floor"]
 
 # Problems kept for the screen; every one goes to `on_problem`, so that a file of broken rows costs no memory.
 PROBLEMS_KEPT = 50
@@ -51,6 +52,8 @@ class Report:
     # Imported, but outside settings.DIAL_ALLOWED_PREFIXES: they are never called.
     not_allowed: int = 0
     seconds: float = 0.0
+    # Of its ImportRun; None when nothing is stored.
+    run: int | None = None
     reasons: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
 
@@ -73,16 +76,20 @@ def import_contacts(
     mapping: Sequence[str] = (),
     region: str = "",
     encoding: str = "",
+    duplicates_in: str = Duplicates.LIST,
     dry_run: bool = False,
     user_id: int | None = None,
+    actor: str = "",
+    run: ImportRun | None = None,
     on_problem: Callable[[Problem], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Report:
     """Import the open, seekable `file` into the list. After ImportRefusedError, or any error, nothing has changed.
 
-    `source` says where the file came from (its name). `region` is where numbers without a country code belong.
-    `on_progress` gets the number of rows read so far. `clock`: seconds.
+    `source` says where the file came from (its name), `actor` who brings it. `region` is where numbers without a
+    country code belong. `run`: what is written about it, if that exists; its end is committed with the contacts.
+    `on_progress` gets the number of rows read so far, and must leave the database alone. `clock`: seconds.
     """
     region = region or settings.DEFAULT_REGION
     if not numbers.is_region(region):
@@ -103,14 +110,32 @@ def import_contacts(
         report.columns, report.custom_fields = columns.described(), list(columns.custom.values())
         with transaction.atomic():
             target_list, report.list_created = store.find_or_create(list_name, create=create, user_id=user_id)
-            job.run(columns, store.Staging(target_list.pk))
+            if run is None:
+                run = ImportRun(
+                    list_name=target_list.name,
+                    file_name=source[:255],
+                    region=region,
+                    encoding=encoding,
+                    mapping=list(mapping),
+                    duplicates_in=duplicates_in,
+                    dry_run=dry_run,
+                    created_by_id=user_id,
+                    actor=actor,
+                    started_at=timezone.now(),
+                )
+                run.save()
+            run.first_contact = store.latest_key()
+            job.run(columns, store.Staging(target_list.pk, run.pk, duplicates_in, dry_run=dry_run))
             report.seconds = clock() - started
             if dry_run:
                 transaction.set_rollback(True)
             else:
-                store.note_import(target_list, f"CSV file {source}", report.imported, _metadata(report, source, chosen))
+                run.target_list, run.last_contact = target_list, store.latest_key()
+                _close(run, report, ImportRun.State.DONE)
+                report.run = run.pk
+                store.note_import(target_list, f"CSV file {source}", report.imported, _metadata(report, source))
         if report.imported and not dry_run:
-            _tell_the_floor(target_list.pk)
+            tell_the_floor(target_list.pk)
         return report
     except UnicodeError as error:
         raise ImportRefusedError(f"The file changed while it was being read, or is not {chosen.name}.") from error
@@ -134,6 +159,10 @@ class _Import:
         self._region = region
         self._on_problem = on_problem
         self._on_progress = on_progress
+        # As numbers.is_allowed, which is not asked a million times.
+        self._allowed = tuple(
+            prefix for prefix in settings.DIAL_ALLOWED_PREFIXES if numbers.is_allowed(prefix, [prefix])
+        )
 
     def header(self, wanted: Sequence[tuple[str, str]]) -> Columns:
         first = next(self._rows, None)
@@ -142,25 +171,24 @@ class _Import:
         raise ImportRefusedError(f"The header cannot be read: {first.reason}" if first else "The file is empty.")
 
     def run(self, columns: Columns, staging: store.Staging) -> None:
-        staging.open()
-        for row in self._rows:
-            self.report.read += 1
-            if isinstance(row, BadRow):
-                self._problem(Problem(row.line, row.start, row.reason))
-            else:
-                self._take(row, columns, staging)
-            if self._on_progress and self.report.read % PROGRESS_ROWS == 0:
-                self._on_progress(self.report.read)
-        staging.analyse()
+        report, progress = self.report, self._on_progress
+        with staging:
+            for row in self._rows:
+                report.read += 1
+                if isinstance(row, BadRow):
+                    self._problem(Problem(row.line, row.start, row.reason))
+                else:
+                    self._take(row, columns, staging)
+                if progress and report.read % PROGRESS_ROWS == 0:
+                    progress(report.read)
         for problem in staging.duplicates():
             self._problem(problem)
-        taken = self.report.read - self.report.refused
-        if self.report.dry_run:
-            self.report.imported = taken - self.report.duplicates
+        if report.dry_run:
+            report.imported = staging.staged - report.duplicates
             return
-        self.report.imported = staging.insert()
-        # Somebody may have added a number by hand since the duplicates were listed: count it as one.
-        self.report.duplicates = taken - self.report.imported
+        report.imported = staging.imported
+        # A number that was taken out again meanwhile is in no list to be found in: the counts stay true.
+        report.duplicates = staging.staged - staging.imported
 
     def _take(self, row: Row, columns: Columns, staging: store.Staging) -> None:
         try:
@@ -175,7 +203,7 @@ class _Import:
                 written = row.cells[position] if position < len(row.cells) else ""
                 self._problem(Problem(row.line, written, str(refusal)))
             return
-        if not numbers.is_allowed(contact.number, settings.DIAL_ALLOWED_PREFIXES):
+        if not contact.number.startswith(self._allowed):
             self.report.not_allowed += 1
         staging.add(row.line, contact)
 
@@ -196,17 +224,33 @@ class _Import:
             self._on_problem(shown)
 
 
-def _tell_the_floor(target_list_id: int) -> None:
+def tell_the_floor(target_list_id: int) -> None:
     """Campaigns show how many contacts are left. Called after the commit, so that a failed import announces nothing."""
     with transaction.atomic():
         for pk in DialerCampaign.objects.filter(target_list=target_list_id).values_list("pk", flat=True):
             announce.changed("campaign", pk)
 
 
-def _metadata(report: Report, source: str, encoding: Encoding) -> dict[str, object]:
+def _close(run: ImportRun, report: Report, state: str) -> None:
+    """What became of it, in its row."""
+    run.state, run.ended_at = state, timezone.now()
+    run.read, run.imported, run.duplicates = report.read, report.imported, report.duplicates
+    run.refused, run.not_allowed, run.dry_run = report.refused, report.not_allowed, report.dry_run
+    run.report = {**_metadata(report, run.file_name), "reasons": dict(report.reasons.most_common())}
+    run.save()
+
+
+def close_check(run: ImportRun, report: Report) -> None:
+    """After a dry run, whose own transaction was rolled back."""
+    run.first_contact = None
+    _close(run, report, ImportRun.State.CHECKED)
+
+
+def _metadata(report: Report, source: str) -> dict[str, object]:
     return {
         "file": source,
-        "encoding": encoding.name,
+        "encoding": report.encoding,
+        "encoding_note": report.encoding_note,
         "columns": report.columns,
         "custom_fields": report.custom_fields,
         "read": report.read,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import NamedTuple
 from zoneinfo import available_timezones
+
+import orjson
 
 from dialer import numbers
 
@@ -27,9 +28,8 @@ _CONTROL: dict[int, str | None] = {
 _CONTROL_IN_NOTES = {code: sign for code, sign in _CONTROL.items() if chr(code) not in "\n\t"}
 
 
-@dataclass(frozen=True, slots=True)
-class NewContact:
-    """`custom_fields` as JSON text; `written`: the number as the file has it."""
+class NewContact(NamedTuple):
+    """`custom_fields` as JSON text; `written`: the number as the file has it, in one line."""
 
     number: str
     written: str
@@ -48,27 +48,38 @@ class RowRefusedError(Exception):
 
 
 def read_contact(cells: Sequence[str], columns: Columns, region: str) -> NewContact:
-    """Raises RowRefusedError."""
-    if any("\0" in cell for cell in cells):
-        raise RowRefusedError("The row holds a NUL character.")
-    # Cells beyond the header: nearly always a comma inside a field without quotes, and then all fields are shifted.
-    if any(cell.strip() for cell in cells[columns.width :]):
-        raise RowRefusedError(f"The row has {len(cells)} cells, the header {columns.width}: is there a quote missing?")
-    by_role = {role: cells[position] if position < len(cells) else "" for role, position in columns.roles.items()}
-    if any("\n" in cell or "\r" in cell for cell in cells) and _holds_rows(cells, columns, region):
+    """Raises RowRefusedError. Nearly every row is printable throughout, and then needs no look at its characters."""
+    text = "".join(cells)
+    printable = text.isprintable()
+    if not printable:
+        if "\0" in text:
+            raise RowRefusedError("The row holds a NUL character.")
+        if any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise RowRefusedError("The row holds half a character, which no text can hold.")
+    if len(cells) != columns.width:
+        # Cells beyond the header: nearly always a comma inside a field without quotes, and then all fields are shifted.
+        if any(cell.strip() for cell in cells[columns.width :]):
+            raise RowRefusedError(
+                f"The row has {len(cells)} cells, the header {columns.width}: is there a quote missing?"
+            )
+        cells = [*cells[: columns.width], *[""] * (columns.width - len(cells))]
+    roles = columns.roles
+    if not printable and ("\n" in text or "\r" in text) and _holds_rows(cells, columns, region):
         raise RowRefusedError("A quote is open and has swallowed the rows that follow.", swallowed=True)
-    written = by_role["number"]
+    written = cells[roles["number"]]
     try:
-        number = numbers.normalise(written, region)
+        number, zones = numbers.normalise_with_zones(written, region)
     except numbers.NumberError as error:
         raise RowRefusedError(str(error)) from None
+    zone = roles.get("time_zone")
+    priority = roles.get("priority")
     return NewContact(
-        number=number,
-        written=written.strip(),
-        name=_name(by_role),
-        time_zone=_time_zone(by_role.get("time_zone", ""), number),
-        custom_fields=_custom_fields(cells, columns),
-        priority=_priority(by_role.get("priority", "")),
+        number,
+        " ".join(written.split()),
+        _name(cells, roles, printable),
+        _time_zone(cells[zone] if zone is not None else "", zones),
+        _custom_fields(cells, columns, printable),
+        _priority(cells[priority]) if priority is not None else 0,
     )
 
 
@@ -98,11 +109,20 @@ def _is_number(text: str, region: str) -> bool:
     return True
 
 
-def _name(by_role: dict[str, str]) -> str:
-    name = _line(by_role.get("name", "")) or _line(f"{by_role.get('first_name', '')} {by_role.get('last_name', '')}")
+def _name(cells: Sequence[str], roles: Mapping[str, int], printable: bool) -> str:
+    line = _joined if printable else _line
+    position = roles.get("name")
+    name = line(cells[position]) if position is not None else ""
+    if not name:
+        given, family = roles.get("first_name"), roles.get("last_name")
+        name = line(f"{cells[given] if given is not None else ''} {cells[family] if family is not None else ''}")
     if len(name) > LONGEST_NAME:
         raise RowRefusedError(f"The name is longer than {LONGEST_NAME} characters.")
     return name
+
+
+def _joined(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _line(text: str) -> str:
@@ -115,7 +135,7 @@ def _zones() -> dict[str, str]:
     return {zone.casefold(): zone for zone in available_timezones()}
 
 
-def _time_zone(text: str, number: str) -> str:
+def _time_zone(text: str, found: tuple[str, ...]) -> str:
     """The zone given, or the only one the number can be in; empty when it may be in several."""
     named = text.strip()
     if named:
@@ -123,7 +143,6 @@ def _time_zone(text: str, number: str) -> str:
         if zone is None:
             raise RowRefusedError(f"There is no time zone “{_line(named)[:40]}”; write it like America/New_York.")
         return zone
-    found = numbers.time_zones(number)
     return found[0] if len(found) == 1 else ""
 
 
@@ -139,16 +158,18 @@ def _priority(text: str) -> int:
     return priority
 
 
-def _custom_fields(cells: Sequence[str], columns: Columns) -> str:
+def _custom_fields(cells: Sequence[str], columns: Columns, printable: bool) -> str:
     fields: dict[str, str] = {}
     for position, header in columns.custom.items():
-        value = cells[position].strip() if position < len(cells) else ""
+        value = cells[position].strip()
         if not value:
             continue
         if len(value) > LONGEST_FIELD:
             raise RowRefusedError(f"The field “{header}” is longer than {LONGEST_FIELD:,} characters.")
-        fields[header] = value.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROL_IN_NOTES).strip()
-    text = json.dumps(fields, ensure_ascii=False)
+        if not printable:
+            value = value.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROL_IN_NOTES).strip()
+        fields[header] = value
+    text = orjson.dumps(fields).decode()
     if len(text) > LONGEST_CUSTOM:
         raise RowRefusedError(f"The custom fields together are longer than {LONGEST_CUSTOM:,} characters.")
     return text

@@ -5,6 +5,7 @@ Pure.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,14 @@ from .errors import ImportRefusedError, inert
 
 ROLES = ("number", "name", "first_name", "last_name", "time_zone", "priority")
 IGNORE = "ignore"
+# Kept as a custom field, whatever its name says.
+CUSTOM = "custom"
 # A contact carries what an agent reads during a call, not a database of its own.
 MOST_CUSTOM_FIELDS = 50
 LONGEST_HEADER = 100
-_MOST_COLUMNS = 500
+MOST_COLUMNS = 500
 _SHOWN_COLUMNS = 12
+_NUMBERED = re.compile(r"#([0-9]{1,4})")
 
 # In order of preference: a file with "phone number" and "mobile" is called on its phone number, unless --map says so.
 _SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -128,15 +132,15 @@ def role_of(header: str) -> str | None:
 
 
 def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
-    """`number=Phone` -> (role, header). Raises ImportRefusedError for anything else."""
+    """`number=Phone` or `number=#1` -> (role, header). Raises ImportRefusedError for anything else."""
     parsed: list[tuple[str, str]] = []
     for pair in pairs:
         role, equals, header = pair.partition("=")
         role = plain(role).replace(" ", "_")
-        if not equals or not header.strip() or role not in (*ROLES, IGNORE):
-            known = ", ".join((*ROLES, IGNORE))
+        if not equals or not header.strip() or role not in (*ROLES, IGNORE, CUSTOM):
+            known = ", ".join((*ROLES, IGNORE, CUSTOM))
             raise ImportRefusedError(f"--map wants ROLE=COLUMN with a role of {known}; not {inert(pair)!r}.")
-        if role != IGNORE and any(role == earlier for earlier, _ in parsed):
+        if role in ROLES and any(role == earlier for earlier, _ in parsed):
             raise ImportRefusedError(f"--map names the column of {role} twice.")
         parsed.append((role, header))
     return parsed
@@ -150,12 +154,15 @@ def map_columns(cells: Sequence[str], wanted: Sequence[tuple[str, str]], region:
         by_name.setdefault(plain(header), position)
     roles: dict[str, int] = {}
     ignored: set[int] = set()
+    kept: set[int] = set()
     for role, header in wanted:
-        position = by_name.get(plain(header), -1)
+        position = by_name.get(plain(header), _position(header, len(headers)))
         if position < 0:
             raise ImportRefusedError(f"There is no column {inert(header)!r}; found: {_shown(headers)}.")
         if role == IGNORE:
             ignored.add(position)
+        elif role == CUSTOM:
+            kept.add(position)
         else:
             roles[role] = position
     taken = ignored | set(roles.values())
@@ -163,7 +170,7 @@ def map_columns(cells: Sequence[str], wanted: Sequence[tuple[str, str]], region:
         free = [
             (_RANK[plain(header)], position)
             for position, header in enumerate(headers)
-            if position not in taken and role_of(header) == role
+            if position not in taken | kept and role_of(header) == role
         ]
         if role not in roles and free:
             roles[role] = min(free)[1]
@@ -179,13 +186,20 @@ def map_columns(cells: Sequence[str], wanted: Sequence[tuple[str, str]], region:
     return Columns(len(headers), roles, custom, headers, delimiter)
 
 
+def _position(header: str, width: int) -> int:
+    """`#3` is the third column, unless a column has that very name. -1: there is none."""
+    found = _NUMBERED.fullmatch(header.strip())
+    position = int(found[1]) - 1 if found else -1
+    return position if position < width else -1
+
+
 def _named(cells: Sequence[str]) -> list[str]:
     """A name for every column: never empty, never twice, without control characters."""
     kept = list(cells)
     while kept and not kept[-1].strip():
         kept.pop()
-    if len(kept) > _MOST_COLUMNS:
-        raise ImportRefusedError(f"The header has {len(kept):,} columns, {_MOST_COLUMNS} at most can be read.")
+    if len(kept) > MOST_COLUMNS:
+        raise ImportRefusedError(f"The header has {len(kept):,} columns, {MOST_COLUMNS} at most can be read.")
     names: list[str] = []
     seen: dict[str, int] = {}
     for position, cell in enumerate(kept):

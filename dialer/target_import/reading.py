@@ -12,7 +12,7 @@ import io
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 from .errors import ImportRefusedError
 from .mapping import role_of
@@ -50,14 +50,12 @@ class Encoding:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     line: int
     cells: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
+class BadRow(NamedTuple):
     """A row that could not be read; `start` is how it begins."""
 
     line: int
@@ -166,7 +164,13 @@ class RowReader:
         return any(len(next(csv.reader([line], delimiter=self.delimiter), [])) == width for line in following)
 
     def __iter__(self) -> Iterator[Row | BadRow]:
+        delimiter, plain_line = self.delimiter, self._lines.plain
         while True:
+            # Most lines hold no quote, and are a row each: nothing that the csv module would be needed for.
+            while (line := plain_line()) is not None:
+                cells = line.rstrip("\r\n").split(delimiter)
+                if cells[0].strip() or any(cell.strip() for cell in cells):
+                    yield Row(self._lines.first, cells)
             reader = csv.reader(self._lines, delimiter=self.delimiter)
             self._lines.begin()
             try:
@@ -177,7 +181,8 @@ class RowReader:
                         break
                     if any(cell.strip() for cell in cells):
                         yield Row(self._lines.first, cells)
-                    self._lines.begin()
+                    # One row at a time: the next line may need no csv reader again.
+                    break
                 else:
                     return
             except _TooLongError as error:
@@ -219,6 +224,19 @@ class _Lines:
         self.latest, self._length = [], 0
         self.first = self._handed_out + 1
         self.ended = False
+
+    def plain(self) -> str | None:
+        """The next line, if it is a row by itself: no quote in it, not too long. None leaves it where it is."""
+        line = self._again.popleft() if self._again else self._read()
+        if not line:
+            return None
+        if '"' in line or len(line) > LONGEST_ROW:
+            self._again.appendleft(line)
+            return None
+        self._handed_out += 1
+        self.first = self._handed_out
+        self.latest = [line]
+        return line
 
     def give_up(self) -> tuple[int, str]:
         """Number and text of the record's first line; its other lines will come again."""

@@ -55,7 +55,9 @@ class LargeChangeList(ChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         found = super().get_queryset(request, exclude_parameters)
         used = set(self.get_filters_params())
-        reaches_further = bool(self.query) or (bool(used) and used <= set(self.model_admin.indexed_filters))
+        # `whole_table`: an export of all that is found, which reads it page by page.
+        reaches_further = bool(self.query) or getattr(request, "whole_table", False)
+        reaches_further = reaches_further or (bool(used) and used <= set(self.model_admin.indexed_filters))
         if reaches_further:
             return found
         newest = self.model._default_manager.order_by("-pk").values_list("pk", flat=True).first()

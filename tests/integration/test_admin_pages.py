@@ -28,6 +28,8 @@ HISTORY = [
     d.CallLog,
     d.CampaignDay,
     d.ContactReservation,
+    d.ExportRun,
+    d.ImportRun,
     d.Order,
     d.PacingDecision,
     d.QueuedCommand,
@@ -167,6 +169,8 @@ def full() -> None:
         summary=HOSTILE,
         inputs=hostile,
     )
+    rows(d.ImportRun, list_name=HOSTILE, file_name=HOSTILE, error=HOSTILE, actor=HOSTILE, state="done", report=hostile)
+    rows(d.ExportRun, what="calls", filters=hostile, actor=HOSTILE)
     rows(d.CampaignDay, campaign=lambda n: campaigns[n], day=lambda n: now.date() - dt.timedelta(days=n))
     events = rows(
         e.FreeSwitchEvent,

@@ -293,7 +293,7 @@ def test_the_worker_can_count_on_the_list_while_an_import_runs(file, spring):
 
 
 def test_a_number_added_by_hand_meanwhile_is_a_duplicate(file, spring):
-    """Added after the duplicates were looked up: the constraint decides, and the counts stay true."""
+    """Added after the row was read: the constraint decides, and the counts stay true."""
 
     def add() -> None:
         try:
@@ -301,18 +301,21 @@ def test_a_number_added_by_hand_meanwhile_is_a_duplicate(file, spring):
         finally:
             connections.close_all()
 
-    def meanwhile(problem: object) -> None:
+    def meanwhile(rows: int) -> None:
         thread = threading.Thread(target=add)
         thread.start()
         thread.join()
 
-    # The duplicate in the last row is reported after the look-up has run.
-    path = file("phone\n+12125550000\n+12125550001\n+12125550001\n")
+    path = file("phone\n" + "".join(f"+1212555{n:04}\n" for n in range(999)) + "+12125550001\n")
     with path.open("rb") as raw:
-        report = import_contacts(raw, "Spring", source="x", on_problem=meanwhile)
-    assert (report.read, report.imported, report.duplicates, report.refused) == (3, 1, 2, 0)
+        report = import_contacts(raw, "Spring", source="x", on_progress=meanwhile)
+    assert (report.read, report.imported, report.duplicates, report.refused) == (1_000, 998, 2, 0)
+    assert [problem.reason for problem in report.problems] == [
+        "The number is already in the list.",
+        "The number is in row 3.",
+    ]
     spring.refresh_from_db()
-    assert spring.total_contacts == 1
+    assert spring.total_contacts == 998
 
 
 @pytest.mark.usefixtures("redis_empty")

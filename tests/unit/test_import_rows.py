@@ -94,7 +94,7 @@ def test_empty_columns_at_the_end_do_not_count():
 
 def test_a_row_becomes_a_contact():
     assert contact("(212) 555-1234", " Bob  B. ", "america/chicago", "5", "Gold") == NewContact(
-        "+12125551234", "(212) 555-1234", "Bob B.", "America/Chicago", '{"Plan": "Gold"}', 5
+        "+12125551234", "(212) 555-1234", "Bob B.", "America/Chicago", '{"Plan":"Gold"}', 5
     )
 
 
@@ -118,6 +118,7 @@ def test_first_and_last_name_make_a_name_unless_there_is_one():
         (("12", "Bob"), "too short"),
         (("", "Bob"), "There is no number"),
         (("2125551234", "Bob\0"), "NUL"),
+        (("2125551234", "Bob\ud800"), "half a character"),
         (("2125551234", "Bob", "", "", "Gold, silver", "extra"), "6 cells, the header 5"),
         (("2125551234", "x" * (LONGEST_NAME + 1)), "name is longer"),
         (("2125551234", "Bob", "Mars/Olympus"), "no time zone “Mars/Olympus”"),

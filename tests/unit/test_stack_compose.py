@@ -100,3 +100,12 @@ def test_no_file_with_a_users_or_a_carriers_password_is_kept_in_the_repository()
     assert {"docker/.env", "docker/freeswitch/gateways/*.xml", "docker/freeswitch/directory/*.xml", "var/"} <= set(
         ignored
     )
+
+
+def test_uploads_lie_where_the_web_process_writes_and_a_worker_reads(composition: dict[str, Any]) -> None:
+    using = {
+        name for name, service in composition["services"].items() if "imports:/imports" in service.get("volumes", [])
+    }
+    assert using == {"web", "default"}
+    assert composition["x-orchestrator"]["environment"]["IMPORT_DIR"] == "/imports"
+    assert "-o orchestrator -m 0700 /imports" in (BASE_DIR / "Dockerfile").read_text()

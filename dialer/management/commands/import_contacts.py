@@ -1,6 +1,6 @@
 """`manage.py import_contacts FILE.csv --list NAME`: contacts from a CSV file, all the good rows or nothing."""
 
-import csv
+import getpass
 import stat
 import time
 from argparse import ArgumentParser
@@ -11,7 +11,8 @@ from typing import IO, Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from dialer.target_import import ImportRefusedError, Problem, Report, import_contacts
+from dialer.models import Duplicates
+from dialer.target_import import ImportRefusedError, Report, import_contacts, uploads
 
 # Between two lines of progress, for a person at a terminal.
 _PROGRESS_SECONDS = 1.0
@@ -36,6 +37,12 @@ class Command(BaseCommand):
         )
         parser.add_argument("--region", default="", help="where numbers without a country code belong, e.g. US")
         parser.add_argument("--encoding", default="", help="of the file, when it is not found out by itself")
+        parser.add_argument(
+            "--duplicates",
+            choices=Duplicates.values,
+            default=Duplicates.LIST.value,
+            help="leave out numbers that are in this list; also those that a campaign of it has called; or in any list",
+        )
         parser.add_argument("--dry-run", action="store_true", help="read, check and report; change nothing")
         parser.add_argument("--errors", type=Path, metavar="FILE.csv", help="write each row not imported, and why")
 
@@ -55,7 +62,9 @@ class Command(BaseCommand):
                     mapping=options["map"],
                     region=options["region"],
                     encoding=options["encoding"],
+                    duplicates_in=options["duplicates"],
                     dry_run=options["dry_run"],
+                    actor=f"{getpass.getuser()} (import_contacts)",
                     on_problem=on_problem,
                     on_progress=self._progress(file, path) if self.stderr.isatty() else None,
                 )
@@ -105,6 +114,8 @@ class Command(BaseCommand):
         )
         if report.dry_run:
             self.stdout.write("Dry run: nothing is changed.")
+        else:
+            self.stdout.write(f"This was import {report.run}; manage.py undo_import {report.run} takes it back.")
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -119,12 +130,4 @@ def _open(path: Path) -> IO[bytes]:
 def _errors_writer(stack: ExitStack, errors: Path, source: Path) -> Any:
     if errors.exists() and errors.samefile(source):
         raise ImportRefusedError("--errors must not be the file that is read.")
-    # With a byte order mark, so that spreadsheets show names and signs as they are.
-    file = stack.enter_context(errors.open("w", encoding="utf-8-sig", newline=""))
-    writer = csv.writer(file)
-    writer.writerow(["row", "number", "reason"])
-
-    def write(problem: Problem) -> None:
-        writer.writerow([problem.line, problem.number, problem.reason])
-
-    return write
+    return uploads.problems_writer(stack, errors)
