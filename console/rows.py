@@ -111,6 +111,16 @@ class Decision(Value, frozen=True, kw_only=True):
     summary: Annotated[str, Meta(description="the decision as one line")] = ""
 
 
+class Drops(Value, frozen=True, kw_only=True):
+    """Abandoned calls of a campaign against its cap."""
+
+    abandoned: int
+    answered: Annotated[int, Meta(description="by a person, the abandoned among them")]
+    window: Annotated[str, Meta(description="e.g. 30 d")]
+    cap: Annotated[float, Meta(description="share of the answered that may be abandoned")]
+    left: Annotated[int, Meta(description="that may still be abandoned; negative over the cap")]
+
+
 class CampaignRow(Value, frozen=True, kw_only=True):
     """A campaign now."""
 
@@ -125,6 +135,7 @@ class CampaignRow(Value, frozen=True, kw_only=True):
     contacts_left: int = 0
     today: Today = Today()
     decision: Decision | None = None
+    drops: Annotated[Drops | None, Meta(description="null while nobody has answered")] = None
     version: int = 0
 
 

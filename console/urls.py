@@ -1,6 +1,6 @@
 from django.urls import path
 
-from console import views
+from console import views, whatif, why
 
 app_name = "console"
 urlpatterns = [
@@ -10,7 +10,11 @@ urlpatterns = [
     path("console/preview/<uuid:preview_id>/", views.preview, name="preview"),
     path("console/agents/<str:agent_id>/menu/", views.agent_menu, name="agent_menu"),
     path("console/campaigns/<str:campaign_id>/menu/", views.campaign_menu, name="campaign_menu"),
-    path("console/decisions/", views.decisions, name="decisions"),
+    path("console/decisions/", why.decisions, name="decisions"),
+    path("console/decisions/<int:pk>/", why.decision, name="decision"),
+    path("console/why/", why.number, name="why"),
+    path("console/why/contacts/<int:pk>/", why.contact, name="why_contact"),
+    path("console/what-if/", whatif.page, name="whatif"),
     path("console/session/", views.session, name="session"),
     path("docs/protocol/", views.protocol_page, name="protocol"),
 ]

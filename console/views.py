@@ -16,7 +16,6 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_safe
 
 from console import permissions, protocol, words
@@ -24,13 +23,12 @@ from console.floor_state import FloorState
 from console.kpis import WRAP_UP
 from console.permissions import Actor
 from console.render import board_parts, panel_parts
-from dialer import census, explain, selectors
+from dialer import selectors
 from dialer.models import Agent, AgentStatus, CallLog, DialerCampaign, ReasonCode
 from events import streams
 
 log = logging.getLogger(__name__)
 
-DECISIONS = 200
 HISTORY = 30
 PROTOCOL_PAGE = Path(settings.BASE_DIR) / "docs" / "protocol.md"
 View = Callable[..., HttpResponse]
@@ -177,32 +175,6 @@ def campaign_menu(request: HttpRequest, actor: Actor, campaign_id: str) -> HttpR
         for value, (word, hint) in words.MODES.items()
     ]
     return render(request, "console/campaign_menu.html", {"campaign": campaign, "modes": modes})
-
-
-@require_GET
-@with_actor(lambda actor: actor.sees_floor)
-def decisions(request: HttpRequest, actor: Actor) -> HttpResponse:
-    chosen = request.GET.get("campaign", "")
-    try:
-        only = [str(UUID(chosen))] if chosen else []
-    except ValueError:
-        raise Http404 from None
-    context = {
-        "page": "decisions",
-        "actor": actor,
-        "chosen": chosen,
-        "campaigns": [(str(key), name) for key, name in DialerCampaign.objects.values_list("campaign_id", "name")],
-        "decisions": selectors.last_decisions(DECISIONS, only),
-        "gates": [],
-        "census": [],
-    }
-    campaign = DialerCampaign.objects.select_related("profile").filter(campaign_id__in=only).first()
-    if campaign is not None:
-        now = timezone.now()
-        found = census.look(campaign)
-        context["gates"] = explain.gates_now(campaign, now)
-        context["census"] = list(explain.census_lines(found, now)) if found else ["Contacts are being counted."]
-    return render(request, "console/decisions.html", context)
 
 
 @require_safe

@@ -8,7 +8,7 @@ from typing import Any
 
 from console.floor_state import FloorState
 from console.kpis import agent_kind
-from console.rows import AgentRow, CallRow, CampaignRow, Kpis, Ratio
+from console.rows import AgentRow, CallRow, CampaignRow, Drops, Kpis, Ratio
 
 # state -> (word, icon, CSS tone). Colour never stands alone.
 AGENT_STATES = {
@@ -154,6 +154,12 @@ class CampaignView:
     tone: str
     abandon: str
     answer: str
+    budget: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether more was abandoned than the cap allows."""
+        return self.row.drops is not None and self.row.drops.left < 0
 
     @property
     def done(self) -> int:
@@ -183,7 +189,13 @@ def campaign(row: CampaignRow) -> CampaignView:
         tone=tone,
         abandon=percent(row.today.abandoned, row.today.answered),
         answer=percent(row.today.answered, row.today.attempts),
+        budget=_budget(row.drops) if row.drops else "",
     )
+
+
+def _budget(drops: Drops) -> str:
+    cap = f"{100 * drops.cap:g} %"
+    return f"{drops.left} more before {cap}" if drops.left >= 0 else f"over {cap} by {-drops.left}"
 
 
 def percent(numerator: int, denominator: int) -> str:

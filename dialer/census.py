@@ -121,6 +121,13 @@ def age(census: Census, now: dt.datetime) -> float:
     return (now - dt.datetime.fromisoformat(census["at"])).total_seconds()
 
 
+def next_at(census: Census) -> dt.datetime | None:
+    """When the next of those that wait, for their time or behind a gate, may be called."""
+    rows = [census.get("waiting") or {}, *census.get("blocked", {}).values()]
+    times = [dt.datetime.fromisoformat(row["next"]) for row in rows if row.get("next")]
+    return min(times, default=None)
+
+
 def refresh(campaign: DialerCampaign) -> Census:
     """Compute it now, for everybody."""
     census = compute(campaign, timezone.now())

@@ -29,9 +29,13 @@ class Figure:
     def share(self) -> float | None:
         return self.abandoned / self.calls if self.calls > 0 else None
 
+    @property
+    def text(self) -> str:
+        """The share alone."""
+        return "–" if self.share is None else f"{100 * self.share:.2f} %"
+
     def __str__(self) -> str:
-        share = "–" if self.share is None else f"{100 * self.share:.2f} %"
-        text = f"{share} ({self.abandoned:g} of {self.calls:g})"
+        text = f"{self.text} ({self.abandoned:g} of {self.calls:g})"
         return f"{text}, {self.window}" if self.window else text
 
 

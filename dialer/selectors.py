@@ -1,7 +1,7 @@
 """Reads for boards, caches and reports. Each list costs a fixed number of queries, whatever its length."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from dialer.models import (
     DialingMode,
     PacingDecision,
 )
+from dialer.services import drops
 from events.privacy import mask
 
 Row = dict[str, Any]
@@ -105,7 +106,25 @@ def campaign_rows(pks: Iterable[int] | None = None) -> list[Row]:
     days = {day.campaign_id: day for day in CampaignDay.objects.filter(campaign__in=found, day=today())}
     newest = PacingDecision.objects.filter(campaign__in=found).order_by("campaign_id", "-id").distinct("campaign_id")
     decisions = {decision.campaign_id: decision for decision in newest}
-    return [_campaign_row(c, days.get(c.pk) or CampaignDay(), decisions.get(c.pk)) for c in found]
+    month = drops.month([c.pk for c in found], timezone.now())
+    return [
+        _campaign_row(c, days.get(c.pk) or CampaignDay(), decisions.get(c.pk)) | {"drops": _drops(month.get(c.pk))}
+        for c in found
+    ]
+
+
+def _drops(counts: drops.Counts | None) -> Row | None:
+    """The abandoned calls that a campaign's cap is judged by; None where nobody has answered yet."""
+    if counts is None or not counts.people:
+        return None
+    window = counts.window
+    return {
+        "abandoned": counts.abandoned,
+        "answered": counts.people,
+        "window": window.name,
+        "cap": window.cap,
+        "left": counts.budget.left,
+    }
 
 
 def _campaign_row(campaign: DialerCampaign, day: CampaignDay, decision: PacingDecision | None) -> Row:
@@ -179,12 +198,34 @@ def _call_row(call: CallLog) -> Row:
     }
 
 
-def last_decisions(limit: int = 50, campaigns: Sequence[str] = ()) -> list[PacingDecision]:
-    """The newest decisions, of all campaigns or of those with these campaign_ids."""
-    decisions = PacingDecision.objects.select_related("campaign").order_by("-id")
-    if campaigns:
-        decisions = decisions.filter(campaign__campaign_id__in=campaigns)
-    return list(decisions[:limit])
+def decisions_page(
+    campaign: int | None,
+    *,
+    only: str = "",
+    until: dt.datetime | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> tuple[list[PacingDecision], bool]:
+    """One page of stored decisions, newest first, and whether there are older ones. Read by an index whatever is asked.
+
+    campaign: its key, None for all. only: of a campaign's, "placed" for those that placed calls, or a binding reason.
+    until: made no later. before: the key of the last decision of the page before.
+    """
+    found = PacingDecision.objects.select_related("campaign").order_by("-id")
+    if campaign is not None:
+        found = found.filter(campaign=campaign)
+        if only == "placed":
+            found = found.filter(placed__gt=0)
+        elif only:
+            found = found.filter(binding_reason=only)
+    if until is not None:
+        # Keys grow with time, so a time is a key, found by the index of times.
+        newest = PacingDecision.objects.filter(decided_at__lte=until).order_by("-decided_at", "-pk").only("pk").first()
+        found = found.filter(pk__lte=newest.pk) if newest else found.none()
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    rows = list(found[: limit + 1])
+    return rows[:limit], len(rows) > limit
 
 
 def offered(reservation_id: UUID, agent_id: str) -> ContactReservation | None:

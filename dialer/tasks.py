@@ -1,4 +1,4 @@
-"""The Celery tasks of the dialer: fetch, call a service, nothing else. All but the last five run on dialer_queue, in
+"""The Celery tasks of the dialer: fetch, call a service, nothing else. All but the last six run on dialer_queue, in
 order."""
 
 import logging
@@ -11,7 +11,7 @@ from celery.exceptions import Reject
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from dialer import census, outbox
+from dialer import census, outbox, whatif_runs
 from dialer.lease import LeaseLost
 from dialer.models import CampaignStatus, DialerCampaign
 from dialer.services import agents, calls, cdr, commands, dialing, doubts, freeing, observing, preview, wake
@@ -127,6 +127,12 @@ def refresh_census(campaign: int) -> None:
     found = DialerCampaign.objects.select_related("profile", "target_list").filter(pk=campaign).first()
     if found is not None:
         census.refresh(found)
+
+
+@shared_task(name="dialer.tasks.simulate_pacing", ignore_result=True, soft_time_limit=whatif_runs.MOST_SECONDS)
+def simulate_pacing(parameters: dict[str, Any], busy_key: str, keep_seconds: int) -> None:
+    """Run a simulation and keep what it gave in the cache (queue `default`): see whatif_runs.run."""
+    whatif_runs.run(parameters, busy_key, keep_seconds)
 
 
 @shared_task(name="dialer.tasks.store_cdr", ignore_result=True)

@@ -231,6 +231,11 @@ MESSAGES_DIR = env.get(
     str(servers.var_dir(env) / "messages") if SWITCH == "simulator" else "/var/lib/freeswitch/messages",
 )
 
+# --- Retention, in days; 0 keeps for ever. `manage.py retention` removes what is older ------------------------------
+DECISIONS_KEEP_DAYS = int(env.get("DECISIONS_KEEP_DAYS", "90"))
+EVENTS_KEEP_DAYS = int(env.get("EVENTS_KEEP_DAYS", "30"))
+RECORDINGS_KEEP_DAYS = int(env.get("RECORDINGS_KEEP_DAYS", "0"))
+
 # --- Logging --------------------------------------------------------------------------------------------------------
 LOG_DIR = Path(env.get("LOG_DIR", str(BASE_DIR / "logs")))
 LOG_DIR.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from dialer.models import (
     AppliedCommand,
     CallLog,
     CampaignDay,
+    CampaignMinute,
     ExportRun,
     Order,
     PacingDecision,
@@ -137,6 +138,13 @@ class CampaignDayAdmin(ReadOnlyAdmin):
         "failed",
         "talk_seconds",
     )
+    list_filter = ("campaign",)
+    list_select_related = ("campaign",)
+
+
+@admin.register(CampaignMinute)
+class CampaignMinuteAdmin(ReadOnlyAdmin):
+    list_display = ("minute", "campaign", "answered", "connected", "abandoned", "machines")
     list_filter = ("campaign",)
     list_select_related = ("campaign",)
 

@@ -30,6 +30,7 @@ HISTORY = [
     d.ContactReservation,
     d.ExportRun,
     d.ImportRun,
+    d.CampaignMinute,
     d.Order,
     d.PacingDecision,
     d.QueuedCommand,
@@ -172,6 +173,7 @@ def full() -> None:
     rows(d.ImportRun, list_name=HOSTILE, file_name=HOSTILE, error=HOSTILE, actor=HOSTILE, state="done", report=hostile)
     rows(d.ExportRun, what="calls", filters=hostile, actor=HOSTILE)
     rows(d.CampaignDay, campaign=lambda n: campaigns[n], day=lambda n: now.date() - dt.timedelta(days=n))
+    rows(d.CampaignMinute, campaign=lambda n: campaigns[n], minute=lambda n: now - dt.timedelta(minutes=n))
     events = rows(
         e.FreeSwitchEvent,
         event_type="CHANNEL_ANSWER",

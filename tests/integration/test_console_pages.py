@@ -131,7 +131,8 @@ def test_the_chosen_campaigns_gates_and_census_stand_beside_its_decisions(browse
     assert "Contacts are being counted." in browser.get(*address).content.decode()
     census.refresh(campaign)
     text = browser.get(*address).content.decode()
-    assert "status: the campaign is paused" in text and "link: the bridge has no connection" in text
+    assert "Not dialling: the campaign is paused and the bridge has no connection" in text
+    assert "<b>status:</b> the campaign is paused" in text and "<b>link:</b> the bridge has no connection" in text
     assert "of the first 3: 3 may be called now" in text
 
 
@@ -148,7 +149,7 @@ def test_decisions_newest_first_and_by_campaign(browser, supervisor):
     text = browser.get("/console/decisions/").content.decode()
     assert text.index("s2") < text.index("s1") < text.index("s0")
     only = browser.get("/console/decisions/", {"campaign": str(two.campaign_id)}).content.decode()
-    assert "s1" in only and "s0" not in only
+    assert ">s1<" in only and ">s0<" not in only
     assert browser.get("/console/decisions/", {"campaign": "x"}).status_code == 404
 
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from dialer.models import CallLog, Contact, PacingDecision, ReasonCode
+from dialer.models import CallLog, Contact, DialerCampaign, PacingDecision, ReasonCode
 from tests.fakes.console import make_user, publishing, wait_published
 from tests.fakes.floor import make_agents, make_campaign
 from tests.unit.test_console_render import HOSTILE
@@ -76,6 +76,7 @@ def hostile_floor():
             last_at=timezone.now(),
             binding_reason="agents",
             summary=agent.name,
+            inputs={agent.name: agent.name, "blocked": {agent.name: 1}, "windows": {agent.name: [agent.name]}},
         )
     return agents
 
@@ -88,6 +89,12 @@ def test_no_page_holds_anything_that_runs_whatever_the_names_say():
         wait_published(lambda f: len(f.calls) == len(HOSTILE), "the hostile floor")
         pages = [supervisor.get(page) for page in ("/console/", "/console/decisions/", "/docs/protocol/")]
         pages += [supervisor.get(f"/console/agents/{one.agent_id}/menu/") for one in agents]
+        pages += [supervisor.get(f"/console/why/contacts/{pk}/") for pk in Contact.objects.values_list("pk", flat=True)]
+        pages += [supervisor.get(f"/console/decisions/{one.pk}/") for one in PacingDecision.objects.all()]
+        pages += [supervisor.post("/console/why/", {"number": text}) for text in (*HOSTILE, "+12125550000")]
+        campaign = DialerCampaign.objects.get().campaign_id
+        pages += [supervisor.get(page, {"campaign": campaign}) for page in ("/console/decisions/", "/console/what-if/")]
+        pages += [supervisor.get("/console/what-if/", {"agents": text, "seed": text}) for text in HOSTILE]
         pages += [agent.get("/console/agent/"), Client().get("/login/", {"next": HOSTILE[1]}), agent.get("/console/")]
     for page in pages:
         text = page.content.decode()
@@ -139,6 +146,7 @@ def test_pages_name_no_number_in_full():
     with publishing():
         wait_published(lambda f: len(f.calls) == len(HOSTILE), "the floor")
         text = supervisor.get("/console/").content.decode()
+    text += supervisor.get(f"/console/why/contacts/{Contact.objects.first().pk}/").content.decode()
     for number in Contact.objects.values_list("number", flat=True):
         assert number not in text
     assert agents

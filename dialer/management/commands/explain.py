@@ -1,6 +1,5 @@
 """`manage.py explain --campaign ID|NAME` and `--number N`: why it dials, why it does not. Changes nothing."""
 
-import uuid
 from argparse import ArgumentParser
 from typing import Any
 
@@ -8,8 +7,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from dialer import census, explain, numbers
-from dialer.models import DialerCampaign
+from dialer import census, explain, explain_text, numbers
+from dialer.asked import campaign_named
 
 
 class Command(BaseCommand):
@@ -28,27 +27,12 @@ class Command(BaseCommand):
                 e164 = numbers.normalise(options["number"], settings.DEFAULT_REGION)
             except numbers.NumberError as error:
                 raise CommandError(str(error)) from None
-            lines = explain.number_lines(e164, now)
+            lines = explain_text.number_lines(explain.number(e164, now))
         else:
-            campaign = _campaign(options["campaign"])
+            campaign = campaign_named(options["campaign"])
             found = None if options["fresh"] else census.cached(campaign)
             if found is None or census.age(found, now) > census.FRESH_SECONDS:
                 found = census.refresh(campaign)
-            lines = explain.campaign_lines(campaign, found, now)
+            lines = explain_text.campaign_lines(explain.campaign(campaign, found, now))
         for line in lines:
             self.stdout.write(line)
-
-
-def _campaign(asked: str) -> DialerCampaign:
-    campaigns = DialerCampaign.objects.select_related("profile", "target_list")
-    try:
-        found = list(campaigns.filter(campaign_id=uuid.UUID(asked)))
-    except ValueError:
-        found = list(campaigns.filter(name__iexact=asked.strip()))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(str(campaign.campaign_id) for campaign in found)
-        raise CommandError(f"Several campaigns have that name; ask by id: {ids}")
-    names = ", ".join(campaigns.order_by("name").values_list("name", flat=True)[:20]) or "none"
-    raise CommandError(f"There is no such campaign. There are: {names}")

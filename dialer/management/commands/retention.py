@@ -1,0 +1,63 @@
+"""`manage.py retention [--dry-run]`: remove what is older than the settings keep it; see docs/operations.md."""
+
+import datetime as dt
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from dialer import retention
+from events import retention as of_events
+from events.retention import Counted
+
+
+class Command(BaseCommand):
+    help = "Remove decisions, raw events and recordings older than the settings keep them. Safe to stop and to repeat."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="remove nothing, say what would be removed")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        dry_run: bool = options["dry_run"]
+        verb = "would be removed" if dry_run else "removed"
+        for days, of in self._parts(timezone.now()):
+            kept = f"kept {days} days" if days else "kept for ever"
+            if not days:
+                self.stdout.write(f"{of.__name__.replace('_', ' ')}: {kept}")
+                continue
+            found = of(dry_run)
+            size = f", {found.bytes:,} bytes" if found.bytes is not None else ""
+            self.stdout.write(f"{found.what}: {found.rows:,}{size} {verb} ({kept})")
+            for problem in found.problems:
+                self.stderr.write(f"  left alone: {problem}")
+
+    def _parts(self, now: dt.datetime) -> Iterator[tuple[int, Callable[[bool], Counted]]]:
+        def ago(days: int) -> dt.datetime:
+            return now - dt.timedelta(days=days)
+
+        def decisions(dry: bool) -> Counted:
+            return retention.decisions(ago(settings.DECISIONS_KEEP_DAYS), dry_run=dry)
+
+        def raw_events(dry: bool) -> Counted:
+            return of_events.events(ago(settings.EVENTS_KEEP_DAYS), dry_run=dry)
+
+        def event_batches(dry: bool) -> Counted:
+            return of_events.batches(ago(settings.EVENTS_KEEP_DAYS), dry_run=dry)
+
+        def recordings(dry: bool) -> Counted:
+            directory = Path(settings.RECORDINGS_DIR)
+            return retention.recordings(ago(settings.RECORDINGS_KEEP_DAYS), directory, dry_run=dry)
+
+        def minutes(dry: bool) -> Counted:
+            return retention.minutes(now, dry_run=dry)
+
+        yield settings.DECISIONS_KEEP_DAYS, decisions
+        yield settings.EVENTS_KEEP_DAYS, raw_events
+        yield settings.EVENTS_KEEP_DAYS, event_batches
+        yield settings.RECORDINGS_KEEP_DAYS, recordings
+        # As long as the longest window needs them, whatever the settings say.
+        yield 1, minutes

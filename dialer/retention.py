@@ -1,0 +1,90 @@
+"""What is kept no longer than the settings say: decisions, minutes of figures, recordings. Not raw events.
+
+Everything goes in batches, each its own short transaction, so that nobody waits for a long lock; stopped half way, the
+next run goes on. Call records, agents' states and audit rows are never removed here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from dialer.models import CallLog
+from dialer.services import drops
+from events.retention import BATCH, Counted, old_ranges, removed
+
+# What a switch writes; anything else beside the recordings is not ours.
+SUFFIXES = frozenset({".wav", ".mp3", ".ogg", ".opus", ".flac"})
+
+
+# A call record that points to a decision keeps it: it is why that call was placed.
+_UNUSED = "NOT EXISTS (SELECT 1 FROM dialer_calllog c WHERE c.decision_id = dialer_pacingdecision.id)"
+
+
+def decisions(before: dt.datetime, *, dry_run: bool) -> Counted:
+    """Decisions last made before then, but never one that placed a call: it is kept as long as the call's record."""
+    counted, table = Counted("decisions"), "dialer_pacingdecision"
+    old = f"id BETWEEN %s AND %s AND last_at < %s AND {_UNUSED}"
+    for first, last in old_ranges(table, "decided_at", before):
+        counted.rows += removed(table, old, [first, last, before], dry_run=dry_run)
+    return counted
+
+
+def minutes(now: dt.datetime, *, dry_run: bool) -> Counted:
+    """Minutes of figures that no window reads any more."""
+    counted, table, before = Counted("minutes of figures"), "dialer_campaignminute", now - drops.KEEP_MINUTES
+    for first, last in old_ranges(table, "minute", before):
+        old = "id BETWEEN %s AND %s AND minute < %s"
+        counted.rows += removed(table, old, [first, last, before], dry_run=dry_run)
+    return counted
+
+
+def recordings(before: dt.datetime, directory: Path, *, dry_run: bool) -> Counted:
+    """Recordings of calls that ended before then: the file, and the link to it in the call record. Only files directly
+    named by a call's own uuid are touched; others, links that lead elsewhere, and calls going on are left alone."""
+    counted = Counted("recordings", bytes=0)
+    for paths in _named(directory):
+        ended = CallLog.objects.filter(call_id__in=list(paths), ended_at__lt=before)
+        for key in ended.values_list("call_id", flat=True):
+            path = paths[key]
+            try:
+                # A broken or foreign link must not lead out of the directory.
+                size = path.lstat().st_size
+                if not dry_run:
+                    path.unlink()
+            except OSError as error:
+                counted.problems.append(f"{path.name}: {error.strerror or type(error).__name__}")
+                continue
+            counted.rows, counted.bytes = counted.rows + 1, (counted.bytes or 0) + size
+            if not dry_run:
+                CallLog.objects.filter(call_id=key).update(recording_url="", recording_stored=False)
+    return counted
+
+
+def _named(directory: Path) -> Iterator[dict[uuid.UUID, Path]]:
+    """Files of the directory that are named as our recordings are, by their uuid; a batch at a time."""
+    found: dict[uuid.UUID, Path] = {}
+    try:
+        entries = os.scandir(directory)
+    except FileNotFoundError:
+        return
+    with entries:
+        for entry in entries:
+            path = Path(entry.path)
+            if path.suffix.lower() not in SUFFIXES or not entry.is_file(follow_symlinks=False):
+                continue
+            try:
+                key = uuid.UUID(path.stem)
+            except ValueError:
+                continue
+            if str(key) != path.stem:
+                continue
+            found[key] = path
+            if len(found) >= BATCH:
+                yield found
+                found = {}
+    if found:
+        yield found

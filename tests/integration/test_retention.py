@@ -1,0 +1,130 @@
+"""What is older than the settings keep it goes, in batches; what explains a call stays with the call."""
+
+import datetime as dt
+import uuid
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from dialer import retention
+from dialer.models import CallLog, CampaignMinute, PacingDecision
+from events import retention as of_events
+from events.models import CallStateEvent, EventBatch, EventProcessingStatus, FreeSwitchEvent
+from tests.fakes.floor import make_campaign
+
+pytestmark = pytest.mark.django_db
+DAY = dt.timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def kept(settings, tmp_path, monkeypatch):
+    settings.DECISIONS_KEEP_DAYS, settings.EVENTS_KEEP_DAYS, settings.RECORDINGS_KEEP_DAYS = 90, 30, 10
+    settings.RECORDINGS_DIR = str(tmp_path / "recordings")
+    (tmp_path / "recordings").mkdir()
+    monkeypatch.setattr(of_events, "BATCH", 3)  # several batches of few rows
+    monkeypatch.setattr(retention, "BATCH", 3)
+
+
+def retained(**options) -> str:
+    out = StringIO()
+    call_command("retention", stdout=out, stderr=out, **options)
+    return out.getvalue()
+
+
+def decision(campaign, age, last=None, **fields) -> PacingDecision:
+    at = timezone.now() - age
+    fields = {"binding_reason": "no_agents", "summary": "s"} | fields
+    return PacingDecision.objects.create(campaign=campaign, decided_at=at, last_at=last or at, **fields)
+
+
+def call(campaign, age=20 * DAY, **fields) -> CallLog:
+    at = timezone.now() - age
+    ended = {"status": "completed", "ended_at": at}
+    known = {"freeswitch_uuid": str(uuid.uuid4()), "to_number": "+12125550100", "initiated_at": at}
+    return CallLog.objects.create(campaign=campaign, **(known | ended | fields))
+
+
+def test_old_decisions_go_but_those_that_placed_a_call_stay_as_long_as_its_record():
+    campaign = make_campaign([])
+    for _ in range(10):
+        decision(campaign, 100 * DAY)
+    placed, going_on = decision(campaign, 99 * DAY, placed=1), decision(campaign, 98 * DAY, last=timezone.now())
+    lonely, fresh = decision(campaign, 97 * DAY, placed=1), decision(campaign, 3 * DAY)
+    record = call(campaign, decision=placed)
+    text = retained(dry_run=True)
+    assert "decisions: 11 would be removed (kept 90 days)" in text and PacingDecision.objects.count() == 14
+    assert "decisions: 11 removed" in retained()
+    assert set(PacingDecision.objects.all()) == {placed, going_on, fresh}, "and not the one whose call is gone"
+    record.refresh_from_db()
+    assert record.decision == placed
+    assert "decisions: 0 removed" in retained() and not PacingDecision.objects.filter(pk=lonely.pk).exists()
+
+
+def test_old_events_go_with_what_was_made_of_them_unless_they_wait():
+    made = []
+    for n, age in enumerate([40] * 7 + [5] * 2):
+        event = FreeSwitchEvent.objects.create(
+            event_type="CHANNEL_ANSWER",
+            timestamp=timezone.now() - age * DAY,
+            event_data={},
+            core_uuid="c",
+            event_sequence=n,
+        )
+        status = "pending" if n == 2 else "processed"
+        processed = timezone.now() if status == "processed" else None
+        EventProcessingStatus.objects.create(event=event, status=status, processed_at=processed)
+        CallStateEvent.objects.create(
+            freeswitch_event=event, channel_uuid=str(n), current_state="answered", timestamp=event.timestamp
+        )
+        batch = EventBatch.objects.create(status="completed", first_journal_id=str(n), last_journal_id=str(n))
+        batch.events.add(event)
+        EventBatch.objects.filter(pk=batch.pk).update(created_at=event.timestamp)
+        made.append(event.pk)
+    text = retained(dry_run=True)
+    assert "raw events: 6 would be removed" in text and "event batches: 7 would be" in text
+    assert FreeSwitchEvent.objects.count() == EventBatch.objects.count() == 9
+    retained()
+    left = [made[2], made[7], made[8]]
+    assert list(FreeSwitchEvent.objects.order_by("pk").values_list("pk", flat=True)) == left
+    assert set(EventProcessingStatus.objects.values_list("event", flat=True)) == set(left)
+    assert set(CallStateEvent.objects.values_list("freeswitch_event", flat=True)) == set(left)
+    assert EventBatch.objects.count() == 2 and EventBatch.events.through.objects.count() == 2
+
+
+def test_recordings_go_by_our_uuid_only(tmp_path):
+    folder = tmp_path / "recordings"
+    campaign = make_campaign([])
+    old, fresh, linked = call(campaign), call(campaign, age=2 * DAY), call(campaign)
+    open_call = call(campaign, age=60 * DAY, status="answered", ended_at=None, to_number="+12125550101")
+    calls = (old, fresh, open_call)
+    for one in calls:
+        (folder / f"{one.call_id}.wav").write_bytes(b"12345")
+        CallLog.objects.filter(pk=one.pk).update(recording_url=f"/r/{one.call_id}.wav", recording_stored=True)
+    outside = tmp_path / "passwd"
+    outside.write_text("kept")
+    (folder / f"{linked.call_id}.wav").symlink_to(outside)
+    others = ["notes.txt", f"{old.call_id}.txt", f"{old.call_id.hex}.wav", f"{uuid.uuid4()}.wav", f"x{old.call_id}.wav"]
+    for name in others:
+        (folder / name).write_text("x")
+    text = retained(dry_run=True)
+    assert "recordings: 1, 5 bytes would be removed (kept 10 days)" in text and len(list(folder.iterdir())) == 9
+    assert "recordings: 1, 5 bytes removed" in retained()
+    left = {f"{fresh.call_id}.wav", f"{open_call.call_id}.wav", f"{linked.call_id}.wav", *others}
+    assert {path.name for path in folder.iterdir()} == left and outside.read_text() == "kept"
+    old.refresh_from_db(), fresh.refresh_from_db()
+    assert (old.recording_url, old.recording_stored) == ("", False)
+    assert fresh.recording_stored and fresh.recording_url
+
+
+def test_nothing_goes_of_what_is_kept_for_ever_and_minutes_go_when_no_window_reads_them(settings):
+    settings.DECISIONS_KEEP_DAYS = settings.EVENTS_KEEP_DAYS = settings.RECORDINGS_KEEP_DAYS = 0
+    campaign = make_campaign([])
+    decision(campaign, 999 * DAY)
+    for hours in (40, 27, 25, 1):
+        CampaignMinute.objects.create(campaign=campaign, minute=timezone.now() - dt.timedelta(hours=hours), answered=1)
+    text = retained()
+    assert "decisions: kept for ever" in text and "recordings: kept for ever" in text
+    assert "minutes of figures: 2 removed" in text
+    assert PacingDecision.objects.count() == 1 and CampaignMinute.objects.count() == 2
