@@ -23,6 +23,7 @@ from console.permissions import Actor
 from console.protocol import (
     CallControl,
     CampaignControl,
+    DisposeCall,
     ManualDial,
     Ping,
     PreviewControl,
@@ -140,7 +141,7 @@ class LiveSocket(AsyncWebsocketConsumer):
                     client.subscribe(Scope(campaigns=frozenset(message.campaigns)))
                 else:
                     client.post(protocol.Error(code=codes.FORBIDDEN, message="This socket shows one agent only."))
-            case SetAgentState() | CallControl() | CampaignControl() | PreviewControl() | ManualDial():
+            case SetAgentState() | CallControl() | CampaignControl() | PreviewControl() | ManualDial() | DisposeCall():
                 await self._command(client, message)
 
     async def _command(self, client: Client, intent: protocol.Intent) -> None:

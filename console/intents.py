@@ -16,7 +16,15 @@ from kombu.exceptions import KombuError
 
 from console import codes, permissions, protocol
 from console.permissions import Actor
-from console.protocol import CallControl, CampaignControl, Intent, ManualDial, PreviewControl, SetAgentState
+from console.protocol import (
+    CallControl,
+    CampaignControl,
+    DisposeCall,
+    Intent,
+    ManualDial,
+    PreviewControl,
+    SetAgentState,
+)
 from dialer import inbox
 from dialer.models import Agent, CallLog, DialerCampaign
 from events import streams
@@ -91,6 +99,14 @@ def authorise(user_id: int, intent: Intent) -> tuple[Actor, str]:
             if call is None:
                 raise Refused(codes.NOT_FOUND, "No such call.")
             return who, f"{call[0]}: {ACTION_WORDS[intent.action]}"
+        case DisposeCall():
+            call = _call(intent.call_id)
+            own = call is not None and who.agent_id != "" and permissions.talked_on(who.agent_id, intent.call_id)
+            if reason := permissions.refusal(who, intent, who.agent_id if own else call and call[1]):
+                raise Refused(codes.FORBIDDEN, reason)
+            if call is None:
+                raise Refused(codes.NOT_FOUND, "No such call.")
+            return who, f"{call[0]}: {intent.code.replace('_', ' ')}"
         case CampaignControl():
             if reason := permissions.refusal(who, intent):
                 raise Refused(codes.FORBIDDEN, reason)
@@ -157,6 +173,16 @@ def task_of(intent: Intent, command_id_: str, actor: str, requested_at: float) -
                 "call_id": intent.call_id,
                 "action": intent.action,
                 "extension": intent.extension,
+            }
+            return inbox.CONTROL, command
+        case DisposeCall():
+            command |= {
+                "kind": "dispose_call",
+                "call_id": intent.call_id,
+                "code": intent.code,
+                "notes": intent.notes,
+                "callback_at": intent.callback_at,
+                "callback_personal": intent.callback_personal,
             }
             return inbox.CONTROL, command
         case CampaignControl():

@@ -8,7 +8,16 @@ from typing import Final
 
 from django.contrib.auth import get_user_model
 
-from console.protocol import CallControl, CampaignControl, Intent, ManualDial, PreviewControl, SetAgentState
+from console.protocol import (
+    CallControl,
+    CampaignControl,
+    DisposeCall,
+    Intent,
+    ManualDial,
+    PreviewControl,
+    SetAgentState,
+)
+from dialer.models import Agent
 
 SUPERVISORS: Final = "supervisor"
 AGENTS: Final = "agent"
@@ -57,8 +66,13 @@ def actor(user_id: int) -> Actor | None:
     return actors([user_id]).get(user_id)
 
 
+def talked_on(agent_id: str, call_id: str) -> bool:
+    """Whether this is the call the agent talks or talked on last: also after they have transferred it away."""
+    return Agent.objects.filter(agent_id=agent_id, last_call__freeswitch_uuid=call_id).exists()
+
+
 def refusal(who: Actor, intent: Intent, call_agent_id: str | None = None) -> str:
-    """Why `who` may not do this, or ''. `call_agent_id`: whose call a call_control is about."""
+    """Why `who` may not do this, or ''. `call_agent_id`: whose call the command is about."""
     match intent:
         case SetAgentState(agent_id=agent_id):
             if who.supervisor or (agent_id == who.agent_id and who.agent_id):
@@ -74,5 +88,9 @@ def refusal(who: Actor, intent: Intent, call_agent_id: str | None = None) -> str
             if who.supervisor or (agent_id == who.agent_id and who.agent_id):
                 return ""
             return "You may dial only for yourself."
+        case DisposeCall():
+            if who.supervisor or (who.agent_id and call_agent_id == who.agent_id):
+                return ""
+            return "You may dispose only of your own calls."
         case CampaignControl():
             return "" if who.supervisor else "Only supervisors control campaigns."

@@ -22,6 +22,7 @@ from console.rows import (
     Gone,
     Health,
     Kpis,
+    LastCall,
     Pending,
     Preview,
     Ratio,
@@ -199,6 +200,21 @@ class CallControl(Command, frozen=True, kw_only=True, tag="call_control"):
     ] = ""
 
 
+class DisposeCall(Command, frozen=True, kw_only=True, tag="dispose_call"):
+    """Say what an answered call came to; again within 30 minutes corrects it. Agents: only their own calls."""
+
+    call_id: Id
+    code: Annotated[
+        str,
+        Meta(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]+\Z", description="of the campaign's dispositions"),
+    ]
+    notes: Annotated[str, Meta(max_length=2000)] = ""
+    callback_at: Annotated[int | None, Meta(description="ms since 1970 UTC; with a disposition that calls back")] = None
+    callback_personal: Annotated[
+        bool, Meta(description="the agent's own appointment, anyone's only some time after it is due")
+    ] = True
+
+
 class CampaignControl(Command, frozen=True, kw_only=True, tag="campaign_control"):
     """Start, pause or stop a campaign, or change how it dials from the next decision on. Supervisors only."""
 
@@ -239,7 +255,7 @@ class Ping(ClientMessage, frozen=True, kw_only=True, tag="ping"):
 
 
 FromServer = Hello | Snapshot | Frame | Ack | Result | Error | Pong
-Intent = SetAgentState | CallControl | CampaignControl | PreviewControl | ManualDial
+Intent = SetAgentState | CallControl | CampaignControl | PreviewControl | ManualDial | DisposeCall
 FromClient = Resume | Subscribe | Intent | Ping
 
 SERVER_MESSAGES: Final = (Hello, Snapshot, Frame, Ack, Result, Error, Pong)
@@ -251,12 +267,14 @@ CLIENT_MESSAGES: Final = (
     CampaignControl,
     PreviewControl,
     ManualDial,
+    DisposeCall,
     Ping,
 )
 ROWS: Final = (
     AgentRow,
     Pending,
     Preview,
+    LastCall,
     CallRow,
     CampaignRow,
     Today,

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 AgentStatus = Literal["available", "busy", "break", "offline", "on_call"]
+Registered = Literal["unknown", "yes", "no"]
 Softphone = Literal["none", "ringing", "open", "lost"]
 Recording = Literal["off", "on", "paused"]
 LegState = Literal["initiated", "alerting", "answered", "bridged", "held", "ended"]
@@ -40,6 +41,18 @@ class Preview(Value, frozen=True, kw_only=True):
     at_end: Annotated[Literal["return", "dial"], Meta(description="what happens when nothing is done")] = "return"
 
 
+class LastCall(Value, frozen=True, kw_only=True):
+    """The call an agent talks or talked on last, and its disposition; shown during it, in wrap-up and after."""
+
+    id: str
+    campaign_id: str | None = None
+    contact: str = ""
+    number: Annotated[str, Meta(description="masked")] = ""
+    disposition: Annotated[str, Meta(description="its code; empty: not disposed of")] = ""
+    label: Annotated[str, Meta(description="of the disposition")] = ""
+    required: Annotated[bool, Meta(description="wrap-up lasts until it is disposed of")] = False
+
+
 class AgentRow(Value, frozen=True, kw_only=True):
     """An agent now."""
 
@@ -56,6 +69,9 @@ class AgentRow(Value, frozen=True, kw_only=True):
     call_id: Annotated[str | None, Meta(description="open call reserved for or talking to this agent")] = None
     preview: Annotated[Preview | None, Meta(description="the contact before this agent")] = None
     wrap_up_until: int | None = None
+    over_at: Annotated[int | None, Meta(description="when this state has lasted longer than it may")] = None
+    registered: Annotated[Registered, Meta(description="the softphone, with the switch")] = "unknown"
+    last_call: LastCall | None = None
     calls_today: int = 0
     version: Annotated[int, Meta(description="grows with each committed change")] = 0
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from console import views, whatif, why
+from console import disposition_views, views, whatif, why
 
 app_name = "console"
 urlpatterns = [
@@ -15,6 +15,7 @@ urlpatterns = [
     path("console/why/", why.number, name="why"),
     path("console/why/contacts/<int:pk>/", why.contact, name="why_contact"),
     path("console/what-if/", whatif.page, name="whatif"),
+    path("console/calls/<uuid:call_id>/disposition/", disposition_views.form, name="disposition"),
     path("console/session/", views.session, name="session"),
     path("docs/protocol/", views.protocol_page, name="protocol"),
 ]

@@ -48,6 +48,7 @@ SOFTPHONES = {
     "open": ("softphone connected", "phone", "quiet"),
     "lost": ("softphone lost", "alert", "trouble"),
 }
+UNREGISTERED = ("softphone not registered", "alert", "trouble")
 # The answered customer must have an agent by then (FTC safe harbour).
 WAIT_LIMIT_MS = 2_000
 
@@ -78,14 +79,22 @@ class AgentView:
     pending: str
 
     @property
-    def phone_trouble(self) -> bool:
-        return self.row.softphone == "lost"
+    def phone_shown(self) -> bool:
+        """Whether the board says something of the softphone: it is not as it should be."""
+        return self.phone_tone == "trouble" or self.row.softphone == "ringing"
+
+    @property
+    def owes(self) -> bool:
+        """Whether wrap-up waits for the disposition of the last call."""
+        last = self.row.last_call
+        return self.kind == "wrap_up" and last is not None and last.required and not last.disposition
 
 
 def agent(row: AgentRow, state: FloorState) -> AgentView:
     kind = agent_kind(row)
     word, icon, tone = AGENT_STATES[kind]
-    phone_word, phone_icon, phone_tone = SOFTPHONES[row.softphone]
+    unregistered = row.registered == "no" and row.softphone != "open" and row.status != "offline"
+    phone_word, phone_icon, phone_tone = UNREGISTERED if unregistered else SOFTPHONES[row.softphone]
     call = state.calls.get(row.call_id) if row.call_id else None
     campaign = state.campaigns.get(call.campaign_id or "") if call else None
     return AgentView(

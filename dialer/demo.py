@@ -178,6 +178,28 @@ class DemoReason:
     limit_seconds: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DemoDisposition:
+    """`flags`: names of the fields of dialer.models.Disposition that are true."""
+
+    code: str
+    label: str
+    hot_key: str
+    flags: tuple[str, ...] = ()
+    retry_delay_minutes: int | None = None
+
+
+# Of all campaigns: the choices most teams begin with.
+DISPOSITIONS = (
+    DemoDisposition("sale", "Sale", "s", ("is_contact", "is_sale", "is_complete")),
+    DemoDisposition("not_interested", "Not interested", "n", ("is_contact", "is_complete")),
+    DemoDisposition("callback", "Call back", "c", ("is_contact", "is_callback")),
+    DemoDisposition("not_there", "Person not there", "p", ("is_retry",), 120),
+    DemoDisposition("voicemail", "Voicemail", "v", ("is_retry",), 240),
+    DemoDisposition("wrong_number", "Wrong number", "w", ("is_complete",)),
+    DemoDisposition("do_not_call", "Do not call again", "d", ("is_contact", "is_do_not_call")),
+)
+
 # The demo is looked at at any hour and calls fictional numbers only, which nobody owns: no calling hours, so that its
 # floor never stands still at night. Every other campaign keeps to 08:00 to 21:00 unless a profile says otherwise.
 PROFILE = "Demo: any hour"

@@ -24,6 +24,7 @@ from dialer.models import (
     DialerCampaign,
     DoNotCall,
     PacingDecision,
+    Registered,
     Softphone,
 )
 from dialer.services import agents, observing
@@ -170,7 +171,11 @@ def _agents(asked: DialerCampaign, now: dt.datetime) -> tuple[tuple[AgentNow, ..
     able = set(observing.may_take(asked, [agent.pk for agent in idle], now))
     others = list(asked.assigned_agents.exclude(pk__in=[agent.pk for agent in idle]).order_by("agent_id"))
     on_call = set(CallLog.objects.filter(agent__in=others, ended_at=None).values_list("agent_id", flat=True))
-    reasons = {agent.pk: _why_not_idle(agent, agent.pk in on_call) for agent in others}
+    skilled = set(agents.skilled(asked.pk).filter(pk__in=[agent.pk for agent in others]).values_list("pk", flat=True))
+    unskilled = "lacks a skill the campaign requires"
+    reasons = {
+        agent.pk: _why_not_idle(agent, agent.pk in on_call) if agent.pk in skilled else unskilled for agent in others
+    }
     limit = f"at the limit of {asked.calls_per_agent_per_hour} calls an hour"
     people = [AgentNow(agent, True, "" if agent.pk in able else limit) for agent in idle[:AGENTS]]
     people += [AgentNow(agent, False, reasons[agent.pk]) for agent in others[:AGENTS]]
@@ -188,6 +193,8 @@ def _why_not_idle(agent: Agent, on_call: bool) -> str:
         return f"asked for {agent.pending_status}"
     if ContactReservation.objects.filter(agent=agent, state=ContactReservation.State.OFFERED).exists():
         return "has a contact before them for preview"
+    if agent.softphone != Softphone.OPEN and agent.registered == Registered.NO:
+        return "softphone not registered"
     if agent.softphone != Softphone.OPEN:
         return f"softphone {Softphone(agent.softphone).label}"
     return "became idle just now"

@@ -26,6 +26,13 @@ BRIDGE_PATIENCE = timedelta(seconds=3)
 SOFTPHONE_TRIES = 3
 SOFTPHONE_RETRY_SECONDS = (1, 5, 15)
 SOFTPHONE_STEADY = timedelta(seconds=10)
+# A softphone that has told the switch it is gone is not called until it registers again; or for this long, should that
+# event have been lost.
+UNREGISTERED_WAIT = timedelta(minutes=5)
+# Panels are looked for this often; a lost one has a grace time of its own (PANEL_GRACE_SECONDS).
+PRESENCE_EVERY_SECONDS = 2.0
+# Shares among campaigns are of calls within RATE_WINDOW, and counted again after this long.
+SHARES_EVERY_SECONDS = 0.5
 # A switch link not heard of for this long stops new calls (heartbeats come every 2 s).
 LINK_STALE_SECONDS = 8.0
 # Placed per campaign and decision: bounds one tick's work; the next comes within a second.
@@ -44,8 +51,6 @@ FREED_AT_ONCE = 5_000
 OBSERVATION_STALE_SECONDS = 3.0
 # Below this many agents one misjudged call is most of the team: nothing is dialled ahead.
 MIN_AGENTS_AHEAD = 3
-# An appointment with one agent is anyone's this much later: the customer waits for the call, not for the person.
-PERSONAL_FOR = timedelta(hours=1)
 RATE_WINDOW = timedelta(hours=1)
 # A command older than this when the worker reads it is refused: what was asked no longer fits what is.
 COMMAND_SECONDS = 60.0

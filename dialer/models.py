@@ -8,10 +8,13 @@ import uuid
 from decimal import Decimal
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from dialer.models_assignments import AgentSkill, Assignment, RequiredSkill, Skill
+from dialer.models_dispositions import Disposition, DispositionChange
 from dialer.models_figures import CampaignMinute
 from dialer.models_lists import Duplicates, ExportRun, ImportRun
 from dialer.models_modes import (
@@ -37,11 +40,13 @@ from dialer.models_rules import (
 )
 
 __all__ = [
-    "DIALS_AHEAD", "OPEN_CALL_STATUSES", "Agent", "AgentLeg", "AgentState", "AgentStatus", "AppliedCommand",
-    "CallLog", "CallStatus", "Callback", "CampaignDay", "CampaignMinute", "CampaignStatus", "ComplianceProfile",
-    "ConsentRevocation", "Contact", "ContactReservation", "ContactStatus", "DialerCampaign", "DialerTargetList",
-    "DialingMode", "DoNotCall", "Duplicates", "ExportRun", "Holiday", "ImportRun", "MachineAction", "Message",
-    "Order", "PacingDecision", "PreviewEnd", "ReasonCode", "Recording", "Softphone", "SystemLimits", "WorkerLease",
+    "DIALS_AHEAD", "OPEN_CALL_STATUSES", "AfterWrapUp", "Agent", "AgentLeg", "AgentSkill", "AgentState",
+    "AgentStatus", "AppliedCommand", "Assignment", "CallLog", "CallStatus", "Callback", "CampaignDay",
+    "CampaignMinute", "CampaignStatus", "ComplianceProfile", "ConsentRevocation", "Contact", "ContactReservation",
+    "ContactStatus", "DialerCampaign", "DialerTargetList", "DialingMode", "Disposition", "DispositionChange",
+    "DoNotCall", "Duplicates", "ExportRun", "Holiday", "ImportRun", "MachineAction", "Message", "Order",
+    "PacingDecision", "PreviewEnd", "ReasonCode", "Recording", "Registered", "RequiredSkill", "Skill", "Softphone",
+    "SystemLimits", "WorkerLease",
 ]  # fmt: skip
 
 EXTENSION = RegexValidator(r"^[0-9]{2,12}\Z", "An extension is 2 to 12 digits.")
@@ -63,6 +68,22 @@ class Softphone(models.TextChoices):
     LOST = "lost"
 
 
+class Registered(models.TextChoices):
+    """Whether the switch has a registration of the softphone, as far as its events tell."""
+
+    UNKNOWN = "unknown"
+    YES = "yes"
+    NO = "no"
+
+
+class AfterWrapUp(models.TextChoices):
+    """What the longest wrap-up ends in while the disposition is still missing."""
+
+    AVAILABLE = "available"
+    BREAK = "break"
+    ALERT = "alert", "stay and alert"
+
+
 class ReasonCode(models.Model):
     """A reason an agent may give for a state, e.g. lunch for break."""
 
@@ -71,6 +92,12 @@ class ReasonCode(models.Model):
     status = models.CharField(max_length=20, choices=AgentStatus, default=AgentStatus.BREAK)
     is_productive = models.BooleanField(default=False, help_text="Counts as paid work in occupancy figures")
     limit_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="Longer than this is shown as overdue")
+    over_action = models.CharField(
+        "over the limit",
+        max_length=10,
+        choices=[("none", "only shown"), ("offline", "set offline")],
+        default="none",
+    )
     is_active = models.BooleanField(default=True)
     position = models.PositiveSmallIntegerField(default=0)
 
@@ -90,7 +117,9 @@ class Agent(models.Model):
     status = models.CharField(max_length=20, choices=AgentStatus, default=AgentStatus.OFFLINE)
     is_active = models.BooleanField(default=True)
     max_concurrent_calls = models.PositiveSmallIntegerField(
-        default=1, validators=[MinValueValidator(1), MaxValueValidator(10)]
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(10)],
+        help_text="Calls reserved for or joined to the agent at once. A softphone's leg joins one customer: only 1",
     )
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="agent"
@@ -105,6 +134,26 @@ class Agent(models.Model):
     softphone = models.CharField(max_length=10, choices=Softphone, default=Softphone.NONE)
     softphone_failures = models.PositiveSmallIntegerField(default=0, help_text="In a row; too many stop the calling")
     softphone_retry_at = models.DateTimeField(null=True, blank=True)
+    registered = models.CharField(max_length=10, choices=Registered, default=Registered.UNKNOWN)
+    registered_since = models.DateTimeField(null=True, blank=True)
+    registration = models.CharField(
+        max_length=200, blank=True, default="", help_text="Its SIP Call-ID: whose end counts"
+    )
+    over_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the reason's or the wrap-up's limit is exceeded"
+    )
+    last_call = models.ForeignKey(
+        "CallLog",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="They talked on it last",
+    )
+    panel_since = models.DateTimeField(
+        null=True, blank=True, help_text="A panel has been open since they came to work; empty: they work without"
+    )
+    panel_lost_at = models.DateTimeField(null=True, blank=True, help_text="Since when no panel is open any more")
     version = models.PositiveBigIntegerField(default=0, help_text="Grows with each committed change")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -116,6 +165,7 @@ class Agent(models.Model):
             models.Index(fields=["status"], name="agent_status"),
             models.Index(fields=["is_active"], name="agent_is_active"),
             models.Index(fields=["wrap_up_until"], name="agent_wrap_up", condition=Q(wrap_up_until__isnull=False)),
+            models.Index(fields=["over_at"], name="agent_over", condition=Q(over_at__isnull=False)),
         ]
         constraints = [
             models.UniqueConstraint(fields=["extension"], name="agent_extension_once"),
@@ -127,6 +177,12 @@ class Agent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.agent_id} ({self.name})" if self.name else self.agent_id
+
+    def clean(self) -> None:
+        if self.max_concurrent_calls > 1:
+            # Rows that say more are worked as 1: call_one_open_per_agent holds whatever this field says.
+            words = "An agent talks on a softphone, whose one leg joins one customer at a time: only 1 is possible."
+            raise ValidationError({"max_concurrent_calls": words})
 
 
 class AgentLeg(models.Model):
@@ -183,7 +239,7 @@ class DialerCampaign(models.Model):
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True, default="")
     status = models.CharField(max_length=20, choices=CampaignStatus, default=CampaignStatus.DRAFT)
-    assigned_agents = models.ManyToManyField(Agent, blank=True, related_name="campaigns")
+    assigned_agents = models.ManyToManyField(Agent, through=Assignment, blank=True, related_name="campaigns")
     target_list = models.ForeignKey(
         DialerTargetList, on_delete=models.PROTECT, null=True, blank=True, related_name="campaigns"
     )
@@ -274,6 +330,27 @@ class DialerCampaign(models.Model):
         default=MachineAction.OFF,
         help_text="When the switch hears an answering machine; it needs mod_avmd for that",
     )
+    # After the call.
+    disposition_required = models.BooleanField(
+        default=False, help_text="Wrap-up lasts until the agent has disposed of the call, or until its maximum"
+    )
+    disposition_ends_wrap_up = models.BooleanField(default=True, help_text="At once, without waiting for its time")
+    max_wrap_up_seconds = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(86_400)],
+        help_text="Where a disposition is required; empty: no maximum",
+    )
+    max_wrap_up_action = models.CharField(max_length=10, choices=AfterWrapUp, default=AfterWrapUp.ALERT)
+    max_wrap_up_reason = models.SlugField(
+        max_length=40, default="wrap_up_over", help_text="Reason of the break that follows the maximum"
+    )
+    callback_fallback_minutes = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        default=60,
+        help_text="A personal appointment becomes anyone's this long after its time; empty: never",
+    )
     version = models.PositiveBigIntegerField(default=0, help_text="Grows with each committed change")
 
     class Meta:
@@ -297,10 +374,22 @@ class DialerCampaign(models.Model):
                 condition=Q(power_ratio__gte=SMALLEST_RATIO, power_ratio__lte=LARGEST_RATIO),
                 name="campaign_ratio_1_to_10",
             ),
+            models.CheckConstraint(
+                condition=Q(max_wrap_up_seconds__isnull=True) | Q(max_wrap_up_seconds__gte=models.F("wrap_up_seconds")),
+                name="campaign_wrap_up_within_maximum",
+                violation_error_message="The longest wrap-up is at least as long as the usual one.",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        choices = Disposition.objects.filter(Q(campaign=None) | Q(campaign=self.pk), is_active=True)
+        if self.disposition_required and not choices.exists():
+            # Every agent would be held in wrap-up with nothing to choose.
+            words = "There is no disposition to choose from; set some up first."
+            raise ValidationError({"disposition_required": words})
 
 
 class ContactStatus(models.TextChoices):
@@ -435,6 +524,10 @@ class CallLog(models.Model):
     in_doubt_since = models.DateTimeField(
         null=True, blank=True, help_text="Ordered, and the switch has not said a word"
     )
+    disposition = models.ForeignKey(Disposition, on_delete=models.PROTECT, null=True, blank=True, related_name="calls")
+    disposition_notes = models.TextField(max_length=2000, blank=True, default="")
+    disposed_at = models.DateTimeField(null=True, blank=True, help_text="For the first time; corrections are changes")
+    disposed_by = models.CharField(max_length=150, blank=True, default="", help_text="Who gave the present one")
     version = models.PositiveBigIntegerField(default=0)
 
     class Meta:
@@ -464,6 +557,11 @@ class CallLog(models.Model):
                 condition=Q(status__in=OPEN_CALL_STATUSES, ended_at__isnull=True)
                 | (~Q(status__in=OPEN_CALL_STATUSES) & Q(ended_at__isnull=False)),
                 name="call_ended_has_its_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(disposition__isnull=True, disposed_at__isnull=True, disposed_by="", disposition_notes="")
+                | (Q(disposition__isnull=False, disposed_at__isnull=False) & ~Q(disposed_by="")),
+                name="call_disposed_by_someone",
             ),
         ]
 

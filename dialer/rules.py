@@ -10,12 +10,12 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict
 
 from django.db.models import Count, F, Min, Q, Sum
 from django.db.models.functions import Coalesce
 
-from dialer import eligibility, retry, rule_forms
+from dialer import dispositions, eligibility, retry, rule_forms
 from dialer.calling_hours import SEARCH_DAYS
 from dialer.calling_hours import Holiday as HolidayValue
 from dialer.models import Callback as CallbackRow
@@ -26,6 +26,7 @@ from dialer.models import (
     ConsentRevocation,
     Contact,
     DialerCampaign,
+    Disposition,
     DoNotCall,
     Holiday,
     SystemLimits,
@@ -228,4 +229,44 @@ def _listed(
         row.number: f"{'this campaign' if row.campaign_id else 'every campaign'}"
         f"{f', {row.source}' if row.source else ''}, since {row.created_at:%Y-%m-%d}"
         for row in rows
+    }
+
+
+def wrap_up(campaign: DialerCampaign | None) -> dispositions.WrapUp:
+    """What follows a conversation of this campaign."""
+    if campaign is None:
+        return dispositions.WrapUp()
+    return dispositions.WrapUp(
+        seconds=campaign.wrap_up_seconds,
+        required=campaign.disposition_required,
+        ends=campaign.disposition_ends_wrap_up,
+        maximum=campaign.max_wrap_up_seconds,
+        then=dispositions.AtMaximum(campaign.max_wrap_up_action),
+        reason=campaign.max_wrap_up_reason,
+    )
+
+
+def flags(disposition: Disposition) -> dispositions.Flags:
+    minutes = disposition.retry_delay_minutes
+    return dispositions.Flags(
+        do_not_call=disposition.is_do_not_call,
+        callback=disposition.is_callback,
+        retry=disposition.is_retry,
+        complete=disposition.is_complete,
+        retry_delay=None if minutes is None else dt.timedelta(minutes=minutes),
+    )
+
+
+class Retries(TypedDict):
+    max_retries: int
+    retry_delay: dt.timedelta
+
+
+def retries(campaign: DialerCampaign | None) -> Retries:
+    """The campaign's own limits of further attempts, as dispositions.following takes them."""
+    if campaign is None:
+        return {"max_retries": 0, "retry_delay": dt.timedelta(0)}
+    return {
+        "max_retries": campaign.max_retry_attempts,
+        "retry_delay": dt.timedelta(minutes=campaign.retry_delay_minutes),
     }

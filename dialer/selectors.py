@@ -20,6 +20,7 @@ from dialer.models import (
     ContactReservation,
     DialerCampaign,
     DialingMode,
+    Disposition,
     PacingDecision,
 )
 from dialer.services import drops
@@ -41,9 +42,28 @@ def start_of_today() -> dt.datetime:
     return dt.datetime.combine(today(), dt.time(), dt.UTC)
 
 
+def dispositions(campaign_pk: int | None) -> list[Disposition]:
+    """The choices for a call of this campaign in their order: its own, and the general ones whose code and hot key it
+    has not taken."""
+    rows = Disposition.objects.filter(Q(campaign=None) | Q(campaign=campaign_pk)).order_by("position", "pk")
+    own = [row for row in rows if row.campaign_id is not None]
+    taken = {row.code for row in own}
+    keys = {row.hot_key for row in own if row.is_active}
+    chosen = []
+    for row in rows:
+        if row.campaign_id is None:
+            if row.code in taken:
+                continue
+            row.hot_key = "" if row.hot_key in keys else row.hot_key
+        if row.is_active:
+            chosen.append(row)
+    return chosen
+
+
 def agent_rows(pks: Iterable[int] | None = None) -> list[Row]:
     """Rows of the floor for these agents, or for all active ones."""
-    agents = Agent.objects.prefetch_related("campaigns")
+    with_last = ("last_call__contact", "last_call__campaign", "last_call__disposition")
+    agents = Agent.objects.prefetch_related("campaigns").select_related(*with_last).defer("last_call__cdr_data")
     agents = agents.filter(pk__in=list(pks)) if pks is not None else agents.filter(is_active=True)
     found = list(agents)
     keys = [agent.pk for agent in found]
@@ -76,6 +96,9 @@ def _agent_row(agent: Agent, call_id: Any, calls_today: int, offer: ContactReser
         "call_id": str(call_id) if call_id else None,
         "preview": _offer_row(offer) if offer else None,
         "wrap_up_until": ms(agent.wrap_up_until),
+        "over_at": ms(agent.over_at),
+        "registered": agent.registered,
+        "last_call": _last_call(agent.last_call) if agent.last_call else None,
         "calls_today": calls_today,
         "version": agent.version,
     }
@@ -90,6 +113,18 @@ def _offer_row(offer: ContactReservation) -> Row:
         "offered_at": ms(offer.offered_at),
         "expires_at": ms(offer.expires_at),
         "at_end": offer.campaign.preview_at_end,
+    }
+
+
+def _last_call(call: CallLog) -> Row:
+    return {
+        "id": str(call.call_id),
+        "campaign_id": str(call.campaign.campaign_id) if call.campaign else None,
+        "contact": call.contact.name if call.contact else "",
+        "number": mask(call.to_number),
+        "disposition": call.disposition.code if call.disposition else "",
+        "label": call.disposition.label if call.disposition else "",
+        "required": bool(call.campaign and call.campaign.disposition_required),
     }
 
 

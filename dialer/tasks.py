@@ -13,8 +13,22 @@ from django.utils import timezone
 
 from dialer import census, outbox, whatif_runs
 from dialer.lease import LeaseLost
-from dialer.models import CampaignStatus, DialerCampaign
-from dialer.services import agents, calls, cdr, commands, dialing, doubts, freeing, observing, preview, wake
+from dialer.limits import PRESENCE_EVERY_SECONDS
+from dialer.models import DialerCampaign
+from dialer.services import (
+    agents,
+    calls,
+    cdr,
+    commands,
+    dialing,
+    doubts,
+    freeing,
+    observing,
+    panels,
+    preview,
+    sharing,
+    wake,
+)
 from dialer.services import facts as told
 from dialer.services.acting import acting
 from dialer.target_import import ImportRefusedError, runs, undo
@@ -26,7 +40,7 @@ log = logging.getLogger(__name__)
 DOUBTS_EVERY_SECONDS = 5.0
 UPKEEP_EVERY_SECONDS = 0.5
 OVERLOOKED_EVERY_SECONDS = 2.0
-_last_doubts = _last_upkeep = _last_overlooked = -100.0
+_last_doubts = _last_upkeep = _last_overlooked = _last_panels = -100.0
 
 
 class Sequential(Task):
@@ -50,8 +64,9 @@ class Sequential(Task):
 
 @shared_task(name="dialer.tasks.process_dialer_logic", base=Sequential, ignore_result=True)
 def process_dialer_logic() -> int:
-    """One tick: waiting customers, wrap-ups, softphones, doubts; then each active campaign dials. Returns how many."""
-    global _last_upkeep, _last_doubts, _last_overlooked
+    """One tick: waiting customers, wrap-ups, softphones, panels, doubts; then each active campaign dials, the one
+    furthest below its share of the agents first. Returns how many."""
+    global _last_upkeep, _last_doubts, _last_overlooked, _last_panels
     wake.tick_started()
     outbox.flush()
     now = time.monotonic()
@@ -61,8 +76,12 @@ def process_dialer_logic() -> int:
         if now - _last_upkeep >= UPKEEP_EVERY_SECONDS:
             _last_upkeep = now
             agents.due_wrap_ups(act)
+            agents.due_limits(act)
             agents.due_softphones(act)
             dialing.follow_schedules(act)
+        if now - _last_panels >= PRESENCE_EVERY_SECONDS:
+            _last_panels = now
+            panels.sweep(act)
         if now - _last_doubts >= DOUBTS_EVERY_SECONDS:
             _last_doubts = now
             doubts.settle(act)
@@ -71,9 +90,7 @@ def process_dialer_logic() -> int:
     if now - _last_overlooked >= OVERLOOKED_EVERY_SECONDS:
         _last_overlooked = now
         commands.overlooked(timezone.now())
-    active = (
-        DialerCampaign.objects.filter(status=CampaignStatus.ACTIVE).order_by("pk").values_list("campaign_id", flat=True)
-    )
+    active = sharing.in_order()
     for campaign_id in active:
         execute_dial.delay(str(campaign_id), time.time())
     return len(active)

@@ -25,6 +25,8 @@ SYNC_REPORT = "orchestrator::sync"
 
 # That of mod_avmd, when it has heard a machine's beep.
 MACHINE_BEEP = "avmd::beep"
+# mod_sofia's words about SIP registrations -> whether the user is registered then.
+REGISTRATIONS = {"sofia::register": True, "sofia::unregister": False, "sofia::expire": False}
 
 # Variables we set on every leg we originate; they come back in its verbose events.
 VARIABLE_ROLE = "orch_role"
@@ -155,10 +157,18 @@ class SwitchHeartbeat(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=T
     uptime_ms: int = 0
 
 
+class SoftphoneRegistration(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """A SIP user registered (again) with the switch, or is registered no more. `registration`: its SIP Call-ID."""
+
+    user: str
+    registered: bool
+    registration: str = ""
+
+
 AnyFact = (
     LegCreated | LegRinging | LegAnswered | LegBridged | LegUnbridged | LegHeld | LegUnheld | LegParked | LegEnded
     | RecordingStarted | RecordingStopped | MachineHeard | DigitPressed | JobFinished | OrderReported | LinkReported
-    | SyncFinished | SwitchHeartbeat
+    | SyncFinished | SwitchHeartbeat | SoftphoneRegistration
 )  # fmt: skip
 
 
@@ -294,6 +304,16 @@ def _custom(event: Event) -> tuple[AnyFact, ...]:
         return (MachineHeard(leg=_leg(event), at=at),)
     if subclass == LEG_REPORT:
         return _leg_report(event)
+    if subclass in REGISTRATIONS:
+        # An expiry names the user `user`, the other two `from-user`; `username` is what was authenticated.
+        user = text(event, "username") or text(event, "from-user") or text(event, "user")
+        if not user:
+            raise Malformed(f"{event_name(event)} without a user")
+        return (
+            SoftphoneRegistration(
+                at=at, user=user, registered=REGISTRATIONS[subclass], registration=text(event, "call-id")
+            ),
+        )
     return ()
 
 

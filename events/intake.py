@@ -26,7 +26,9 @@ _FOR_DIALER_LEG: Final = (
     facts.LegCreated, facts.LegRinging, facts.LegAnswered, facts.LegBridged, facts.LegUnbridged, facts.LegHeld,
     facts.LegUnheld, facts.LegEnded, facts.RecordingStarted, facts.RecordingStopped,
 )  # fmt: skip
-_FOR_DIALER: Final = (facts.OrderReported, facts.LinkReported, facts.SyncFinished, facts.MachineHeard)
+_FOR_DIALER: Final = (
+    facts.OrderReported, facts.LinkReported, facts.SyncFinished, facts.MachineHeard, facts.SoftphoneRegistration,
+)  # fmt: skip
 
 Lookup = Callable[[set[str]], Mapping[str, LegState]]
 

@@ -42,6 +42,9 @@ SNAPSHOT = "floor:snapshot"
 # PUBLISH channel for results of commands: JSON {"command_id", "status", "reason", ...}.
 RESULTS_CHANNEL = "floor:results"
 
+# Open panels, sorted set: "agent_id process" -> the time (s since 1970) at which the entry ends (dialer/presence.py).
+PANELS = "console:panels"
+
 # heartbeat:{component} -> JSON {"at": epoch seconds, ...}; a component that has died stops being there.
 HEARTBEAT_PREFIX = "heartbeat:"
 HEARTBEAT_SECONDS = 15

@@ -221,6 +221,8 @@ CALLER_ID_NUMBER = env.get("CALLER_ID_NUMBER", "+12125550100")
 CALLER_ID_NAME = env.get("CALLER_ID_NAME", "Voice Orchestrator")
 # Only numbers that start with one of these are ever dialled. The simulator dials nobody, so it may dial "+1".
 DIAL_ALLOWED_PREFIXES = env_list("DIAL_ALLOWED_PREFIXES", "+1" if SWITCH == "simulator" else "")
+# An agent who works with a panel and has had none open for so long is put on a break; 0: panels do not count.
+PANEL_GRACE_SECONDS = int(env.get("PANEL_GRACE_SECONDS", "60"))
 DEFAULT_REGION = env.get("DEFAULT_REGION", "US")
 # Files of imports from the admin, until they are read: the web process writes here, the `default` workers read.
 IMPORT_DIR = Path(env.get("IMPORT_DIR", str(servers.var_dir(env) / "imports")))

@@ -10,16 +10,27 @@ from django.utils.safestring import SafeString
 
 from dialer import inbox
 from dialer.admin.base import BesideTheWorker, changelist_link, send_commands
-from dialer.models import Agent, AgentLeg, AgentState, AgentStatus, CallLog, ReasonCode
+from dialer.models import Agent, AgentLeg, AgentSkill, AgentState, AgentStatus, CallLog, ReasonCode, Skill
 from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, pretty
 
 
 @admin.register(ReasonCode)
 class ReasonCodeAdmin(admin.ModelAdmin):
-    list_display = ("label", "code", "status", "is_productive", "limit_seconds", "is_active", "position")
+    list_display = ("label", "code", "status", "is_productive", "limit_seconds", "over_action", "is_active", "position")
     list_filter = ("status", "is_active")
     search_fields = ("code", "label")
     list_editable = ("is_active", "position")
+
+
+@admin.register(Skill)
+class SkillAdmin(admin.ModelAdmin):
+    list_display = ("label", "code")
+    search_fields = ("code", "label")
+
+
+class AgentSkillInline(admin.TabularInline):
+    model = AgentSkill
+    extra = 0
 
 
 @admin.register(Agent)
@@ -42,6 +53,7 @@ class AgentAdmin(BesideTheWorker):
     search_fields = ("agent_id", "name", "extension", "user__username")
     autocomplete_fields = ("user",)
     actions = ("set_break", "set_offline")
+    inlines = (AgentSkillInline,)
     readonly_fields = (
         "status",
         "status_reason",
@@ -53,6 +65,11 @@ class AgentAdmin(BesideTheWorker):
         "softphone",
         "softphone_failures",
         "softphone_retry_at",
+        "registered",
+        "registered_since",
+        "over_at",
+        "panel_since",
+        "panel_lost_at",
         "version",
         "created_at",
         "updated_at",
@@ -67,8 +84,10 @@ class AgentAdmin(BesideTheWorker):
                 "fields": (
                     ("status", "status_reason", "status_since"),
                     ("pending_status", "pending_reason"),
-                    ("idle_since", "wrap_up_until"),
+                    ("idle_since", "wrap_up_until", "over_at"),
                     ("softphone", "softphone_failures", "softphone_retry_at"),
+                    ("registered", "registered_since"),
+                    ("panel_since", "panel_lost_at"),
                     "history",
                 )
             },

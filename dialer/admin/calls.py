@@ -36,13 +36,14 @@ class CallLogAdmin(ExportsCsv, LargeTableAdmin, ReadOnlyAdmin):
         "agent",
         "attempt_number",
         "talk",
+        "disposition",
         "disconnect_reason",
         "abandoned",
         "ended_at",
     )
     list_display_links = ("initiated_at", "number")
     list_filter = ("status", "campaign", "agent", "abandoned")
-    list_select_related = ("campaign", "agent")
+    list_select_related = ("campaign", "agent", "disposition")
     indexed_filters = ("status__exact", "agent__id__exact", "campaign__id__exact", "contact__id__exact")
     exact_search = ("to_number", "freeswitch_uuid", "call_id")
     search_help_text = "Whole number (+12125550100), call id or leg uuid."
@@ -71,7 +72,8 @@ class CallLogAdmin(ExportsCsv, LargeTableAdmin, ReadOnlyAdmin):
             )
         ]
         orders = changelist_link("order", "orders", call__id__exact=obj.pk)
-        return format_html("{} · {} · {}", *events, orders)
+        changes = changelist_link("dispositionchange", "dispositions", call__id__exact=obj.pk)
+        return format_html("{} · {} · {} · {}", *events, orders, changes)
 
 
 @admin.register(Order)

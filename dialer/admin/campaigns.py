@@ -13,11 +13,25 @@ from django.utils.safestring import SafeString
 
 from dialer import inbox
 from dialer.admin.base import BesideTheWorker, announce_on_commit, changelist_link, send_commands
-from dialer.models import DialerCampaign
+from dialer.models import Assignment, DialerCampaign, RequiredSkill
 from dialer.services import freeing
 
 # What decides who may be called: a change sets free whom the old rules had set aside.
 RULES = {"profile", "target_list", "max_retry_attempts", "retry_delay_minutes"}
+
+
+class AssignmentInline(admin.TabularInline):
+    model = Assignment
+    extra = 0
+    autocomplete_fields = ("agent",)
+    verbose_name = "agent"
+    verbose_name_plural = "agents: with several campaigns the weights share out their calls"
+
+
+class RequiredSkillInline(admin.TabularInline):
+    model = RequiredSkill
+    extra = 0
+    verbose_name_plural = "required skills: agents must have all of them"
 
 
 @admin.register(DialerCampaign)
@@ -38,14 +52,14 @@ class DialerCampaignAdmin(BesideTheWorker):
     list_select_related = ("target_list",)
     search_fields = ("name", "description")
     date_hierarchy = "created_at"
-    filter_horizontal = ("assigned_agents",)
+    inlines = (AssignmentInline, RequiredSkillInline)
     autocomplete_fields = ("target_list", "profile", "message")
     actions = ("activate", "pause")
     # The status belongs to the sequential worker.
     readonly_fields = ("campaign_id", "status", "version", "created_by", "created_at", "updated_at", "what_it_did")
     fieldsets = (
         (None, {"fields": ("name", "description", "status", "what_it_did")}),
-        ("Who calls whom", {"fields": ("assigned_agents", "target_list", "script")}),
+        ("Who is called", {"fields": ("target_list", "script")}),
         (
             "Calls that agents place",
             {
@@ -76,6 +90,16 @@ class DialerCampaignAdmin(BesideTheWorker):
                     "profile",
                     "max_calls_per_second",
                     ("price_per_attempt", "price_per_minute", "daily_spend_cap"),
+                )
+            },
+        ),
+        (
+            "After the call",
+            {
+                "fields": (
+                    ("disposition_required", "disposition_ends_wrap_up"),
+                    ("max_wrap_up_seconds", "max_wrap_up_action", "max_wrap_up_reason"),
+                    "callback_fallback_minutes",
                 )
             },
         ),

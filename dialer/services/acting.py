@@ -11,6 +11,10 @@ from django.utils import timezone
 from dialer import announce, lease, outbox
 
 
+class Rejected(Exception):
+    """The command may not be done now; the message is for the person who asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """token: the fencing token under which this transaction writes. now: the transaction's time."""
@@ -19,10 +23,6 @@ class Act:
     now: dt.datetime
     by: str = ""
     command_id: str | None = None
-
-
-class Rejected(Exception):
-    """What was asked may not be done now; the message is for the person who asked."""
 
 
 @contextmanager

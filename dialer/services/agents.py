@@ -7,9 +7,20 @@ import uuid
 from django.db.models import Exists, OuterRef, QuerySet
 
 from dialer import agent_states as machine
-from dialer import announce, orders, outbox, preview
-from dialer.limits import SOFTPHONE_RETRY_SECONDS, SOFTPHONE_STEADY, SOFTPHONE_TRIES
-from dialer.models import Agent, AgentLeg, AgentState, CallLog, ContactReservation, Softphone
+from dialer import announce, dispositions, orders, outbox, preview, rules
+from dialer.limits import SOFTPHONE_RETRY_SECONDS, SOFTPHONE_STEADY, SOFTPHONE_TRIES, UNREGISTERED_WAIT
+from dialer.models import (
+    Agent,
+    AgentLeg,
+    AgentSkill,
+    AgentState,
+    CallLog,
+    ContactReservation,
+    ReasonCode,
+    Registered,
+    RequiredSkill,
+    Softphone,
+)
 from dialer.services import pacers, wake
 from dialer.services.acting import Act
 
@@ -17,7 +28,8 @@ log = logging.getLogger(__name__)
 # What this module writes of an agent; people edit the rest in the admin.
 LIVE_FIELDS = (
     "status", "status_reason", "status_since", "pending_status", "pending_reason", "idle_since", "wrap_up_until",
-    "softphone", "softphone_failures", "softphone_retry_at", "version", "updated_at",
+    "softphone", "softphone_failures", "softphone_retry_at", "registered", "registered_since", "registration",
+    "over_at", "last_call", "panel_since", "panel_lost_at", "version", "updated_at",
 )  # fmt: skip
 
 
@@ -50,6 +62,12 @@ def open_leg(agent: Agent) -> AgentLeg | None:
     return AgentLeg.objects.filter(agent=agent, ended_at=None).first()
 
 
+def owes(agent: Agent) -> bool:
+    """Whether the call the agent wraps up must be disposed of before anything else."""
+    call = agent.last_call if state_of(agent).in_wrap_up else None
+    return call is not None and rules.wrap_up(call.campaign).owes(disposed=call.disposed_at is not None)
+
+
 def apply(
     act: Act,
     agent: Agent,
@@ -57,12 +75,13 @@ def apply(
     *,
     call: CallLog | None = None,
     engagement: machine.Engagement | None = None,
+    owes: bool = False,
 ) -> machine.Refused | None:
-    """Move a locked agent by one input and do what follows from it; Refused when the machine refuses."""
+    """Move a locked agent by one input and do what follows from it; Refused when the machine refuses. owes: as in
+    agent_states.step."""
     before = state_of(agent)
-    after = machine.step(
-        before, engagement_of(agent) if engagement is None else engagement, event, active=agent.is_active
-    )
+    held = engagement_of(agent) if engagement is None else engagement
+    after = machine.step(before, held, event, active=agent.is_active, owes=owes)
     if isinstance(after, machine.Refused):
         return after
     if after == before:
@@ -75,6 +94,12 @@ def apply(
         agent.wrap_up_until = None
         if after.in_wrap_up and isinstance(event, machine.Released):
             agent.wrap_up_until = act.now + dt.timedelta(seconds=event.wrap_up)
+        if isinstance(event, machine.Connected):
+            agent.last_call = call
+        if isinstance(event, machine.SetState) and after.status is machine.Status.AVAILABLE and not before.in_wrap_up:
+            # They come to work: with a panel or without one is seen anew.
+            agent.panel_since = agent.panel_lost_at = None
+        agent.over_at = _over_at(after, act.now, agent.last_call)
         if after.status is machine.Status.AVAILABLE:
             agent.idle_since = act.now
             agent.softphone_failures = 0
@@ -102,6 +127,19 @@ def apply(
     return None
 
 
+def _over_at(state: machine.State, now: dt.datetime, call: CallLog | None) -> dt.datetime | None:
+    """When a state that begins now will have lasted longer than it may."""
+    if not state.reason:
+        return None
+    if state.in_wrap_up and call is not None:
+        limit = rules.wrap_up(call.campaign).over_at(now)
+        if limit is not None and call.disposed_at is None:
+            return limit
+    reasons = ReasonCode.objects.filter(status=state.status, code=state.reason, limit_seconds__isnull=False)
+    seconds = reasons.values_list("limit_seconds", flat=True).first()
+    return None if seconds is None else now + dt.timedelta(seconds=seconds)
+
+
 def _follow(act: Act, agent: Agent, state: machine.State) -> None:
     """The softphone's leg follows the state: called for work, kept through a break, let go when offline."""
     if state.status is machine.Status.AVAILABLE:
@@ -125,6 +163,9 @@ def ensure_leg(act: Act, agent: Agent) -> None:
         return
     if agent.softphone_retry_at is not None and agent.softphone_retry_at > act.now:
         return
+    if agent.registered == Registered.NO and agent.registered_since is not None:
+        if act.now - agent.registered_since < UNREGISTERED_WAIT:
+            return
     leg = AgentLeg.objects.create(agent=agent, leg_uuid=uuid.uuid4())
     order = orders.OriginateAgent(
         **outbox.header(), leg=str(leg.leg_uuid), extension=agent.extension, agent_id=agent.agent_id
@@ -180,11 +221,66 @@ def leg_ended(act: Act, leg: AgentLeg, cause: str) -> None:
         apply(act, agent, machine.SoftphoneLost(), engagement=machine.Engagement.NONE)
 
 
+def registration_changed(act: Act, extension: str, *, registered: bool, registration: str) -> None:
+    """The switch has a registration of this softphone, or has it no more. One that is back is called at once.
+
+    registration: the SIP Call-ID under which it registered. After a restart of the softphone, or with a second one, the
+    end of another registration than the last is no news.
+    """
+    agent = Agent.objects.select_for_update().filter(extension=extension).first()
+    if agent is None or is_old_news(agent.registered, agent.registration, registered, registration):
+        return
+    now = Registered.YES if registered else Registered.NO
+    agent.registration = registration[:200] if registered else ""
+    if agent.registered != now:
+        agent.registered, agent.registered_since = now, act.now
+        if registered:
+            agent.softphone_failures, agent.softphone_retry_at = 0, None
+    save(agent)
+    if registered and agent.status == machine.Status.AVAILABLE:
+        ensure_leg(act, agent)
+
+
+def is_old_news(known: str, known_registration: str, registered: bool, registration: str) -> bool:
+    """Whether what the switch says of a registration changes nothing; softphones say it again every minute."""
+    if registered:
+        return known == Registered.YES and known_registration == registration[:200]
+    return known == Registered.NO or bool(
+        known_registration and registration and known_registration != registration[:200]
+    )
+
+
 def due_wrap_ups(act: Act) -> int:
-    """End each wrap-up whose time is used up; returns how many."""
-    due = list(Agent.objects.select_for_update().filter(wrap_up_until__lte=act.now))
+    """End each wrap-up whose time is used up, as its campaign says; returns how many were looked at."""
+    with_call = Agent.objects.select_for_update(of=("self",)).select_related("last_call__campaign")
+    due = list(with_call.defer("last_call__cdr_data").filter(wrap_up_until__lte=act.now))
     for agent in due:
-        apply(act, agent, machine.WrapUpOver(), engagement=machine.Engagement.NONE)
+        call = agent.last_call
+        following = dispositions.at_wrap_up_end(
+            rules.wrap_up(call.campaign if call else None),
+            disposed=call is None or call.disposed_at is not None,
+            began=agent.status_since or act.now,
+            now=act.now,
+        )
+        match following:
+            case dispositions.End():
+                apply(act, agent, machine.WrapUpOver(), engagement=machine.Engagement.NONE)
+            case dispositions.Stay(until=until):
+                agent.wrap_up_until = until
+                save(agent)
+            case dispositions.ToBreak(reason=reason):
+                apply(act, agent, machine.WrapUpExceeded(reason), engagement=machine.Engagement.NONE)
+    return len(due)
+
+
+def due_limits(act: Act) -> int:
+    """Set offline who has stayed longer in a state than its reason allows, where the reason says so; returns how
+    many."""
+    strict = ReasonCode.objects.filter(status=OuterRef("status"), code=OuterRef("status_reason"), over_action="offline")
+    over = Agent.objects.select_for_update().filter(Exists(strict), over_at__lte=act.now)
+    due = list(over.exclude(status_reason=machine.WRAP_UP))
+    for agent in due:
+        apply(act, agent, machine.LimitOver())
     return len(due)
 
 
@@ -209,15 +305,27 @@ def why_not_idle(agent: Agent) -> str:
     )
 
 
+def skilled(campaign_pk: int | None) -> QuerySet[Agent]:
+    """Agents who have every skill the campaign requires, at its level."""
+    able = AgentSkill.objects.filter(
+        agent=OuterRef(OuterRef("pk")), skill=OuterRef("skill"), level__gte=OuterRef("least_level")
+    )
+    return Agent.objects.filter(~Exists(RequiredSkill.objects.filter(~Exists(able), campaign=campaign_pk)))
+
+
 def idle(campaign_pk: int | None) -> QuerySet[Agent]:
-    """Agents of a campaign who can be given a call now, longest idle first."""
+    """Agents of a campaign who can be given a call now and have the skills it requires, longest idle first."""
     offered = ContactReservation.State.OFFERED
-    return Agent.objects.filter(
-        ~Exists(CallLog.objects.filter(agent=OuterRef("pk"), ended_at=None)),
-        ~Exists(ContactReservation.objects.filter(agent=OuterRef("pk"), state=offered)),
-        campaigns=campaign_pk,
-        status=machine.Status.AVAILABLE,
-        is_active=True,
-        softphone=Softphone.OPEN,
-        pending_status="",
-    ).order_by("idle_since", "pk")
+    return (
+        skilled(campaign_pk)
+        .filter(
+            ~Exists(CallLog.objects.filter(agent=OuterRef("pk"), ended_at=None)),
+            ~Exists(ContactReservation.objects.filter(agent=OuterRef("pk"), state=offered)),
+            campaigns=campaign_pk,
+            status=machine.Status.AVAILABLE,
+            is_active=True,
+            softphone=Softphone.OPEN,
+            pending_status="",
+        )
+        .order_by("idle_since", "pk")
+    )

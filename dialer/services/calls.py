@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.db.models import F
 
 from dialer import agent_states as machine
-from dialer import announce, eligibility, hangup_causes, orders, outbox, retry, rules
+from dialer import announce, dispositions, eligibility, hangup_causes, orders, outbox, retry, rules
 from dialer.limits import ANSWER_GRACE, BRIDGE_PATIENCE
 from dialer.models import (
     Agent,
@@ -23,7 +23,7 @@ from dialer.models import (
     Order,
     Recording,
 )
-from dialer.services import agents, drops, pacers, wake
+from dialer.services import agents, drops, following, pacers, wake
 from dialer.services.acting import Act
 
 log = logging.getLogger(__name__)
@@ -122,11 +122,11 @@ def release(act: Act, call: CallLog, *, talked: bool) -> None:
     if call.agent_id is None:
         return
     agent = agents.locked(call.agent_id)
-    wrap_up = call.campaign.wrap_up_seconds if call.campaign else 0
+    after, disposed = rules.wrap_up(call.campaign), call.disposed_at is not None
     agents.apply(
         act,
         agent,
-        machine.Released(talked=talked, wrap_up=wrap_up),
+        machine.Released(talked=talked, wrap_up=after.length(disposed=disposed), owes=after.owes(disposed=disposed)),
         call=call,
         engagement=machine.Engagement.NONE,
     )
@@ -338,7 +338,7 @@ def _settle_contact(act: Act, call: CallLog) -> None:
     campaign, kind = call.campaign, call.outcome
     rule = rules.of(campaign, act.now).retry_rule(kind) if campaign else eligibility.AT_ONCE
     earlier = CallLog.objects.filter(contact=contact, outcome=kind).exclude(pk=call.pk).count()
-    following = retry.after_attempt(
+    after = retry.after_attempt(
         kind,
         attempts=contact.attempts,
         max_retries=campaign.max_retry_attempts if campaign else 0,
@@ -347,7 +347,15 @@ def _settle_contact(act: Act, call: CallLog) -> None:
         now=act.now,
     )
     contact.last_outcome = kind
-    match following:
+    before = contact.status
+    if following.move(contact, disposed := following.of(act, call, contact)):
+        call.retry_after = disposed.at if isinstance(disposed, dispositions.Retry) else None
+        following.count(contact, before)
+        contact.save(
+            update_fields=["status", "next_attempt_at", "attempts", "last_outcome", "blocked_by", "updated_at"]
+        )
+        return
+    match after:
         case retry.Finished(status=status):
             contact.status = ContactStatus(status)
             DialerTargetList.objects.filter(pk=contact.target_list_id).update(

@@ -22,9 +22,10 @@ from dialer.models import (
     DialerCampaign,
     DialingMode,
     QueuedCommand,
+    ReasonCode,
     Recording,
 )
-from dialer.services import agents, calls, dialing, manual, offers, preview, wake
+from dialer.services import agents, calls, dialing, disposing, manual, offers, preview, wake
 from dialer.services.acting import Act, Rejected, acting
 from events import streams
 
@@ -40,8 +41,8 @@ def set_agent_state(command: Command) -> Result:
 
 def control(command: Command) -> Result:
     """campaign_control {campaign_id, action, mode}, call_control {call_id, action, extension}, preview_control
-    {agent_id, action, preview_id, at, personal, reason} or manual_dial {agent_id, campaign_id, number}; see
-    docs/protocol.md."""
+    {agent_id, action, preview_id, at, personal, reason}, manual_dial {agent_id, campaign_id, number} or dispose_call
+    {call_id, code, notes, callback_at, callback_personal}; see docs/protocol.md."""
     match command.get("kind"):
         case "campaign_control":
             return _once(command, "campaign_control", str(command.get("campaign_id", "")), _campaign_control)
@@ -51,6 +52,8 @@ def control(command: Command) -> Result:
             return _once(command, "preview_control", str(command.get("agent_id", "")), _preview_control)
         case "manual_dial":
             return _once(command, "manual_dial", str(command.get("agent_id", "")), _manual_dial)
+        case "dispose_call":
+            return _once(command, "dispose_call", str(command.get("call_id", "")), disposing.dispose)
         case kind:
             return _once(command, str(kind)[:40], "", _unknown)
 
@@ -152,14 +155,31 @@ def _set_agent_state(act: Act, command: Command) -> Result:
         wanted = str(command.get("state", ""))
         if wanted not in set(machine.Status):
             raise Rejected(f"{wanted[:30]!r} is not an agent state; the states are {', '.join(machine.Status)}")
-        event = machine.SetState(machine.Status(wanted), str(command.get("reason") or "")[:100])
+        reason = _reason(machine.Status(wanted), str(command.get("reason") or ""))
+        event = machine.SetState(machine.Status(wanted), reason)
         if event.status not in {machine.Status.AVAILABLE, machine.Status.ON_CALL}:
             _hand_over(act, agent)
-    refused = agents.apply(act, agent, event)
+    # Who owes a disposition is held to it; a supervisor may send them anywhere.
+    own = agent.user is not None and agent.user.get_username() == act.by
+    refused = agents.apply(act, agent, event, owes=own and agents.owes(agent))
     if refused is not None:
         raise Rejected(refused.reason)
     offers.withdraw_unfit(act)
     return {"agent_id": agent.agent_id, "status": agent.status, "pending": agent.pending_status}
+
+
+def _reason(status: machine.Status, reason: str) -> str:
+    """The reason, if it is one that people may give for this state; raises Rejected with those they may."""
+    if not reason or status in {machine.Status.AVAILABLE, machine.Status.ON_CALL}:
+        return ""
+    if status is machine.Status.BUSY and reason == machine.WRAP_UP:
+        return reason  # the machine says why not
+    found = ReasonCode.objects.filter(status=status, is_active=True).exclude(code=machine.WRAP_UP)
+    codes = list(found.values_list("code", flat=True))
+    if reason in codes:
+        return reason
+    valid = f"valid are: {', '.join(codes)}" if codes else "none is set up for it, so leave the reason out"
+    raise Rejected(f"{reason[:40]!r} is no reason for {status}; {valid}")
 
 
 def _hand_over(act: Act, agent: Agent) -> None:

@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError
 
 from dialer import hangup_causes, orders, outbox
 from dialer.lease import LeaseLost
-from dialer.models import AgentLeg, CallLog, Order
+from dialer.models import Agent, AgentLeg, CallLog, Order
 from dialer.services import agents, calls, doubts
 from dialer.services.acting import Act, acting
 from events import facts as f
@@ -134,6 +134,7 @@ def _relevant(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
         str(leg)
         for leg in AgentLeg.objects.filter(leg_uuid__in=_uuids(legs), ended_at=None).values_list("leg_uuid", flat=True)
     }
+    news = _registration_news([fact for fact in facts if isinstance(fact, f.SoftphoneRegistration)])
     return [
         fact
         for fact in facts
@@ -141,7 +142,26 @@ def _relevant(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
         or (isinstance(fact, _ABOUT_OPEN_LEGS) and fact.leg in ours)
         # A recording is finished when the call is over.
         or (isinstance(fact, f.RecordingStarted | f.RecordingStopped) and fact.leg in known)
+        or (isinstance(fact, f.SoftphoneRegistration) and fact in news)
     ]
+
+
+def _registration_news(facts: list[f.SoftphoneRegistration]) -> list[f.SoftphoneRegistration]:
+    """Those of our softphones that change what is known, or follow one that does."""
+    extensions = {fact.user for fact in facts}
+    if not extensions:
+        return []
+    rows = Agent.objects.filter(extension__in=extensions).values_list("extension", "registered", "registration")
+    known = {extension: (state, registration) for extension, state, registration in rows}
+    news: list[f.SoftphoneRegistration] = []
+    changed: set[str] = set()
+    for fact in facts:
+        if fact.user not in known:
+            continue
+        if fact.user in changed or not agents.is_old_news(*known[fact.user], fact.registered, fact.registration):
+            changed.add(fact.user)
+            news.append(fact)
+    return news
 
 
 def _uuids(legs: set[str]) -> list[str]:
@@ -180,6 +200,8 @@ def apply(act: Act, fact: f.AnyFact) -> None:
                 calls.ended(act, call, fact.cause, at, answered_at=answered_at, reached=True, machine=fact.machine)
             elif (leg := _agent_leg(fact.leg)) is not None:
                 agents.leg_ended(act, leg, fact.cause)
+        case f.SoftphoneRegistration():
+            agents.registration_changed(act, fact.user, registered=fact.registered, registration=fact.registration)
         case f.RecordingStarted(path=path):
             _with_call(fact, lambda call: calls.recording(act, call, path, stored=False))
         case f.RecordingStopped(path=path):

@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q
 from dialer import announce
 from dialer.models import (
     AgentStatus,
+    Assignment,
     CampaignStatus,
     ConsentRevocation,
     Contact,
@@ -99,9 +100,7 @@ def withdraw_unfit(act: Act) -> int:
         model: Exists(model.objects.filter(listed, number=OuterRef("contact__number")))
         for model in (DoNotCall, ConsentRevocation)
     }
-    assigned = DialerCampaign.assigned_agents.through.objects.filter(
-        agent=OuterRef("agent"), dialercampaign=OuterRef("campaign")
-    )
+    assigned = Assignment.objects.filter(agent=OuterRef("agent"), campaign=OuterRef("campaign"))
     offers = ContactReservation.objects.select_for_update(of=("self",)).select_related("agent", "campaign")
     offers = offers.filter(state=State.OFFERED).annotate(
         refused=entries[DoNotCall] | entries[ConsentRevocation], assigned=Exists(assigned)

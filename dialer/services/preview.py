@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 
-from dialer import eligibility, limits, preview, rules
+from dialer import eligibility, preview, rules
 from dialer.models import (
     Agent,
     Callback,
@@ -136,12 +136,18 @@ def reschedule(
             "campaign": campaign,
             "at": at,
             "agent": offer.agent if personal else None,
-            "anyone_at": at + limits.PERSONAL_FOR if personal else None,
+            "anyone_at": _anyones(campaign, at) if personal else None,
             "note": note[:300],
             "created_by": act.by,
         },
     )
     return callback
+
+
+def _anyones(campaign: DialerCampaign, at: dt.datetime) -> dt.datetime | None:
+    """When a personal appointment becomes anyone's; None for never."""
+    minutes = campaign.callback_fallback_minutes
+    return None if minutes is None else at + dt.timedelta(minutes=minutes)
 
 
 def upkeep(act: Act) -> int:

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser, defaults: Config) -> None:
     add("--max-sessions", type=int, default=defaults.max_sessions)
     add("--no-throttle", action="store_true", help="neither of the two limits")
     add("--heartbeat", type=float, default=defaults.heartbeat, help="seconds")
+    add("--register", type=float, default=defaults.register, help="seconds between registrations; 0: never again")
     add("--restart-after", type=float, default=defaults.restart_after, help="seconds")
     add("--agents", default="", help="extensions that answer, e.g. 1100-1999,3000-3999")
     add("--no-machine-detection", action="store_true", help="as without mod_avmd")
@@ -54,6 +55,7 @@ def config_from(options: argparse.Namespace) -> Config:
         max_sessions=options.max_sessions,
         throttle=not options.no_throttle,
         heartbeat=options.heartbeat,
+        register=options.register,
         restart_after=options.restart_after,
         agents=agents,
         machine_detection=not options.no_machine_detection,

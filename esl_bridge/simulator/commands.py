@@ -285,7 +285,8 @@ def _global_setvar(switch: Switch, argument: str) -> str:
 def _sofia_contact(switch: Switch, argument: str) -> str:
     user = argument.strip().rpartition("/")[2].partition("@")[0]
     fate = agent_fate(user, switch.config)
-    return "error/user_not_registered" if isinstance(fate, Unreachable) else contact(user)
+    unknown = isinstance(fate, Unreachable) or switch.registrations.missing(user)
+    return "error/user_not_registered" if unknown else contact(user)
 
 
 def _reloadxml(switch: Switch, argument: str) -> str:

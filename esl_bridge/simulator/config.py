@@ -55,6 +55,8 @@ class Config:
     throttle: bool = True
     heartbeat: float = 20.0
     """Seconds between HEARTBEATs, not scaled by speed."""
+    register: float = 60.0
+    """Seconds between two registrations of a telephone, not scaled by speed; 0: they never register again."""
     restart_after: float = 6.2
     """Seconds between the end of a `fsctl shutdown restart` and the next accepted connection,
     scaled by speed. 6.2 s was measured on FreeSWITCH 1.10.12."""

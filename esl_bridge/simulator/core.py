@@ -13,6 +13,7 @@ from esl_bridge.simulator.config import Config
 from esl_bridge.simulator.legs import Leg
 from esl_bridge.simulator.log import LegLog
 from esl_bridge.simulator.protocol import Block, Event, Value
+from esl_bridge.simulator.registrations import Registrations
 from esl_bridge.simulator.tables import FIRED_AT, VERBOSE
 
 TICK = 0.02
@@ -59,6 +60,7 @@ class Switch:
         self.max_sessions = self.config.max_sessions
         self.paused = False
         self.shutting_down = False
+        self.registrations = Registrations(self)
         self.shutdown_pending = False
         self.sessions_since_startup = 0
         self.peak_sessions = 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Done = Callable[[str], None]
 USAGE = (
     "-USAGE: simulator legs|drop_links|freeze <seconds>|crash [<seconds>]|customer_hangup <uuid>|"
-    "agent_hangup <extension>|reject_jobs on|off\n"
+    "agent_hangup <extension>|unregister <extension>|register <extension>|reject_jobs on|off\n"
 )
 
 
@@ -53,6 +53,11 @@ class Faults:
                 for leg in legs:
                     far_end_hangs_up(switch, leg)
                 done("+OK\n" if legs else "-ERR No such channel!\n")
+            case ["unregister", extension]:
+                done("+OK\n" if switch.registrations.unregister(extension) else "-ERR Not registered!\n")
+            case ["register", extension]:
+                switch.registrations.register(extension)
+                done("+OK\n")
             case ["reject_jobs", ("on" | "off") as mode]:
                 switch.reject_jobs = mode == "on"
                 done("+OK\n")

@@ -51,7 +51,8 @@ def invite(switch: Switch, request: Request, done: Done, parent: Leg | None = No
             "API-Command": "sofia_contact",
             "API-Command-Argument": f"*/{user}@{domain}",
         }
-        reached = agent_fate(user, switch.config)
+        missing = switch.registrations.missing(user)
+        reached = Unreachable.NOT_REGISTERED if missing else agent_fate(user, switch.config)
         if reached is not Unreachable.UNKNOWN:
             switch.emit("API", first=contact)
         if isinstance(reached, Unreachable):

@@ -24,6 +24,7 @@ class Server:
         self._everything = False
         self._listener: asyncio.Server | None = None
         self._heart: asyncio.TimerHandle | None = None
+        self._telephones: asyncio.TimerHandle | None = None
         self.port = config.port
         self.frozen = 0
         """How many reasons there are not to send anything to anybody."""
@@ -37,6 +38,7 @@ class Server:
         self.stopped = asyncio.Event()
         await self.listen()
         self._beat(first=True)
+        self._register(first=True)
 
     async def listen(self) -> None:
         """Accept clients (again)."""
@@ -62,8 +64,9 @@ class Server:
     async def stop(self) -> None:
         """Close everything and the log."""
         self.deafen()
-        if self._heart is not None:
-            self._heart.cancel()
+        for timer in (self._heart, self._telephones):
+            if timer is not None:
+                timer.cancel()
         for client in list(self.clients):
             client.abort()
         for leg in list(self.switch.legs.values()):
@@ -75,6 +78,12 @@ class Server:
         if not first and not self.switch.shutting_down:
             self.switch.heartbeat()
         self._heart = self.loop.call_later(self.config.heartbeat, self._beat)
+
+    def _register(self, *, first: bool = False) -> None:
+        if not first and not self.switch.shutting_down:
+            self.switch.registrations.again()
+        if self.config.register > 0:
+            self._telephones = self.loop.call_later(self.config.register, self._register)
 
     # Listeners of the switch
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from esl_bridge.simulator.behaviour import registered
 from esl_bridge.simulator.core import VERSION, Switch, uptime_text
 from esl_bridge.simulator.legs import SERVER, Leg
 from esl_bridge.simulator.protocol import dump_json
@@ -23,7 +22,7 @@ def show(switch: Switch, argument: str) -> str:
     if what in ("channels", "calls", "bridged_calls", "detailed_calls", "detailed_bridged_calls"):
         rows = _call_rows(switch, what)
     elif what == "registrations":
-        rows = [_registration(switch, user) for user in registered(switch.config)]
+        rows = [_registration(switch, user) for user in switch.registrations.known]
     elif what in ("modules", "tasks", "codec", "aliases", "complete", "nat_map", "interfaces"):
         rows = []
     else:
@@ -217,6 +216,10 @@ def sofia(switch: Switch, argument: str) -> str:
             f"                 internal\tprofile\t              sip:mod_sofia@{SERVER}:5060\tRUNNING (0)\n"
             f"{rule}\n2 profiles 0 alias\n"
         )
+    if words[:1] == ["profile"] and words[2:3] == ["flush_inbound_reg"]:
+        for user in [words[3].partition("@")[0]] if words[3:] else list(switch.registrations.known):
+            switch.registrations.expire(user)
+        return "+OK flushing all registrations matching specified criteria\n"
     if words[:1] == ["profile"] and words[-1:] == ["rescan"]:
         return "Reload XML [Success]\n+OK scan complete\n"
     return "-USAGE: sofia <command> ...\n"

@@ -78,6 +78,10 @@
     document.querySelectorAll("time[data-until]").forEach(function (element) {
       setText(element, duration(Math.max(0, Number(element.dataset.until) - now + 999)));
     });
+    document.querySelectorAll("[data-over]").forEach(function (element) {
+      var within = now < Number(element.dataset.over);
+      if (element.hidden !== within) element.hidden = within;
+    });
     document.querySelectorAll("time[data-ago]").forEach(function (element) {
       setText(element, duration(now - Number(element.dataset.ago)) + " ago");
     });
@@ -163,16 +167,21 @@
   }
 
   function send(button) {
-    var id = newId(), about = button.dataset.about || button.textContent.trim();
-    if (!open || !wrapper) {
-      line(id, about, "not sent: there is no connection", "trouble");
-      return;
-    }
-    var message = { type: button.dataset.command, id: id, sent_at: Math.round(serverNow()) };
+    var message = { type: button.dataset.command };
     FIELDS.forEach(function (name) { if (button.dataset[name]) message[name] = button.dataset[name]; });
     if (button.dataset.cancel_pending) message.cancel_pending = true;
     if (button.form) Object.assign(message, entered(button.form));
-    line(id, about, "sending…", "quiet");
+    command(message, button.dataset.about || button.textContent.trim());
+  }
+
+  function command(message, about) {
+    message.id = newId();
+    message.sent_at = Math.round(serverNow());
+    if (!open || !wrapper) {
+      line(message.id, about, "not sent: there is no connection", "trouble");
+      return;
+    }
+    line(message.id, about, "sending…", "quiet");
     wrapper.sendImmediately(JSON.stringify(message));
   }
 
@@ -249,6 +258,8 @@
     document.addEventListener("click", onClick);
     // Enter in a field clicks its form's button, which sends the command; the page itself goes nowhere.
     document.addEventListener("submit", function (event) { if (event.target.hasAttribute("data-form")) event.preventDefault(); });
+    // Forms of other scripts speak through the same socket.
+    document.addEventListener("console:command", function (event) { command(event.detail.message, event.detail.about); });
     $("confirm").addEventListener("close", function () { asked = null; });
     tick();
     tickWaits();

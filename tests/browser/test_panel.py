@@ -1,15 +1,18 @@
 """The agent's panel in a real browser, on a phone."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from dialer.models import Agent, ReasonCode
-from tests.browser.conftest import PHONE
+from dialer.models import Agent, Callback, CallLog, ReasonCode
+from tests.browser.conftest import LAPTOP, PHONE
 from tests.browser.test_board import live, make_call
-from tests.fakes.console import announce_agent, make_user, publishing, set_status
-from tests.fakes.floor import make_agents, make_campaign
+from tests.conftest import wait_until
+from tests.fakes.console import announce_agent, announce_call, make_user, publishing, set_status
+from tests.fakes.floor import make_agents, make_campaign, set_up_dispositions
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("switch")]
 
@@ -23,8 +26,8 @@ def agent() -> Agent:
     return agent
 
 
-def panel(tab: Any, agent: Agent) -> Page:
-    page = tab(agent.user, PHONE).open("/")
+def panel(tab: Any, agent: Agent, viewport: Any = PHONE) -> Page:
+    page = tab(agent.user, viewport).open("/")
     live(page)
     return page
 
@@ -79,3 +82,86 @@ def test_other_agents_are_not_on_my_panel(tab, agent):
         set_status(agent, "available")
         expect(page.locator("#me")).to_contain_text("Available")
         assert other.name not in page.content()
+
+
+def talk(agent: Agent) -> CallLog:
+    """The agent is on a call, as the worker leaves it."""
+    call = make_call(agent, "bridged", "Grace <b>Hopper</b>")
+    call.answered_at = call.bridged_at = timezone.now()
+    call.save()
+    announce_call(call)
+    Agent.objects.filter(pk=agent.pk).update(last_call=call)
+    set_status(agent, "on_call")
+    return call
+
+
+def test_a_call_is_disposed_of_with_two_keys_and_what_was_typed_survives_updates(tab, agent, web):
+    set_up_dispositions()
+    web.worker("dialer_queue")
+    try:
+        with publishing():
+            page = panel(tab, agent)
+            call = talk(agent)
+            expect(page.locator("#disposing")).to_contain_text("Grace <b>Hopper</b>")
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+            page.get_by_label("Notes").fill("sends the contract; s")
+            expect(page.get_by_role("radio", checked=True)).to_have_count(0)
+            set_status(agent, "busy", "wrap_up")
+            expect(page.locator("#me")).to_contain_text("Wrap-up")
+            expect(page.get_by_label("Notes")).to_have_value("sends the contract; s")
+            page.locator("h1").focus()
+            page.get_by_label("Notes").blur()
+            page.keyboard.press("s")
+            expect(page.get_by_role("radio", name="Sale")).to_be_focused()
+            page.keyboard.press("Enter")
+            expect(page.locator("#commands")).to_contain_text("applied", timeout=40_000)
+            expect(page.locator("#disposing-given")).to_have_text("Sale")
+            call.refresh_from_db()
+            assert (call.disposition.code, call.disposition_notes) == ("sale", "sends the contract; s")
+            assert call.disposed_by == agent.user.get_username()
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    finally:
+        web.stop("dialer_queue")
+
+
+def test_an_appointment_asks_for_its_time_in_the_agents_zone(tab, agent, web):
+    set_up_dispositions()
+    web.worker("dialer_queue")
+    try:
+        with publishing():
+            page = panel(tab, agent, LAPTOP)
+            call = talk(agent)
+            page.get_by_text("Call back", exact=True).click()
+            expect(page.get_by_label("Call back at")).not_to_have_value("")
+            page.get_by_label("I call back myself").uncheck()
+            page.get_by_role("button", name="Save").click()
+            wait_until(lambda: Callback.objects.exists(), "the appointment", 40)
+            row = Callback.objects.get()
+            assert row.contact_id == call.contact_id and row.agent is None
+            minutes = (row.at - call.initiated_at).total_seconds() / 60
+            assert 55 < minutes < 90
+    finally:
+        web.stop("dialer_queue")
+
+
+def test_hot_keys_can_be_turned_off(tab, agent):
+    set_up_dispositions()
+    with publishing():
+        page = panel(tab, agent)
+        talk(agent)
+        page.get_by_label("Hot keys").uncheck()
+        page.keyboard.press("s")
+        expect(page.get_by_role("radio", checked=True)).to_have_count(0)
+        page.reload()
+        live(page)
+        expect(page.get_by_label("Hot keys")).not_to_be_checked()
+
+
+def test_a_state_over_its_limit_is_marked(tab, agent):
+    with publishing():
+        page = panel(tab, agent)
+        Agent.objects.filter(pk=agent.pk).update(over_at=timezone.now() + dt.timedelta(seconds=2), registered="no")
+        set_status(agent, "break", "lunch")
+        expect(page.locator("#me .overdue")).to_be_hidden()
+        expect(page.locator("#me .overdue")).to_be_visible()
+        expect(page.locator("#me")).to_contain_text("not registered")

@@ -9,7 +9,7 @@ from typing import Any
 from celery import current_app
 from django.utils import timezone
 
-from dialer import rule_forms, tasks
+from dialer import demo, rule_forms, tasks
 from dialer.models import (
     Agent,
     AgentLeg,
@@ -19,7 +19,9 @@ from dialer.models import (
     Contact,
     DialerCampaign,
     DialerTargetList,
+    Disposition,
     Order,
+    ReasonCode,
 )
 from dialer.services import dialing, observing
 from dialer.services.acting import acting
@@ -93,8 +95,30 @@ def ask_all_to_work(campaign: DialerCampaign) -> None:
         current_app.send_task("dialer.tasks.handle_agent_state", kwargs={"command": command})
 
 
+def set_up_dispositions() -> None:
+    """Those of the demo, for all campaigns."""
+    Disposition.objects.bulk_create(
+        Disposition(
+            code=planned.code,
+            label=planned.label,
+            hot_key=planned.hot_key,
+            retry_delay_minutes=planned.retry_delay_minutes,
+            position=position,
+            **dict.fromkeys(planned.flags, True),
+        )
+        for position, planned in enumerate(demo.DISPOSITIONS)
+    )
+
+
+def reason_code(status: str, code: str) -> ReasonCode:
+    """A reason that people may give for a state."""
+    return ReasonCode.objects.get_or_create(status=status, code=code, defaults={"label": code.capitalize()})[0]
+
+
 def set_state(agent: Agent, state: str, reason: str = "", **more: Any) -> dict[str, Any]:
-    """What the worker does for a `set_agent_state` of a supervisor."""
+    """What the worker does for a `set_agent_state` of a supervisor, with a reason that is set up."""
+    if reason and reason != "wrap_up":
+        reason_code(state, reason)
     command = {"command_id": str(uuid.uuid4()), "actor": "supervisor", "agent_id": agent.agent_id, "state": state}
     answer = tasks.handle_agent_state({**command, "reason": reason, **more})
     agent.refresh_from_db()

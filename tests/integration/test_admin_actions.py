@@ -15,7 +15,7 @@ from dialer import tasks
 from dialer.models import Agent, AppliedCommand, Contact, DialerCampaign, DialerTargetList
 from events import streams
 from events.models import EventProcessingStatus, FreeSwitchEvent
-from tests.fakes.floor import make_agents, make_campaign
+from tests.fakes.floor import make_agents, make_campaign, set_state
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
 
@@ -122,10 +122,20 @@ def test_a_queue_that_takes_nothing_is_told(client):
 # --- edits beside the worker ------------------------------------------------------------------------------------------
 
 
+def rows_of(prefix: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Rows of an inline table as a browser would send them; those with an id exist already and come first."""
+    counts = {"TOTAL_FORMS": len(rows), "INITIAL_FORMS": sum("id" in row for row in rows)}
+    sent = {f"{prefix}-{name}": value for name, value in counts.items()}
+    return sent | {f"{prefix}-{n}-{name}": value for n, row in enumerate(rows) for name, value in row.items()}
+
+
 def form_of(client: Client, address: str) -> dict[str, Any]:
-    """The page's form as a browser would send it back."""
-    form = client.get(address).context["adminform"].form
+    """The page's form as a browser would send it back, with the rows that belong to it."""
+    context = client.get(address).context
+    form = context["adminform"].form
     values: dict[str, Any] = {}
+    for inline in context["inline_admin_formsets"]:
+        values |= rows_of(inline.formset.prefix, [row.initial for row in inline.formset.initial_forms])
     for name in form.fields:
         value = form[name].value()
         if hasattr(form.fields[name].widget, "widgets") or value.__class__.__name__ == "datetime":
@@ -144,7 +154,7 @@ def test_saving_an_agent_never_puts_back_the_state_it_had_when_the_page_was_open
     address = reverse("admin:dialer_agent_change", args=[agent.pk])
     form = form_of(client, address)
     assert not {"status", "status_reason", "pending_status", "softphone", "version", "agent_id"} & set(form)
-    tasks.handle_agent_state({"agent_id": agent.agent_id, "state": "break", "reason": "lunch", "actor": "x"})
+    set_state(Agent.objects.get(pk=agent.pk), "break", "lunch")
     streams.shared().delete(streams.CHANGES)
     response = client.post(address, {**form, "name": "New Name", "status": "on_call", "version": 99})
     assert response.status_code == 302
@@ -162,12 +172,21 @@ def test_saving_a_campaign_leaves_its_status_and_announces_it_and_its_agents(cli
     form = form_of(client, address)
     assert not {"status", "version", "campaign_id"} & set(form)
     DialerCampaign.objects.filter(pk=campaign.pk).update(status="paused")
-    form |= {"max_lines": 7, "assigned_agents": [agents[1].pk, agents[2].pk], "status": "active"}
+    left, kept = campaign.assignments.order_by("agent")
+    form |= {"max_lines": 7, "status": "active"}
+    form |= rows_of(
+        "assignments",
+        [
+            {"id": left.pk, "agent": agents[0].pk, "weight": 10, "DELETE": "on"},
+            {"id": kept.pk, "agent": agents[1].pk, "weight": 30},
+            {"agent": agents[2].pk, "weight": 10},
+        ],
+    )
     response = client.post(address, form)
     assert response.status_code == 302, response.context["errors"]
     campaign.refresh_from_db()
     assert (campaign.status, campaign.max_lines) == ("paused", 7)
-    assert set(campaign.assigned_agents.all()) == {agents[1], agents[2]}
+    assert set(campaign.assignments.values_list("agent", "weight")) == {(agents[1].pk, 30), (agents[2].pk, 10)}
     assert set(announced()) == {
         ("campaign", str(campaign.campaign_id)),
         ("agent", agents[0].agent_id),

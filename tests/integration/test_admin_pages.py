@@ -20,7 +20,11 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty")]
 
 HOSTILE = "<script>alert(1)</script>'\"&\u202e"
 ROWS = 60
-MODELS = [*apps.get_app_config("dialer").get_models(), *apps.get_app_config("events").get_models()]
+# Edited on the page of what they belong to.
+WITHIN = {d.AgentSkill, d.Assignment, d.RequiredSkill}
+MODELS = [
+    model for app in ("dialer", "events") for model in apps.get_app_config(app).get_models() if model not in WITHIN
+]
 HISTORY = [
     d.AgentLeg,
     d.AgentState,
@@ -31,6 +35,7 @@ HISTORY = [
     d.ExportRun,
     d.ImportRun,
     d.CampaignMinute,
+    d.DispositionChange,
     d.Order,
     d.PacingDecision,
     d.QueuedCommand,
@@ -42,7 +47,7 @@ HISTORY = [
 ]
 EDITABLE = [
     d.Agent, d.Callback, d.ComplianceProfile, d.ConsentRevocation, d.Contact, d.DialerCampaign, d.DialerTargetList,
-    d.DoNotCall, d.Holiday, d.Message, d.ReasonCode, d.SystemLimits,
+    d.Disposition, d.DoNotCall, d.Holiday, d.Message, d.ReasonCode, d.Skill, d.SystemLimits,
 ]  # fmt: skip
 
 
@@ -79,6 +84,10 @@ def full() -> None:
     rows(d.WorkerLease, name=lambda n: f"lease{n}", holder=HOSTILE)
     campaigns = rows(d.DialerCampaign, name=lambda n: f"{n} {HOSTILE}", target_list=targets)
     campaigns[0].assigned_agents.set(agents)
+    skills = rows(d.Skill, code=lambda n: f"skill{n}", label=HOSTILE)
+    rows(d.AgentSkill, agent=agents[0], skill=lambda n: skills[n])
+    rows(d.RequiredSkill, campaign=campaigns[0], skill=lambda n: skills[n])
+    dispositions = rows(d.Disposition, code=lambda n: f"code{n}", label=HOSTILE, campaign=lambda n: campaigns[n])
     contacts = rows(
         d.Contact,
         target_list=targets,
@@ -117,6 +126,19 @@ def full() -> None:
         initiated_at=now,
         ended_at=now,
         cdr_data=hostile,
+        disposition=lambda n: dispositions[n],
+        disposition_notes=HOSTILE,
+        disposed_at=now,
+        disposed_by=HOSTILE,
+    )
+    rows(
+        d.DispositionChange,
+        call=lambda n: calls[n],
+        disposition=lambda n: dispositions[n],
+        notes=HOSTILE,
+        by=HOSTILE,
+        at=now,
+        effect=hostile,
     )
     rows(
         d.ContactReservation,

@@ -14,7 +14,7 @@ from dialer.models import Agent, AgentState, AppliedCommand, CallLog, DialerCamp
 from events import streams
 from tests.conftest import wait_until
 from tests.fakes.console import make_user, publishing
-from tests.fakes.floor import make_agents, make_campaign
+from tests.fakes.floor import make_agents, make_campaign, reason_code
 from tests.fakes.processes import Processes
 
 pytestmark = [
@@ -43,6 +43,7 @@ def answer(client: Any, command: Any) -> Any:
 
 def test_a_supervisors_click_is_acked_then_applied_and_then_on_the_board(door, supervisor, worker):
     agent = make_agents(1)[0]
+    reason_code("break", "lunch")
     with publishing(), door.token(supervisor) as client:
         client.until_current()
         client.say(protocol.SetAgentState(id="first", agent_id=agent.agent_id, state="break", reason="lunch"))
@@ -64,6 +65,7 @@ def test_a_refusal_is_an_answer_with_a_reason(door, supervisor, worker):
 
 def test_the_same_id_twice_has_one_effect_and_the_same_answer(door, supervisor, worker):
     agent = make_agents(1)[0]
+    reason_code("break", "lunch")
     command = protocol.SetAgentState(id="twice", agent_id=agent.agent_id, state="break", reason="lunch")
     with door.token(supervisor) as one, door.token(supervisor) as other:
         first = answer(one, command)
@@ -105,6 +107,8 @@ def test_an_agent_changes_only_their_own_state_and_controls_only_their_own_call(
         protocol.ManualDial(
             id="7b", agent_id=agents[1].agent_id, campaign_id=str(campaign.campaign_id), number="+12125550100"
         ),
+        protocol.DisposeCall(id="11", call_id=str(calls[1].call_id), code="sale"),
+        protocol.DisposeCall(id="12", call_id="no-uuid", code="sale"),
     ]
     with door.token(ann, "/ws/v1/agent/") as client:
         for command in forbidden:

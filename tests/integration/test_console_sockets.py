@@ -1,5 +1,7 @@
 """The JSON websockets through a real daphne: who gets in, what they see, how they resume, what limits hold."""
 
+import time
+
 import pytest
 from django.contrib.sessions.models import Session
 from django.utils import timezone
@@ -8,7 +10,9 @@ from console import codes, protocol
 from console.floor_state import FloorState
 from console.models import ApiToken
 from dialer.models import CallLog
+from dialer.services import panels
 from events import streams
+from tests.conftest import wait_until
 from tests.fakes.console import (
     Socket,
     announce_call,
@@ -264,3 +268,19 @@ def test_an_agents_socket_shows_that_agent_and_their_call_only(door):
         assert all(frame.kpis is None for frame in client.frames)
         client.say(protocol.Subscribe())
         assert client.until(protocol.Error).code == codes.FORBIDDEN
+
+
+def test_several_tabs_of_an_agent_are_one_presence_until_the_last_is_closed(door):
+    [agent] = make_agents(1)
+    ann = make_user("ann", agent=agent)
+
+    def present() -> bool:
+        return panels.present() == {agent.agent_id}
+
+    with door.token(ann, "/ws/v1/agent/"):
+        with door.token(ann, "/ws/v1/agent/"):
+            wait_until(present, "the panel is there")
+        assert len(streams.shared().zrange(streams.PANELS, 0, -1)) == 1
+        time.sleep(1.5)  # longer than a closed panel takes to be noticed
+        assert present()
+    wait_until(lambda: panels.present() == set(), "the last panel is gone")

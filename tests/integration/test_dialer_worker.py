@@ -11,7 +11,7 @@ from dialer import inbox, lease
 from dialer.models import Agent, AppliedCommand, WorkerLease
 from events import neighbours, streams
 from tests.conftest import wait_until
-from tests.fakes.floor import make_agents
+from tests.fakes.floor import make_agents, reason_code
 from tests.fakes.processes import Processes
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty"), pytest.mark.stack]
@@ -27,6 +27,8 @@ def ask(agent: Agent, state: str, reason: str = "") -> str:
         "state": state,
         "reason": reason,
     }
+    if reason:
+        reason_code(state, reason)
     inbox.submit(inbox.AGENT_STATE, command)
     return command_id
 

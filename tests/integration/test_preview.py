@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from dialer import limits, preview, selectors, tasks
+from dialer import preview, selectors, tasks
 from dialer.models import (
     Agent,
     Callback,
@@ -241,7 +241,7 @@ def test_a_rescheduled_contact_is_an_appointment(switch, personal):
     assert (callback.contact, callback.campaign, callback.at, callback.note) == (contact, campaign, at, "after three")
     assert callback.created_by == "ann"
     assert (callback.agent and callback.agent.agent_id) == ("agent_101" if personal else None)
-    assert callback.anyone_at == (at + limits.PERSONAL_FOR if personal else None)
+    assert callback.anyone_at == (at + dt.timedelta(minutes=60) if personal else None)
     contact.refresh_from_db()
     assert (contact.status, contact.next_attempt_at, offer().state) == ("ready", at, "rescheduled")
     tick()

@@ -55,8 +55,11 @@ def test_every_customers_fate_in_the_switchs_log_equals_its_call_record(tmp_path
     total = PER_FATE * len(FATES)
     with Processes(tmp_path) as run:
         # Half their talk of five seconds: who answers is joined before that, even when the machine has others to serve.
-        run.backend("--speed", "2")
+        run.backend("--speed", "2", "--register", "2")
         wait_until(lambda: CallLog.objects.filter(ended_at__isnull=False).count() == total, "every call ended", 120)
+        wait_until(
+            lambda: Agent.objects.filter(registered="yes").count() == AGENTS, "every softphone known as registered"
+        )
         wait_until(
             lambda: Agent.objects.filter(status="available", softphone="open").count() == AGENTS,
             "every agent free again",

@@ -6,12 +6,15 @@ import pytest
 
 from console import health, intents, origins, words
 from console.permissions import Actor, refusal
-from console.protocol import CallControl, CampaignControl, ManualDial, PreviewControl, SetAgentState
+from console.protocol import CallControl, CampaignControl, DisposeCall, ManualDial, PreviewControl, SetAgentState
 from console.rates import Rate
 
 SUPERVISOR = Actor(1, "sup", supervisor=True)
 AGENT = Actor(2, "ann", agent_id="a1", extension="1001")
 NOBODY = Actor(3, "bob")
+
+
+DISPOSE = DisposeCall(id="1", call_id="c1", code="sale")
 
 
 def state(agent_id: str) -> SetAgentState:
@@ -63,6 +66,12 @@ def by_hand(agent_id: str) -> ManualDial:
         (NOBODY, preview("a1"), None, False),
         (NOBODY, by_hand(""), None, False),
         (AGENT, CampaignControl(id="1", campaign_id="k", action="set_mode", mode="manual"), None, False),
+        (SUPERVISOR, DISPOSE, "a1", True),
+        (AGENT, DISPOSE, "a1", True),
+        (AGENT, DISPOSE, "a2", False),
+        (AGENT, DISPOSE, None, False),
+        (NOBODY, DISPOSE, None, False),
+        (NOBODY, DISPOSE, "", False),
         (NOBODY, state("a1"), None, False),
         (NOBODY, state(""), None, False),
         (NOBODY, control("hangup"), None, False),

@@ -43,6 +43,14 @@ def test_legs_that_nobody_here_called_are_kept_from_the_dialer():
     assert len(outcome.changed) == 2
 
 
+def test_registrations_of_softphones_reach_the_dialer_though_they_are_about_no_leg():
+    told = [line for name in captures.NAMES for line in captures.lines(name) if b'"sofia::register"' in line]
+    outcome = take_in(entries(told), Legs(), Window())
+    assert kinds(outcome) == ["SoftphoneRegistration"] * len(told) != []
+    assert {row["user"] for row in outcome.for_dialer} <= {str(n) for n in range(1001, 1060)}
+    assert outcome.changed == {}
+
+
 def test_the_same_read_in_pieces_gives_the_same_legs_transitions_and_facts():
     whole = take_in(entries(BRIDGED), Legs(), Window())
     legs, window, transitions, told = Legs(), Window(), {}, []

@@ -29,6 +29,7 @@ def test_a_bridge_is_said_once_and_learnt_by_both_legs():
         {"Event-Name": "CHANNEL_ANSWER"},
         {"Event-Name": "CHANNEL_BRIDGE", "Unique-ID": "a"},
         {"Event-Name": "BACKGROUND_JOB", "_body": "+OK"},
+        {"Event-Name": "CUSTOM", "Event-Subclass": "sofia::register"},
     ],
 )
 def test_an_event_that_lacks_what_its_name_promises_is_malformed(event):
@@ -38,7 +39,21 @@ def test_an_event_that_lacks_what_its_name_promises_is_malformed(event):
 
 def test_an_unknown_event_tells_nothing_and_is_no_error():
     assert facts_of({"Event-Name": "RE_SCHEDULE"}) == ()
-    assert facts_of({"Event-Name": "CUSTOM", "Event-Subclass": "sofia::register"}) == ()
+    assert facts_of({"Event-Name": "CUSTOM", "Event-Subclass": "sofia::gateway_state"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("subclass", "header", "registered"),
+    [
+        ("sofia::register", "username", True),
+        ("sofia::register", "from-user", True),
+        ("sofia::unregister", "from-user", False),
+        ("sofia::expire", "user", False),
+    ],
+)
+def test_a_softphones_registration_is_told_whatever_header_names_its_user(subclass, header, registered):
+    event = {"Event-Name": "CUSTOM", "Event-Subclass": subclass, header: "1001", "call-id": "abc"}
+    assert facts_of(event) == (facts.SoftphoneRegistration(user="1001", registered=registered, registration="abc"),)
 
 
 @pytest.mark.parametrize("value", ["", "abc", "-5", "1.5", "²", "9" * 40, "٣"])

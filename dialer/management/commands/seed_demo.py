@@ -28,6 +28,7 @@ from dialer.models import (
     ContactStatus,
     DialerCampaign,
     DialerTargetList,
+    Disposition,
     Message,
     ReasonCode,
 )
@@ -36,7 +37,7 @@ from dialer.models import (
 # the board, through the sequential worker.
 _SUPERVISOR_CHANGES = (
     "agent", "dialercampaign", "dialertargetlist", "contact", "reasoncode", "callback",
-    "donotcall", "consentrevocation",
+    "donotcall", "consentrevocation", "disposition", "skill", "agentskill", "requiredskill", "assignment",
 )  # fmt: skip
 # The demo passwords are printed on the screen, so rounds of hashing protect nothing: 22 full hashes would cost 10 s of
 # the first start. Django hashes in full at the first sign-in.
@@ -64,6 +65,7 @@ class Command(BaseCommand):
                 group = Group.objects.select_for_update().get(name=demo.SUPERVISOR_GROUP)
                 _permit(group)
                 _reason_codes()
+                _dispositions()
                 _staff(group)
                 agents = _agents()
                 _campaigns(agents)
@@ -114,6 +116,23 @@ def _reason_codes() -> None:
                 position=position,
             )
             for position, reason in enumerate(demo.REASONS)
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _dispositions() -> None:
+    Disposition.objects.bulk_create(
+        [
+            Disposition(
+                code=planned.code,
+                label=planned.label,
+                hot_key=planned.hot_key,
+                retry_delay_minutes=planned.retry_delay_minutes,
+                position=position,
+                **dict.fromkeys(planned.flags, True),
+            )
+            for position, planned in enumerate(demo.DISPOSITIONS)
         ],
         ignore_conflicts=True,
     )

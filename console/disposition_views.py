@@ -1,0 +1,48 @@
+"""The disposition form of one call, as the panel and the board's menu fetch it. It is sent over their websocket."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from console import permissions
+from console.permissions import Actor
+from console.views import with_actor
+from dialer import dispositions, selectors
+from dialer.models import CallLog
+from events.privacy import mask
+
+
+@require_GET
+@with_actor(lambda actor: actor.supervisor or bool(actor.agent_id))
+def form(request: HttpRequest, actor: Actor, call_id: UUID) -> HttpResponse:
+    """204 when there is nothing to dispose of (any more), 404 when the call is not this person's."""
+    calls = CallLog.objects.select_related("agent", "contact", "campaign", "disposition").defer("cdr_data")
+    call = calls.filter(call_id=call_id).first()
+    own = call is not None and (
+        (call.agent is not None and call.agent.agent_id == actor.agent_id != "")
+        or permissions.talked_on(actor.agent_id, str(call_id))
+    )
+    if call is None or not (own or actor.supervisor):
+        raise Http404
+    now = timezone.now()
+    if dispositions.refusal(answered=call.answered_at is not None, disposed_at=call.disposed_at, now=now):
+        return HttpResponse(status=204)
+    if call.disposed_at is None and call.ended_at is not None and now - call.ended_at > dispositions.CORRECTABLE:
+        return HttpResponse(status=204)
+    choices = selectors.dispositions(call.campaign_id)
+    if not choices:
+        return HttpResponse(status=204)
+    context = {
+        "call": call,
+        "who": (call.contact.name if call.contact else "") or mask(call.to_number),
+        "zone": call.contact.time_zone if call.contact else "",
+        "choices": choices,
+        "given": call.disposition.code if call.disposition else "",
+        "makes_appointments": any(choice.is_callback for choice in choices),
+    }
+    return render(request, "console/disposition.html", context)

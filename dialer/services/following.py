@@ -1,0 +1,45 @@
+"""What a disposition asks for, done to the contact."""
+
+from django.db.models import F
+
+from dialer import dispositions, rules
+from dialer.models import Callback, CallLog, Contact, ContactStatus, DialerTargetList
+from dialer.services.acting import Act
+
+_FINISHED = (ContactStatus.COMPLETED, ContactStatus.EXHAUSTED, ContactStatus.INVALID)
+
+
+def move(contact: Contact, following: dispositions.Following) -> bool:
+    """Set (and not save) what the locked contact becomes; False when it is left as it is."""
+    match following:
+        case dispositions.Keep():
+            return False
+        case dispositions.Complete():
+            contact.status = ContactStatus.COMPLETED
+        case dispositions.Exhausted():
+            contact.status = ContactStatus.EXHAUSTED
+        case dispositions.Retry(at=at) | dispositions.Appointment(at=at):
+            contact.status, contact.next_attempt_at, contact.blocked_by = ContactStatus.READY, at, ""
+    return True
+
+
+def count(contact: Contact, before: str) -> None:
+    """Keep the list's count of finished contacts true after the status has changed from `before`."""
+    change = (contact.status in _FINISHED) - (before in _FINISHED)
+    if change:
+        lists = DialerTargetList.objects.filter(pk=contact.target_list_id)
+        lists.update(processed_contacts=F("processed_contacts") + change)
+
+
+def of(act: Act, call: CallLog, contact: Contact) -> dispositions.Following:
+    """What follows from the disposition that the call was given while it lasted."""
+    if call.disposition is None:
+        return dispositions.Keep()
+    latest = call.disposition_changes.select_related("callback").first()
+    appointment = latest.callback if latest else None
+    if appointment is not None and appointment.status == Callback.Status.OPEN:
+        return dispositions.Appointment(appointment.at, appointment.agent_id is not None, appointment.anyone_at)
+    found = dispositions.following(
+        rules.flags(call.disposition), now=act.now, attempts=contact.attempts, **rules.retries(call.campaign)
+    )
+    return dispositions.Keep() if isinstance(found, dispositions.Refused) else found
