@@ -13,7 +13,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import Q
 
-from dialer.models_assignments import AgentSkill, Assignment, RequiredSkill, Skill
+from dialer.models_assignments import AgentSkill, Assignment, RequiredSkill, Skill, Team
 from dialer.models_dispositions import Disposition, DispositionChange
 from dialer.models_figures import CampaignMinute
 from dialer.models_lists import Duplicates, ExportRun, ImportRun
@@ -46,7 +46,7 @@ __all__ = [
     "ContactStatus", "DialerCampaign", "DialerTargetList", "DialingMode", "Disposition", "DispositionChange",
     "DoNotCall", "Duplicates", "ExportRun", "Holiday", "ImportRun", "MachineAction", "Message", "Order",
     "PacingDecision", "PreviewEnd", "ReasonCode", "Recording", "Registered", "RequiredSkill", "Skill", "Softphone",
-    "SystemLimits", "WorkerLease",
+    "SystemLimits", "Team", "WorkerLease",
 ]  # fmt: skip
 
 EXTENSION = RegexValidator(r"^[0-9]{2,12}\Z", "An extension is 2 to 12 digits.")
@@ -116,6 +116,7 @@ class Agent(models.Model):
     phone_number = models.CharField(max_length=20, blank=True, default="")
     status = models.CharField(max_length=20, choices=AgentStatus, default=AgentStatus.OFFLINE)
     is_active = models.BooleanField(default=True)
+    team = models.ForeignKey("dialer.Team", on_delete=models.SET_NULL, null=True, blank=True, related_name="agents")
     max_concurrent_calls = models.PositiveSmallIntegerField(
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(10)],

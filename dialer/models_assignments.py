@@ -1,6 +1,7 @@
 """Who works for which campaign, with what share of their time and which skills. Part of dialer.models, which re-exports
 all of it."""
 
+from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -75,3 +76,17 @@ class RequiredSkill(models.Model):
 
     def __str__(self) -> str:
         return f"{self.skill_id} from {self.least_level}"
+
+
+class Team(models.Model):
+    """Agents who belong together; a team supervisor sees and steers only their own teams."""
+
+    code = models.SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=120)
+    supervisors = models.ManyToManyField(settings.AUTH_USER_MODEL, blank=True, related_name="supervised_teams")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

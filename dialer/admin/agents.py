@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from dialer import inbox
 from dialer.admin.base import BesideTheWorker, changelist_link, send_commands
-from dialer.models import Agent, AgentLeg, AgentSkill, AgentState, AgentStatus, CallLog, ReasonCode, Skill
+from dialer.models import Agent, AgentLeg, AgentSkill, AgentState, AgentStatus, CallLog, ReasonCode, Skill, Team
 from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, pretty
 
 
@@ -26,6 +26,13 @@ class ReasonCodeAdmin(admin.ModelAdmin):
 class SkillAdmin(admin.ModelAdmin):
     list_display = ("label", "code")
     search_fields = ("code", "label")
+
+
+@admin.register(Team)
+class TeamAdmin(admin.ModelAdmin):
+    list_display = ("name", "code")
+    search_fields = ("name", "code")
+    filter_horizontal = ("supervisors",)
 
 
 class AgentSkillInline(admin.TabularInline):
@@ -48,10 +55,10 @@ class AgentAdmin(BesideTheWorker):
         "is_active",
         "user",
     )
-    list_filter = ("status", "softphone", "is_active", "campaigns")
+    list_filter = ("status", "softphone", "is_active", "team", "campaigns")
     list_select_related = ("user",)
     search_fields = ("agent_id", "name", "extension", "user__username")
-    autocomplete_fields = ("user",)
+    autocomplete_fields = ("user", "team")
     actions = ("set_break", "set_offline")
     inlines = (AgentSkillInline,)
     readonly_fields = (
@@ -76,7 +83,7 @@ class AgentAdmin(BesideTheWorker):
         "history",
     )
     fieldsets = (
-        (None, {"fields": ("agent_id", "name", "user", "is_active")}),
+        (None, {"fields": ("agent_id", "name", "team", "user", "is_active")}),
         ("Telephone", {"fields": ("extension", "phone_number", "max_concurrent_calls")}),
         (
             "State, written by the dialer",

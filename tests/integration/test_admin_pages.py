@@ -47,7 +47,7 @@ HISTORY = [
 ]
 EDITABLE = [
     d.Agent, d.Callback, d.ComplianceProfile, d.ConsentRevocation, d.Contact, d.DialerCampaign, d.DialerTargetList,
-    d.Disposition, d.DoNotCall, d.Holiday, d.Message, d.ReasonCode, d.Skill, d.SystemLimits,
+    d.Disposition, d.DoNotCall, d.Holiday, d.Message, d.ReasonCode, d.Skill, d.SystemLimits, d.Team,
 ]  # fmt: skip
 
 
@@ -99,6 +99,7 @@ def full() -> None:
     rows(d.ComplianceProfile, name=lambda n: f"{n} {HOSTILE}", description=HOSTILE, calling_hours=hostile)
     rows(d.Holiday, day=lambda n: now.date() + dt.timedelta(days=n), name=HOSTILE)
     rows(d.Message, name=lambda n: f"{n} {HOSTILE}", text=HOSTILE, file=HOSTILE)
+    rows(d.Team, code=lambda n: f"team-{n}", name=HOSTILE)
     d.SystemLimits.objects.create(max_lines=1)
     for listed in (d.DoNotCall, d.ConsentRevocation):
         rows(listed, number=lambda n: contacts[n].number, source=HOSTILE, note=HOSTILE, created_by=lambda n: users[n])
