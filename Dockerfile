@@ -14,7 +14,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     LOG_DIR=/tmp/logs \
     HOME=/tmp
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin orchestrator \
-    && install -d -o orchestrator -m 0700 /imports
+    && install -d -o orchestrator -m 0700 /imports \
+    && install -d -o orchestrator -m 0755 /messages
 WORKDIR /app
 COPY --from=packages /opt/venv /opt/venv
 # By name: what else lies in the folder (var/, .env, .git) cannot get in.

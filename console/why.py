@@ -70,7 +70,7 @@ def _why(campaign: DialerCampaign, now: dt.datetime) -> dict[str, Any]:
         "found": found,
         "limits": explain.limits_in_words(found.view),
         "census": _census(found.found, now) if found.found else None,
-        "drops": drops.counts(campaign.pk, now),
+        "drops": drops.counts(campaign.pk, now, drops.profile_of(campaign).windows),
     }
 
 

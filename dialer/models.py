@@ -326,10 +326,18 @@ class DialerCampaign(models.Model):
     script = models.TextField(blank=True, default="", help_text="What the agent reads before and during the call")
     allow_manual_dial = models.BooleanField(default=False, help_text="Agents may dial numbers by hand in any mode")
     machine_action = models.CharField(
-        max_length=10,
+        max_length=20,
         choices=MachineAction,
         default=MachineAction.OFF,
         help_text="When the switch hears an answering machine; it needs mod_avmd for that",
+    )
+    machine_message = models.ForeignKey(
+        "dialer.Message",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Left on answering machines; without one they are hung up",
     )
     # After the call.
     disposition_required = models.BooleanField(

@@ -36,6 +36,7 @@ class PreviewEnd(models.TextChoices):
 class MachineAction(models.TextChoices):
     OFF = "off", "treat it as a person"
     HANG_UP = "hang_up", "hang up"
+    LEAVE_MESSAGE = "leave_message", "leave a message after the beep"
 
 
 class Recording(models.TextChoices):

@@ -141,7 +141,7 @@ def campaign_rows(pks: Iterable[int] | None = None) -> list[Row]:
     days = {day.campaign_id: day for day in CampaignDay.objects.filter(campaign__in=found, day=today())}
     newest = PacingDecision.objects.filter(campaign__in=found).order_by("campaign_id", "-id").distinct("campaign_id")
     decisions = {decision.campaign_id: decision for decision in newest}
-    month = drops.month([c.pk for c in found], timezone.now())
+    month = drops.month(found, timezone.now())
     return [
         _campaign_row(c, days.get(c.pk) or CampaignDay(), decisions.get(c.pk)) | {"drops": _drops(month.get(c.pk))}
         for c in found

@@ -53,7 +53,7 @@ class DialerCampaignAdmin(BesideTheWorker):
     search_fields = ("name", "description")
     date_hierarchy = "created_at"
     inlines = (AssignmentInline, RequiredSkillInline)
-    autocomplete_fields = ("target_list", "profile", "message")
+    autocomplete_fields = ("target_list", "profile", "message", "machine_message")
     actions = ("activate", "pause")
     # The status belongs to the sequential worker.
     readonly_fields = ("campaign_id", "status", "version", "created_by", "created_at", "updated_at", "what_it_did")
@@ -105,7 +105,7 @@ class DialerCampaignAdmin(BesideTheWorker):
         ),
         (
             "What the customer sees",
-            {"fields": (("caller_id_number", "caller_id_name"), "record_calls", "machine_action")},
+            {"fields": (("caller_id_number", "caller_id_name"), "record_calls", ("machine_action", "machine_message"))},
         ),
         ("Record", {"fields": ("campaign_id", ("version", "created_by", "created_at", "updated_at"))}),
     )

@@ -20,6 +20,7 @@ from dialer.models import (
     ContactStatus,
     DialerTargetList,
     MachineAction,
+    Message,
     Order,
     Recording,
 )
@@ -191,8 +192,9 @@ def machine_heard(act: Act, call: CallLog) -> None:
         return
     call.machine = True
     save(call, "machine")
-    if call.campaign is not None and call.campaign.machine_action == MachineAction.HANG_UP:
-        outbox.add(orders.Hangup(**outbox.header(), leg=call.freeswitch_uuid), token=act.token, call_id=call.pk)
+    action = call.campaign.machine_action if call.campaign else MachineAction.OFF
+    if action != MachineAction.OFF:
+        _play_or_hang_up(act, call, call.campaign.machine_message if action == MachineAction.LEAVE_MESSAGE else None)
 
 
 def bridge_failed(act: Act, call: CallLog) -> None:
@@ -248,8 +250,12 @@ def message_failed(act: Act, call: CallLog) -> None:
 
 
 def _excuse(act: Act, call: CallLog) -> None:
-    """No agent was free: the campaign's message, which ends with a hangup; without one, the hangup."""
-    message = call.campaign.message if call.campaign else None
+    """No agent was free: the customer hears the campaign's message."""
+    _play_or_hang_up(act, call, call.campaign.message if call.campaign else None)
+
+
+def _play_or_hang_up(act: Act, call: CallLog, message: Message | None) -> None:
+    """The message, which ends with a hangup; without a recorded one, the hangup."""
     header, leg = outbox.header(), call.freeswitch_uuid
     order: orders.AnyOrder = orders.Hangup(**header, leg=leg)
     if message is not None and message.is_recorded:

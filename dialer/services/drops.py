@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import Sum
 
 from dialer import figures
-from dialer.models import CallLog, CampaignDay
+from dialer.models import CallLog, CampaignDay, DialerCampaign
 from dialer.pacing.observation import WindowCount
 from dialer.pacing.profile import DAY_SECONDS, CapWindow, Profile, standard
 
@@ -76,6 +76,14 @@ def machine(call: CallLog) -> dict[str, int]:
     return {"machines": 1, "machines_connected": int(joined), "machines_abandoned": int(lost)}
 
 
+def profile_of(campaign: DialerCampaign) -> Profile:
+    """The caps the campaign dials under: its compliance profile's, or the standard ones."""
+    rules = campaign.profile
+    if rules is None:
+        return standard()
+    return standard(float(rules.abandon_cap_percent) / 100, strict=rules.strict_abandon_cap)
+
+
 def counts(campaign: int, now: dt.datetime, windows: Sequence[CapWindow] = ()) -> tuple[Counts, ...]:
     """The counts of a campaign (key) in each window, in their order; those of the standard profile unless told. One
     query of at most 1,441 short rows per window."""
@@ -89,12 +97,12 @@ def counts(campaign: int, now: dt.datetime, windows: Sequence[CapWindow] = ()) -
     return tuple(_counts(windows[place], sums) for place, *sums in rows)
 
 
-def month(campaigns: Sequence[int], now: dt.datetime) -> dict[int, Counts]:
-    """The counts of the longest window of the standard profile by campaign (key), for boards: one query for all."""
-    window = standard().windows[0]
-    days = CampaignDay.objects.filter(campaign__in=campaigns, day__gte=_first_day(window, now))
+def month(campaigns: Sequence[DialerCampaign], now: dt.datetime) -> dict[int, Counts]:
+    """The counts of each campaign's longest window by its key, for boards: one query for all."""
+    longest = {campaign.pk: profile_of(campaign).windows[0] for campaign in campaigns}
+    days = CampaignDay.objects.filter(campaign__in=longest, day__gte=_first_day(standard().windows[0], now))
     sums = days.values_list("campaign").annotate(*(Sum(name) for name in COUNTED)).order_by()
-    return {pk: _counts(window, row) for pk, *row in sums}
+    return {pk: _counts(longest[pk], row) for pk, *row in sums}
 
 
 def windows(campaign: int, now: dt.datetime, profile: Profile | None = None) -> tuple[WindowCount, ...]:

@@ -245,7 +245,7 @@ def _order_reported(act: Act, fact: f.OrderReported) -> None:
         case "play_message" if fact.status in {"failed", "refused", "expired"}:
             if (call := calls.locked(_leg_of(order))) is not None:
                 calls.message_failed(act, call)
-        case "transfer" if fact.status == "done":
+        case "transfer" | "play_message" if fact.status == "done":
             if (call := calls.locked(_leg_of(order))) is not None:
                 calls.transferred(act, call)
         case "record":

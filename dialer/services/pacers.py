@@ -15,7 +15,7 @@ from django.db import transaction
 from dialer import limits, pacing
 from dialer.models import DIALS_AHEAD, AgentState, AgentStatus, CallLog, DialerCampaign, DialingMode, Message
 from dialer.pacing.predictive import Predictive
-from dialer.pacing.profile import Profile, standard
+from dialer.pacing.profile import Profile
 from dialer.services import drops
 from dialer.services.observing import stratum_of
 
@@ -124,13 +124,10 @@ def _after_commit(campaign: int | None, now: dt.datetime, tell: Callable[[Pacer,
 
 
 def _of(campaign: DialerCampaign, now: dt.datetime) -> Pacer:
-    rules = campaign.profile
-    cap = float(rules.abandon_cap_percent) / 100 if rules is not None else 0.03
-    strict = rules is not None and rules.strict_abandon_cap
-    key = (campaign.mode, campaign.power_ratio, cap, strict, campaign.ring_timeout_seconds)
+    profile = drops.profile_of(campaign)
+    key = (campaign.mode, campaign.power_ratio, profile, campaign.ring_timeout_seconds)
     pacer = _pacers.get(campaign.pk)
     if pacer is None or pacer.key != key:
-        profile = standard(cap, strict=strict)
         pacer = Pacer(key, _policy(campaign, profile), profile, deque())
         _tell_again(pacer, campaign, now)
         _pacers[campaign.pk] = pacer

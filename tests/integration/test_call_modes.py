@@ -6,9 +6,10 @@ import uuid
 
 import pytest
 from celery import current_app
+from django.core.files.base import ContentFile
 
-from dialer import selectors, tasks
-from dialer.models import AppliedCommand, CallLog, Contact, ContactReservation, DialerCampaign, Order
+from dialer import demo, selectors, tasks
+from dialer.models import AppliedCommand, CallLog, Contact, ContactReservation, DialerCampaign, Message, Order
 from dialer.services import facts as told
 from events import facts as f
 from tests.conftest import wait_until
@@ -97,6 +98,22 @@ def test_where_the_campaign_wants_it_a_machine_that_is_heard_is_hung_up_and_retr
 
 
 @pytest.mark.django_db
+def test_a_machine_is_left_the_campaigns_message_and_its_agent_is_free_as_soon_as_it_plays(switch, settings, tmp_path):
+    settings.MESSAGES_DIR = str(tmp_path)
+    said = Message.objects.create(name="x", text="x", file=ContentFile(demo.message_sound(), "x.wav"))
+    call = talking(switch, machine_action="leave_message", machine_message=said, wrap_up_seconds=0)
+    agent = call.agent
+    switch.tell(f.MachineHeard(leg=call.freeswitch_uuid, at=now_us()))
+    [order] = switch.orders("play_message")
+    assert order.payload["name"] == str(said.message_id) and switch.orders("hangup") == []
+    switch.report(order, "done", reply="+OK")
+    agent.refresh_from_db()
+    assert agent.status == "available"
+    switch.end(call)
+    call.refresh_from_db()
+    assert (call.machine, call.outcome) == (True, "machine")
+
+
 def test_where_nobody_wants_it_nothing_listens_for_machines(switch):
     talking(switch)
     assert switch.orders("detect_machine") == []

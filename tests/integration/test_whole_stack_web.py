@@ -17,7 +17,7 @@ from console.models import ApiToken
 from console.protocol import Frame, Snapshot, read_server
 from dialer.models import Agent, CallLog
 from tests.conftest import wait_until
-from tests.fakes.floor import ask_all_to_work, make_working_floor
+from tests.fakes.floor import ask_all_to_work, make_working_floor, reason_code
 from tests.fakes.processes import Processes
 
 pytestmark = [
@@ -93,6 +93,7 @@ class Client:
 @pytest.mark.timeout(300)
 def test_a_client_cut_off_for_ten_seconds_resumes_without_a_gap_and_equals_a_fresh_snapshot(tmp_path):
     campaign = make_working_floor([f"+1646555{n:04d}" for n in range(2000)], AGENTS)
+    reason_code("break", "lunch")
     ask_all_to_work(campaign)
     user = get_user_model().objects.create_superuser("integrator")
     _, secret = ApiToken.issue(user, "test")
