@@ -26,6 +26,7 @@ SYNC_REPORT = "orchestrator::sync"
 # That of mod_avmd, when it has heard a machine's beep.
 MACHINE_BEEP = "avmd::beep"
 # mod_sofia's words about SIP registrations -> whether the user is registered then.
+_REGISTERED = ("to-user", "from-user", "user", "username")
 REGISTRATIONS = {"sofia::register": True, "sofia::unregister": False, "sofia::expire": False}
 
 # Variables we set on every leg we originate; they come back in its verbose events.
@@ -305,8 +306,9 @@ def _custom(event: Event) -> tuple[AnyFact, ...]:
     if subclass == LEG_REPORT:
         return _leg_report(event)
     if subclass in REGISTRATIONS:
-        # An expiry names the user `user`, the other two `from-user`; `username` is what was authenticated.
-        user = text(event, "username") or text(event, "from-user") or text(event, "user")
+        # Who is registered, then who said so; an expiry names the user `user`. `username` is what was authenticated, and
+        # reads "unknown" where the profile asks for no password.
+        user = next((name for header in _REGISTERED if (name := text(event, header)) not in {"", "unknown"}), "")
         if not user:
             raise Malformed(f"{event_name(event)} without a user")
         return (

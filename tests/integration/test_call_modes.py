@@ -114,6 +114,7 @@ def test_a_machine_is_left_the_campaigns_message_and_its_agent_is_free_as_soon_a
     assert (call.machine, call.outcome) == (True, "machine")
 
 
+@pytest.mark.django_db
 def test_where_nobody_wants_it_nothing_listens_for_machines(switch):
     talking(switch)
     assert switch.orders("detect_machine") == []

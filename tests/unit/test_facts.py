@@ -46,6 +46,7 @@ def test_an_unknown_event_tells_nothing_and_is_no_error():
     ("subclass", "header", "registered"),
     [
         ("sofia::register", "username", True),
+        ("sofia::register", "to-user", True),
         ("sofia::register", "from-user", True),
         ("sofia::unregister", "from-user", False),
         ("sofia::expire", "user", False),
@@ -54,6 +55,8 @@ def test_an_unknown_event_tells_nothing_and_is_no_error():
 def test_a_softphones_registration_is_told_whatever_header_names_its_user(subclass, header, registered):
     event = {"Event-Name": "CUSTOM", "Event-Subclass": subclass, header: "1001", "call-id": "abc"}
     assert facts_of(event) == (facts.SoftphoneRegistration(user="1001", registered=registered, registration="abc"),)
+    # What a profile without passwords says of whoever registers.
+    assert facts_of(event | {"username": event.get("username", "unknown")}) == facts_of(event)
 
 
 @pytest.mark.parametrize("value", ["", "abc", "-5", "1.5", "²", "9" * 40, "٣"])
