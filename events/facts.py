@@ -306,8 +306,8 @@ def _custom(event: Event) -> tuple[AnyFact, ...]:
     if subclass == LEG_REPORT:
         return _leg_report(event)
     if subclass in REGISTRATIONS:
-        # Who is registered, then who said so; an expiry names the user `user`. `username` is what was authenticated, and
-        # reads "unknown" where the profile asks for no password.
+        # Who is registered, then who said so; an expiry says `user`. `username` is what was authenticated, "unknown"
+        # where the profile asks for no password.
         user = next((name for header in _REGISTERED if (name := text(event, header)) not in {"", "unknown"}), "")
         if not user:
             raise Malformed(f"{event_name(event)} without a user")
