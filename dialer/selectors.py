@@ -130,7 +130,7 @@ def _last_call(call: CallLog) -> Row:
 
 def campaign_rows(pks: Iterable[int] | None = None) -> list[Row]:
     """Rows of the floor for these campaigns, or for all that are not cancelled."""
-    campaigns = DialerCampaign.objects.select_related("target_list").annotate(
+    campaigns = DialerCampaign.objects.select_related("target_list", "profile").annotate(
         agent_count=Count("assigned_agents", filter=Q(assigned_agents__is_active=True))
     )
     if pks is not None:
