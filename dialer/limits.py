@@ -49,6 +49,8 @@ ON_CALL_RECHECK = timedelta(seconds=20)
 FREED_AT_ONCE = 5_000
 # A floor known only from before this is no ground to dial ahead of the agents.
 OBSERVATION_STALE_SECONDS = 3.0
+# Facts that lag this much: whoever answered now would not be joined in time, so nobody is called at all.
+OBSERVATION_USELESS_SECONDS = 5.0
 # Below this many agents one misjudged call is most of the team: nothing is dialled ahead.
 MIN_AGENTS_AHEAD = 3
 RATE_WINDOW = timedelta(hours=1)

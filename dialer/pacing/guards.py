@@ -37,6 +37,9 @@ def halted(seen: Observation, mode: str) -> Decision | None:
         return none(GATE_REASONS.get(seen.closed_gate, "not_active"), seen.closed)
     if not seen.link_ok:
         return none("stale_state", "the link to the switch is down, so nothing is known to be true")
+    if seen.age > limits.OBSERVATION_USELESS_SECONDS:
+        late = f"what happens is known {seen.age:.0f} s late, so who answered could not be joined in time"
+        return none("stale_state", late)
     if seen.assigned == 0:
         return none("no_agents", "no agent of the campaign is logged in")
     return None

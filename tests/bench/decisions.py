@@ -6,15 +6,13 @@ the bare queue takes: the same worker with a Celery task that does nothing.
 """
 
 import argparse
-import os
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import django
+from tests.bench import product
 
 BARE_TASK = "celery.accumulate"  # Celery's own; returns its arguments.
 
@@ -25,25 +23,10 @@ def main() -> int:
     parser.add_argument("--campaigns", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=10, help="decisions of each campaign")
     options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
-    django.setup()
-    from django.conf import settings
-    from django.db import connection
-
-    from events import streams
-
-    settings.DIAL_ALLOWED_PREFIXES = ["+1"]
-    name = connection.settings_dict["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True)
-    streams.connect().flushdb()
-    try:
-        with tempfile.TemporaryDirectory(prefix="decisions-") as folder:
-            settings.MESSAGES_DIR = f"{folder}/messages"
-            campaigns = _floor(options)
-            _in_process(campaigns, options)
-            _through_the_queue(campaigns, options, Path(folder))
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
+    with product.floor() as folder:
+        campaigns = _floor(options)
+        _in_process(campaigns, options)
+        _through_the_queue(campaigns, options, folder)
     return 0
 
 

@@ -7,17 +7,15 @@ call has no stored decision, or the record says something else than the switch.
 
 import argparse
 import json
-import os
 import statistics
 import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import django
+from tests.bench import product
 
 FIRST_EXTENSION = 2001
 CAP = 0.03
@@ -25,25 +23,8 @@ CAP = 0.03
 
 def main() -> int:
     options = _options()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
-    django.setup()
-    from django.conf import settings
-    from django.db import connection
-
-    from events import streams
-
-    settings.DIAL_ALLOWED_PREFIXES = ["+1"]
-    name = connection.settings_dict["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True)
-    streams.connect().flushdb()
-    try:
-        with tempfile.TemporaryDirectory(prefix="floor-") as temporary:
-            folder = options.logs or Path(temporary)
-            folder.mkdir(parents=True, exist_ok=True)
-            settings.MESSAGES_DIR = f"{folder}/messages"
-            return _run(options, folder)
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
+    with product.floor(options.logs) as folder:
+        return _run(options, folder)
 
 
 def _options() -> argparse.Namespace:

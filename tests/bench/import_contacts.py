@@ -7,15 +7,13 @@ without any, which nothing that keeps a list in order can come near. Exit 1 when
 than half the rows per second of the bare COPY, or when its memory grows with the file.
 """
 
-import os
 import random
 import resource
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-import django
+from tests.bench import product
 
 LEAST = 0.5
 # Megabytes that the longest file may take beyond the shortest: buffers, not rows.
@@ -36,17 +34,8 @@ _BARE = {
 
 
 def main(sizes: list[int]) -> int:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
-    django.setup()
-    from django.db import connection
-
-    name = connection.settings_dict["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            return _compare(sizes, Path(folder) / "contacts.csv")
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
+    with product.database() as folder:
+        return _compare(sizes, folder / "contacts.csv")
 
 
 def _compare(sizes: list[int], path: Path) -> int:

@@ -7,13 +7,12 @@ pages PostgreSQL looks at, which no such work changes. Exit 1 when the longest c
 """
 
 import datetime as dt
-import os
 import shutil
 import sys
 import tempfile
 import time
 
-import django
+from tests.bench import product
 
 RUNS = 1_000
 WANTED = 30
@@ -28,16 +27,8 @@ def main(sizes: list[int]) -> int:
     if max(sizes) * _BYTES_PER_ROW > free:
         print(f"{max(sizes):,} rows need {max(sizes) * _BYTES_PER_ROW / 1e9:.0f} GB; {free / 1e9:.0f} GB are free")
         return 2
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
-    django.setup()
-    from django.db import connection
-
-    name = connection.settings_dict["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True)
-    try:
+    with product.database():
         return _compare(sizes)
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
 
 
 def _compare(sizes: list[int]) -> int:

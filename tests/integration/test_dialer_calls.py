@@ -40,8 +40,8 @@ def link(up: bool = True) -> None:
     import json
     import time
 
-    beat = {"at": time.time(), "link": "up" if up else "down"}
-    streams.shared().set(f"{streams.HEARTBEAT_PREFIX}bridge", json.dumps(beat))
+    for part, more in (("bridge", {"link": "up" if up else "down"}), ("ingest", {"lag_ms": 20})):
+        streams.shared().set(f"{streams.HEARTBEAT_PREFIX}{part}", json.dumps({"at": time.time(), **more}))
 
 
 def tick() -> int:

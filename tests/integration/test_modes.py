@@ -81,7 +81,7 @@ def test_without_a_recorded_message_it_dials_progressively_with_reserved_agents_
 
 @pytest.mark.parametrize(
     ("crew", "told", "words"),
-    [(2, UP, "fewer than 3 agents"), (3, observing.Link(True, age=5.0), "last known 5 s ago")],
+    [(2, UP, "fewer than 3 agents"), (3, observing.Link(True, age=4.0), "last known 4 s ago")],
     ids=["small team", "stale facts"],
 )
 def test_what_forbids_dialling_ahead_makes_it_progressive(switch, crew, told, words):
@@ -90,6 +90,13 @@ def test_what_forbids_dialling_ahead_makes_it_progressive(switch, crew, told, wo
     placed = dial(campaign, told)
     assert len(placed) == crew and all(call.agent for call in placed)
     assert words in decision().summary
+
+
+@pytest.mark.parametrize("mode", ["progressive", "power", "predictive"])
+def test_facts_that_come_too_late_to_join_anybody_stop_the_dialling(switch, mode):
+    campaign = make_campaign(ready_agent(switch, 3), contacts=20, mode=mode, message=message())
+    assert dial(campaign, observing.Link(True, age=6.0)) == []
+    assert decision().binding_reason == "stale_state" and "6 s late" in decision().summary
 
 
 def test_the_link_down_places_nothing_in_any_mode(switch):
