@@ -9,6 +9,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+import msgspec
 import redis
 from channels.db import database_sync_to_async
 from django.db import DatabaseError, close_old_connections
@@ -157,58 +158,13 @@ def _call(call_id: str) -> tuple[str, str | None] | None:
 
 def task_of(intent: Intent, command_id_: str, actor: str, requested_at: float) -> tuple[str, dict[str, Any]]:
     """Task name and its `command` argument, as the dialer's contract has them."""
-    command: dict[str, Any] = {"command_id": command_id_, "actor": actor, "requested_at": requested_at}
-    match intent:
-        case SetAgentState():
-            command |= {
-                "agent_id": intent.agent_id,
-                "state": intent.state,
-                "reason": intent.reason,
-                "cancel_pending": intent.cancel_pending,
-            }
-            return inbox.AGENT_STATE, command
-        case CallControl():
-            command |= {
-                "kind": "call_control",
-                "call_id": intent.call_id,
-                "action": intent.action,
-                "extension": intent.extension,
-            }
-            return inbox.CONTROL, command
-        case DisposeCall():
-            command |= {
-                "kind": "dispose_call",
-                "call_id": intent.call_id,
-                "code": intent.code,
-                "notes": intent.notes,
-                "callback_at": intent.callback_at,
-                "callback_personal": intent.callback_personal,
-            }
-            return inbox.CONTROL, command
-        case CampaignControl():
-            command |= {"kind": "campaign_control", "campaign_id": intent.campaign_id, "action": intent.action}
-            if intent.mode is not None:
-                command["mode"] = intent.mode
-            return inbox.CONTROL, command
-        case PreviewControl():
-            command |= {
-                "kind": "preview_control",
-                "agent_id": intent.agent_id,
-                "action": intent.action,
-                "preview_id": intent.preview_id,
-                "at": intent.at,
-                "personal": intent.personal,
-                "reason": intent.reason,
-            }
-            return inbox.CONTROL, command
-        case ManualDial():
-            command |= {
-                "kind": "manual_dial",
-                "agent_id": intent.agent_id,
-                "campaign_id": intent.campaign_id,
-                "number": intent.number,
-            }
-            return inbox.CONTROL, command
+    command = msgspec.structs.asdict(intent)
+    # Between this client and the socket; the command has an id of its own.
+    del command["id"], command["sent_at"]
+    command |= {"command_id": command_id_, "actor": actor, "requested_at": requested_at}
+    if isinstance(intent, SetAgentState):
+        return inbox.AGENT_STATE, command
+    return inbox.CONTROL, {"kind": intent.__struct_config__.tag, **command}
 
 
 def publish(name: str, command: dict[str, Any]) -> int:

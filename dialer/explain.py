@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.conf import settings
-
 from dialer import census, eligibility, numbers, rules, whydial
 from dialer.models import (
     Agent,
@@ -156,12 +154,8 @@ def number(e164: str, now: dt.datetime) -> NumberExplained:
 def _campaigns_of(contact: Contact, now: dt.datetime) -> tuple[InCampaign, ...]:
     found = []
     for one in contact.target_list.campaigns.select_related("profile").order_by("name"):
-        rule_set = rules.of(one, now)
-        view = rules.contact_views([contact], one, rule_set, now)[contact.pk]
         closed = eligibility.campaign_gates(rules.campaign_view(one, now), now)
-        found.append(
-            InCampaign(one, closed, eligibility.contact_gates(view, settings.DIAL_ALLOWED_PREFIXES, now, rule_set))
-        )
+        found.append(InCampaign(one, closed, rules.contact_gates(contact, one, now)))
     return tuple(found)
 
 
@@ -172,9 +166,12 @@ def _agents(asked: DialerCampaign, now: dt.datetime) -> tuple[tuple[AgentNow, ..
     others = list(asked.assigned_agents.exclude(pk__in=[agent.pk for agent in idle]).order_by("agent_id"))
     on_call = set(CallLog.objects.filter(agent__in=others, ended_at=None).values_list("agent_id", flat=True))
     skilled = set(agents.skilled(asked.pk).filter(pk__in=[agent.pk for agent in others]).values_list("pk", flat=True))
+    offers = ContactReservation.objects.filter(agent__in=others, state=ContactReservation.State.OFFERED)
+    offered = set(offers.values_list("agent_id", flat=True))
     unskilled = "lacks a skill the campaign requires"
     reasons = {
-        agent.pk: _why_not_idle(agent, agent.pk in on_call) if agent.pk in skilled else unskilled for agent in others
+        agent.pk: _why_not_idle(agent, agent.pk in on_call, agent.pk in offered) if agent.pk in skilled else unskilled
+        for agent in others
     }
     limit = f"at the limit of {asked.calls_per_agent_per_hour} calls an hour"
     people = [AgentNow(agent, True, "" if agent.pk in able else limit) for agent in idle[:AGENTS]]
@@ -182,7 +179,7 @@ def _agents(asked: DialerCampaign, now: dt.datetime) -> tuple[tuple[AgentNow, ..
     return tuple(people), tuple(Counter(reasons.values()).most_common()), len(idle)
 
 
-def _why_not_idle(agent: Agent, on_call: bool) -> str:
+def _why_not_idle(agent: Agent, on_call: bool, offered: bool) -> str:
     if not agent.is_active:
         return "taken out of service"
     if on_call:
@@ -191,7 +188,7 @@ def _why_not_idle(agent: Agent, on_call: bool) -> str:
         return f"{agent.status.replace('_', ' ')}{f' ({agent.status_reason})' if agent.status_reason else ''}"
     if agent.pending_status:
         return f"asked for {agent.pending_status}"
-    if ContactReservation.objects.filter(agent=agent, state=ContactReservation.State.OFFERED).exists():
+    if offered:
         return "has a contact before them for preview"
     if agent.softphone != Softphone.OPEN and agent.registered == Registered.NO:
         return "softphone not registered"

@@ -410,6 +410,10 @@ class ContactStatus(models.TextChoices):
     INVALID = "invalid"
 
 
+# The list is done with these: DialerTargetList.processed_contacts counts them.
+FINISHED_CONTACTS = (ContactStatus.COMPLETED, ContactStatus.EXHAUSTED, ContactStatus.INVALID)
+
+
 class Contact(models.Model):
     """One number in one list. `next_attempt_at` orders the dialing; a row leaves that index while it is dialled or
     done."""

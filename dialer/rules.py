@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, TypedDict
 
+from django.conf import settings
 from django.db.models import Count, F, Min, Q, Sum
 from django.db.models.functions import Coalesce
 
@@ -197,6 +198,20 @@ def contact_views(
     }
 
 
+def contact_gates(
+    contact: Contact,
+    campaign: DialerCampaign,
+    now: dt.datetime,
+    *,
+    at: dt.datetime | None = None,
+    agent: int | None = None,
+) -> tuple[eligibility.Gate, ...]:
+    """The closed gates of one contact in a campaign; at: as they will stand then. agent: as in eligibility."""
+    rule_set = of(campaign, now)
+    view = contact_views([contact], campaign, rule_set, now)[contact.pk]
+    return eligibility.contact_gates(view, settings.DIAL_ALLOWED_PREFIXES, at or now, rule_set, agent=agent)
+
+
 def _history(
     numbers: Iterable[str], campaign: DialerCampaign, since: dt.datetime
 ) -> dict[str, list[eligibility.Attempt]]:
@@ -270,3 +285,9 @@ def retries(campaign: DialerCampaign | None) -> Retries:
         "max_retries": campaign.max_retry_attempts,
         "retry_delay": dt.timedelta(minutes=campaign.retry_delay_minutes),
     }
+
+
+def callback_fallback(campaign: DialerCampaign | None) -> dt.timedelta | None:
+    """How long after its time a personal appointment becomes anyone's; None: never."""
+    minutes = campaign.callback_fallback_minutes if campaign else None
+    return None if minutes is None else dt.timedelta(minutes=minutes)

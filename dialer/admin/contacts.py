@@ -17,13 +17,12 @@ from django.utils.safestring import SafeString
 from dialer.admin.base import changelist_link
 from dialer.admin.exporting import ExportsCsv
 from dialer.admin.importing import import_view, may_import
-from dialer.models import Contact, ContactStatus, DialerTargetList, ExportRun
+from dialer.models import FINISHED_CONTACTS, Contact, ContactStatus, DialerTargetList, ExportRun
 from events.admin.large_tables import LargeTableAdmin
 from events.privacy import mask
 
 # The worker has them in hand: being dialled, or before an agent.
 _IN_HAND = (ContactStatus.DIALING, ContactStatus.RESERVED)
-_DONE = (ContactStatus.COMPLETED, ContactStatus.EXHAUSTED, ContactStatus.INVALID)
 
 
 @admin.register(DialerTargetList)
@@ -167,7 +166,7 @@ class ContactAdmin(ExportsCsv, LargeTableAdmin):
             per_list = list(
                 gone.order_by()
                 .values("target_list")
-                .annotate(total=Count("pk"), done=Count("pk", filter=Q(status__in=_DONE)))
+                .annotate(total=Count("pk"), done=Count("pk", filter=Q(status__in=FINISHED_CONTACTS)))
                 .values_list("target_list", "total", "done")
             )
             gone.delete()

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -23,6 +24,16 @@ class Act:
     now: dt.datetime
     by: str = ""
     command_id: str | None = None
+
+
+def moment(value: Any) -> dt.datetime | None:
+    """A command's time, in milliseconds since 1970; None when it is none."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    try:
+        return dt.datetime.fromtimestamp(value / 1000, dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from dialer.models import (
     CampaignDay,
     Contact,
     ContactStatus,
-    DialerTargetList,
     MachineAction,
     Message,
     Order,
@@ -145,12 +144,10 @@ def bridged(act: Act, call: CallLog, peer: str, at: dt.datetime) -> None:
         return
     call.bridged_at = max(at, call.answered_at or call.initiated_at)
     call.status = CallStatus.ANSWERED
-    late = not call.abandoned and call.answered_at is not None and _waited_too_long(call, call.bridged_at)
-    call.abandoned = call.abandoned or late
+    if not call.abandoned and call.answered_at is not None and _waited_too_long(call, call.bridged_at):
+        _abandon(act, call)
     save(call, "bridged_at", "status", "abandoned")
-    count(call, act, connected=1, abandoned=int(late))
-    if late:
-        pacers.lost(call, act.now)
+    count(call, act, connected=1)
     agents.apply(act, agent, machine.Connected(), call=call, engagement=machine.Engagement.TALKING)
     announce.changed("agent", agent.pk)
     if call.campaign is not None and call.campaign.record_calls:
@@ -226,32 +223,24 @@ def overdue_answers(act: Act) -> None:
         if bridging is None and connect(act, call):
             continue
         if act.now - call.answered_at > ANSWER_GRACE:
-            call.abandoned = True
+            _abandon(act, call)
             save(call, "abandoned")
-            count(call, act, abandoned=1)
-            pacers.lost(call, act.now)
-            _let_go(act, call)
-            _excuse(act, call)
+            # Whoever was to take the call need not wait until the message has been heard.
+            transferred(act, call)
+            _play_or_hang_up(act, call, call.campaign.message if call.campaign else None)
 
 
-def _let_go(act: Act, call: CallLog) -> None:
-    """Whoever was to take the call need not wait until the message has been heard."""
-    if call.agent_id is None:
-        return
-    release(act, call, talked=False)
-    call.agent = None
-    save(call, "agent")
+def _abandon(act: Act, call: CallLog) -> None:
+    """Count (and not save) that nobody came in time."""
+    call.abandoned = True
+    count(call, act, abandoned=1)
+    pacers.lost(call, act.now)
 
 
 def message_failed(act: Act, call: CallLog) -> None:
     """The switch would not play the message: nobody is kept in silence."""
     if call.ended_at is None:
-        outbox.add(orders.Hangup(**outbox.header(), leg=call.freeswitch_uuid), token=act.token, call_id=call.pk)
-
-
-def _excuse(act: Act, call: CallLog) -> None:
-    """No agent was free: the customer hears the campaign's message."""
-    _play_or_hang_up(act, call, call.campaign.message if call.campaign else None)
+        _play_or_hang_up(act, call, None)
 
 
 def _play_or_hang_up(act: Act, call: CallLog, message: Message | None) -> None:
@@ -285,10 +274,8 @@ def ended(
         count(call, act, answered=1)
         pacers.answered(call, act.now)
     if call.answered_at is not None and call.bridged_at is None and not call.abandoned:
-        call.abandoned = _waited_too_long(call, at)
-        if call.abandoned:
-            count(call, act, abandoned=1)
-            pacers.lost(call, act.now)
+        if _waited_too_long(call, at):
+            _abandon(act, call)
     call.machine = call.machine or machine
     was_talking = call.bridged_at is not None and call.agent_id is not None
     unanswered = call.answered_at is None
@@ -341,6 +328,19 @@ def _settle_contact(act: Act, call: CallLog) -> None:
     if call.contact_id is None:
         return
     contact = Contact.objects.select_for_update().get(pk=call.contact_id)
+    before = contact.status
+    contact.last_outcome = call.outcome
+    disposed = following.of(act, call, contact)
+    if following.move(contact, disposed):
+        call.retry_after = disposed.at if isinstance(disposed, dispositions.Retry) else None
+    else:
+        _follow_outcome(act, call, contact)
+    following.count(contact, before)
+    contact.save(update_fields=["status", "next_attempt_at", "attempts", "last_outcome", "blocked_by", "updated_at"])
+
+
+def _follow_outcome(act: Act, call: CallLog, contact: Contact) -> None:
+    """No disposition says what becomes of the locked contact: the call's outcome does."""
     campaign, kind = call.campaign, call.outcome
     rule = rules.of(campaign, act.now).retry_rule(kind) if campaign else eligibility.AT_ONCE
     earlier = CallLog.objects.filter(contact=contact, outcome=kind).exclude(pk=call.pk).count()
@@ -352,21 +352,9 @@ def _settle_contact(act: Act, call: CallLog) -> None:
         count=earlier + 1,
         now=act.now,
     )
-    contact.last_outcome = kind
-    before = contact.status
-    if following.move(contact, disposed := following.of(act, call, contact)):
-        call.retry_after = disposed.at if isinstance(disposed, dispositions.Retry) else None
-        following.count(contact, before)
-        contact.save(
-            update_fields=["status", "next_attempt_at", "attempts", "last_outcome", "blocked_by", "updated_at"]
-        )
-        return
     match after:
         case retry.Finished(status=status):
             contact.status = ContactStatus(status)
-            DialerTargetList.objects.filter(pk=contact.target_list_id).update(
-                processed_contacts=F("processed_contacts") + 1
-            )
         case retry.TryAgain(at=at, counts=counts):
             contact.status, contact.next_attempt_at = ContactStatus.READY, at
             call.retry_after = at
@@ -377,11 +365,10 @@ def _settle_contact(act: Act, call: CallLog) -> None:
                     kept.anyone_at = kept.anyone_at and max(kept.anyone_at, at)
                     kept.save()
                 contact.attempts = max(0, contact.attempts - 1)
-    contact.save(update_fields=["status", "next_attempt_at", "attempts", "last_outcome", "updated_at"])
 
 
 def transferred(act: Act, call: CallLog) -> None:
-    """The customer was transferred away: the agent is done with them, the call itself goes on."""
+    """The customer was sent elsewhere: the agent is done with them, the call itself goes on."""
     if call.ended_at is not None or call.agent_id is None:
         return
     release(act, call, talked=call.bridged_at is not None)

@@ -17,7 +17,7 @@ from dialer.models import (
     DoNotCall,
 )
 from dialer.services import agents, calls, following
-from dialer.services.acting import Act, Rejected
+from dialer.services.acting import Act, Rejected, moment
 
 Command = dict[str, Any]
 Result = dict[str, Any]
@@ -63,14 +63,11 @@ def _chosen(call: CallLog, code: str) -> Disposition:
 
 
 def _following(act: Act, call: CallLog, chosen: Disposition, command: Command) -> dispositions.Following:
-    at = command.get("callback_at")
-    try:
-        callback_at = dt.datetime.fromtimestamp(at / 1000, dt.UTC) if isinstance(at, int) else None
-    except (OverflowError, ValueError, OSError):
-        raise Rejected("the appointment's time is no time") from None
+    callback_at = moment(at := command.get("callback_at"))
+    if at is not None and callback_at is None:
+        raise Rejected("the appointment's time is no time")
     if chosen.is_callback and call.contact_id is None:
         raise Rejected("this call has no contact who could be called back")
-    minutes = call.campaign.callback_fallback_minutes if call.campaign else None
     what = dispositions.following(
         rules.flags(chosen),
         now=act.now,
@@ -78,7 +75,7 @@ def _following(act: Act, call: CallLog, chosen: Disposition, command: Command) -
         **rules.retries(call.campaign),
         callback_at=callback_at,
         personal=bool(command.get("callback_personal", True)),
-        fallback=None if minutes is None else dt.timedelta(minutes=minutes),
+        fallback=rules.callback_fallback(call.campaign),
     )
     if isinstance(what, dispositions.Refused):
         raise Rejected(what.reason)

@@ -1,12 +1,11 @@
 """What a disposition asks for, done to the contact."""
 
 from django.db.models import F
+from django.db.models.functions import Greatest
 
 from dialer import dispositions, rules
-from dialer.models import Callback, CallLog, Contact, ContactStatus, DialerTargetList
+from dialer.models import FINISHED_CONTACTS, Callback, CallLog, Contact, ContactStatus, DialerTargetList
 from dialer.services.acting import Act
-
-_FINISHED = (ContactStatus.COMPLETED, ContactStatus.EXHAUSTED, ContactStatus.INVALID)
 
 
 def move(contact: Contact, following: dispositions.Following) -> bool:
@@ -25,10 +24,10 @@ def move(contact: Contact, following: dispositions.Following) -> bool:
 
 def count(contact: Contact, before: str) -> None:
     """Keep the list's count of finished contacts true after the status has changed from `before`."""
-    change = (contact.status in _FINISHED) - (before in _FINISHED)
+    change = (contact.status in FINISHED_CONTACTS) - (before in FINISHED_CONTACTS)
     if change:
         lists = DialerTargetList.objects.filter(pk=contact.target_list_id)
-        lists.update(processed_contacts=F("processed_contacts") + change)
+        lists.update(processed_contacts=Greatest(F("processed_contacts") + change, 0))
 
 
 def of(act: Act, call: CallLog, contact: Contact) -> dispositions.Following:

@@ -3,7 +3,6 @@
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
-from django.db.models.functions import Greatest
 
 from dialer import numbers, preview
 from dialer.models import (
@@ -16,7 +15,7 @@ from dialer.models import (
     DialerTargetList,
     DialingMode,
 )
-from dialer.services import dialing, observing, offers
+from dialer.services import dialing, following, observing, offers
 from dialer.services import preview as previews
 from dialer.services.acting import Act, Rejected
 
@@ -53,16 +52,15 @@ def dial(act: Act, agent: Agent, campaign: DialerCampaign, text: str) -> CallLog
 def _contact(act: Act, target_list: int, number: str) -> Contact:
     """The number's contact in the list, made when there is none; locked, and as the gates shall see it."""
     contact = Contact.objects.select_for_update().filter(target_list=target_list, number=number).first()
-    counters = DialerTargetList.objects.filter(pk=target_list)
     if contact is None:
-        counters.update(total_contacts=F("total_contacts") + 1)
+        DialerTargetList.objects.filter(pk=target_list).update(total_contacts=F("total_contacts") + 1)
         return Contact.objects.create(
             target_list_id=target_list, number=number, source=MANUAL_SOURCE, next_attempt_at=act.now
         )
     if contact.status == ContactStatus.COMPLETED:
         # The list was done with them; the agent is not. Attempts, quiet days and all other rules still count.
         contact.status = ContactStatus.READY
-        counters.update(processed_contacts=Greatest(F("processed_contacts") - 1, 0))
+        following.count(contact, ContactStatus.COMPLETED)
     # When the dialer would have tried again by itself. The delay after an outcome is a rule, and is asked as such.
     contact.next_attempt_at = min(contact.next_attempt_at, act.now)
     return contact

@@ -3,8 +3,6 @@
 import datetime as dt
 from typing import Any
 
-from django.conf import settings
-
 from dialer import eligibility, preview, rules
 from dialer.models import (
     Agent,
@@ -17,7 +15,7 @@ from dialer.models import (
     PreviewEnd,
 )
 from dialer.services import agents, choosing, dialing, observing, offers
-from dialer.services.acting import Act, Rejected
+from dialer.services.acting import Act, Rejected, moment
 
 State = ContactReservation.State
 ACTIONS = ("dial", "skip", "reschedule")
@@ -41,18 +39,8 @@ def control(act: Act, agent: Agent, command: dict[str, Any]) -> dict[str, Any]:
     elif action == "skip":
         skip(act, offer, reason)
     else:
-        reschedule(act, offer, _moment(command.get("at")), personal=bool(command.get("personal")), note=reason)
+        reschedule(act, offer, moment(command.get("at")), personal=bool(command.get("personal")), note=reason)
     return answer
-
-
-def _moment(value: Any) -> dt.datetime | None:
-    """Milliseconds since 1970 as a time; None when it is none."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        return None
-    try:
-        return dt.datetime.fromtimestamp(value / 1000, dt.UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _campaign(offer: ContactReservation) -> DialerCampaign:
@@ -91,9 +79,7 @@ def refusal(
     if not observing.may_take(campaign, [agent.pk], act.now):
         return "the agent is at the campaign's hourly limit of calls", ()
     closed = eligibility.campaign_gates(rules.campaign_view(campaign, act.now), act.now)
-    rule_set = rules.of(campaign, act.now)
-    view = rules.contact_views([contact], campaign, rule_set, act.now)[contact.pk]
-    own = eligibility.contact_gates(view, settings.DIAL_ALLOWED_PREFIXES, act.now, rule_set, agent=agent.pk)
+    own = rules.contact_gates(contact, campaign, act.now, agent=agent.pk)
     return preview.told([*closed, *own]), own
 
 
@@ -121,14 +107,13 @@ def reschedule(
         raise Rejected(wrong)
     assert at is not None
     campaign = _campaign(offer)
-    rule_set = rules.of(campaign, act.now)
-    view = rules.contact_views([offer.contact], campaign, rule_set, act.now)[offer.contact_id]
-    then = eligibility.contact_gates(view, settings.DIAL_ALLOWED_PREFIXES, at, rule_set)
+    then = rules.contact_gates(offer.contact, campaign, act.now, at=at)
     if closed := [gate for gate in then if gate.name in preview.AGREED_GATES]:
         raise Rejected(f"no call at that time: {preview.told(closed)}")
     contact = offers.give_back(act, offer, State.RESCHEDULED, note)
     contact.next_attempt_at, contact.blocked_by = at, ""
     contact.save(update_fields=["next_attempt_at", "blocked_by", "updated_at"])
+    fallback = rules.callback_fallback(campaign)
     callback, _ = Callback.objects.update_or_create(
         contact=contact,
         status=Callback.Status.OPEN,
@@ -136,18 +121,12 @@ def reschedule(
             "campaign": campaign,
             "at": at,
             "agent": offer.agent if personal else None,
-            "anyone_at": _anyones(campaign, at) if personal else None,
+            "anyone_at": at + fallback if personal and fallback is not None else None,
             "note": note[:300],
             "created_by": act.by,
         },
     )
     return callback
-
-
-def _anyones(campaign: DialerCampaign, at: dt.datetime) -> dt.datetime | None:
-    """When a personal appointment becomes anyone's; None for never."""
-    minutes = campaign.callback_fallback_minutes
-    return None if minutes is None else at + dt.timedelta(minutes=minutes)
 
 
 def upkeep(act: Act) -> int:

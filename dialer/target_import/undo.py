@@ -16,7 +16,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
-from dialer.models import Contact, ContactStatus, DialerTargetList, ImportRun
+from dialer.models import FINISHED_CONTACTS, Contact, ContactStatus, DialerTargetList, ImportRun
 
 from . import tell_the_floor
 from .errors import ImportRefusedError
@@ -25,7 +25,6 @@ from .errors import ImportRefusedError
 BATCH = 2_000
 # Of a batch in which somebody wrote to a contact at the same moment.
 _TRIES = 3
-_DONE = (ContactStatus.COMPLETED, ContactStatus.EXHAUSTED, ContactStatus.INVALID)
 State = ImportRun.State
 
 
@@ -95,7 +94,7 @@ def _remove(run: ImportRun, low: int, high: int) -> int:
     if not keys:
         return 0
     gone = Contact.objects.filter(pk__in=keys).exclude(_called()).exclude(_referred_to())
-    counted = gone.filter(status__in=_DONE).count()
+    counted = gone.filter(status__in=FINISHED_CONTACTS).count()
     # Without Django's collector, which would read every row: nothing refers to these.
     removed = int(gone._raw_delete(gone.db))
     if removed:

@@ -7,12 +7,13 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from dialer.management.commands.seed_demo import set_up_dispositions
 from dialer.models import Agent, Callback, CallLog, ReasonCode
 from tests.browser.conftest import LAPTOP, PHONE
 from tests.browser.test_board import live, make_call
 from tests.conftest import wait_until
 from tests.fakes.console import announce_agent, announce_call, make_user, publishing, set_status
-from tests.fakes.floor import make_agents, make_campaign, set_up_dispositions
+from tests.fakes.floor import make_agents, make_campaign
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("switch")]
 

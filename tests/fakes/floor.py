@@ -9,7 +9,7 @@ from typing import Any
 from celery import current_app
 from django.utils import timezone
 
-from dialer import demo, rule_forms, tasks
+from dialer import rule_forms, tasks
 from dialer.models import (
     Agent,
     AgentLeg,
@@ -19,7 +19,6 @@ from dialer.models import (
     Contact,
     DialerCampaign,
     DialerTargetList,
-    Disposition,
     Order,
     ReasonCode,
 )
@@ -93,21 +92,6 @@ def ask_all_to_work(campaign: DialerCampaign) -> None:
     for agent in campaign.assigned_agents.all():
         command = {"actor": "test", "agent_id": agent.agent_id, "state": "available"}
         current_app.send_task("dialer.tasks.handle_agent_state", kwargs={"command": command})
-
-
-def set_up_dispositions() -> None:
-    """Those of the demo, for all campaigns."""
-    Disposition.objects.bulk_create(
-        Disposition(
-            code=planned.code,
-            label=planned.label,
-            hot_key=planned.hot_key,
-            retry_delay_minutes=planned.retry_delay_minutes,
-            position=position,
-            **dict.fromkeys(planned.flags, True),
-        )
-        for position, planned in enumerate(demo.DISPOSITIONS)
-    )
 
 
 def reason_code(status: str, code: str) -> ReasonCode:

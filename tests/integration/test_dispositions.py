@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from dialer import dispositions, selectors, tasks
+from dialer.management.commands.seed_demo import set_up_dispositions
 from dialer.models import (
     Agent,
     AgentState,
@@ -23,7 +24,7 @@ from dialer.models import (
 )
 from dialer.services import agents
 from dialer.services.acting import acting
-from tests.fakes.floor import Switch, make_agents, make_campaign, place, set_state, set_up_dispositions
+from tests.fakes.floor import Switch, make_agents, make_campaign, place, set_state
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty", "dispositions_set_up")]
 

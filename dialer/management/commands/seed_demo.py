@@ -65,7 +65,7 @@ class Command(BaseCommand):
                 group = Group.objects.select_for_update().get(name=demo.SUPERVISOR_GROUP)
                 _permit(group)
                 _reason_codes()
-                _dispositions()
+                set_up_dispositions()
                 _staff(group)
                 agents = _agents()
                 _campaigns(agents)
@@ -121,7 +121,8 @@ def _reason_codes() -> None:
     )
 
 
-def _dispositions() -> None:
+def set_up_dispositions() -> None:
+    """Those of the demo, for all campaigns."""
     Disposition.objects.bulk_create(
         [
             Disposition(
