@@ -17,6 +17,7 @@ REASONS = {
     "calling_window": "outside the campaign's schedule",
     "list_empty": "no more contacts may be called now",
     "no_agents": "no idle agent",
+    "agents_dial": "in this mode agents place the calls",
     "stale_state": "the floor or the switch was not known well enough",
     "not_active": "the campaign is not active, or has no list",
 }
@@ -40,9 +41,15 @@ _INPUTS = {
     "requested": "mode of the campaign",
     "price": "price",
     "bank": "bank of abandoned calls",
-    "risk": "risk of the last call placed",
-    "next_risk": "risk of the next call",
-    "answer_rate": "answer rate",
+    "rate": "answer rate planned with",
+    "rate_sd": "standard deviation of that rate",
+    "free_12_s": "agents expected to be free within 12 s",
+    "answers_12_s": "answers expected within 12 s",
+    "risks": "risks of the first further calls",
+    "mode": "mode",
+    "previewing": "agents with a contact before them",
+    "offered": "contacts offered",
+    "agent": "agent",
 }
 # What a JSON field of any shape may take of a page.
 _MOST, _LONGEST = 60, 300

@@ -1,10 +1,14 @@
 """The simulation's parameters, and its figures as a page draws them."""
 
 import json
+from dataclasses import asdict
+from typing import get_args
 
 import pytest
 
 from console import charts, decision_words, whatif
+from dialer import pacing, preview
+from dialer.pacing.predictive import Predictive
 from dialer.whatif import MODES, WITHIN, Parameters, report, run
 
 SMALL = Parameters(agents=3, hours=0.25, seed=4)
@@ -83,3 +87,12 @@ def test_a_decisions_inputs_are_told_in_words_whatever_was_stored():
     }  # fmt: skip
     for odd in (None, [], "text", 5, {"windows": {"x": None}}, {"windows": 3}, {"a": {"b": [{"c": None}]}}):
         assert isinstance(decision_words.inputs(odd), list)
+
+
+def test_every_reason_and_every_input_that_is_stored_has_its_words():
+    assert set(decision_words.REASONS) == set(get_args(pacing.BindingReason))
+    seen = pacing.Observation(at=0.0, assigned=9, idle=3, talking=[40.0] * 6)
+    stored = Predictive().decide(seen).inputs | preview.dialled("manual", "agent_1", "dialled").inputs
+    stored |= asdict(preview.Inputs("preview", 3, 3)) | {"requested": "power", "blocked": {}}
+    assert {"price", "risks"} <= set(stored)
+    assert not set(stored) - set(decision_words._INPUTS)
