@@ -20,17 +20,7 @@ from console.encodings import Board, Json, Panel
 from console.hub import get_hub
 from console.outbox import Client, Encoding
 from console.permissions import Actor
-from console.protocol import (
-    CallControl,
-    CampaignControl,
-    DisposeCall,
-    ManualDial,
-    Ping,
-    PreviewControl,
-    Resume,
-    SetAgentState,
-    Subscribe,
-)
+from console.protocol import Bulk, Ping, Resume, Subscribe
 from console.rates import Rate
 from console.scopes import FLOOR, Scope
 from console.transport import CONGESTED, never
@@ -73,6 +63,7 @@ class LiveSocket(AsyncWebsocketConsumer):
             return
         self.identity = identity
         self.rate = Rate(time.monotonic())
+        self.commands = Rate(time.monotonic(), protocol.COMMANDS_PER_MINUTE)
         self.hub = get_hub()
         crowded = self.hub.sockets_of(identity.actor.user_id) >= protocol.SOCKETS_PER_USER
         await self.accept()
@@ -141,10 +132,17 @@ class LiveSocket(AsyncWebsocketConsumer):
                     client.subscribe(Scope(campaigns=frozenset(message.campaigns)))
                 else:
                     client.post(protocol.Error(code=codes.FORBIDDEN, message="This socket shows one agent only."))
-            case SetAgentState() | CallControl() | CampaignControl() | PreviewControl() | ManualDial() | DisposeCall():
-                await self._command(client, message)
+            case Bulk(commands=commands):
+                for intent in commands:
+                    await self._command(client, intent)
+            case intent:
+                await self._command(client, intent)
 
     async def _command(self, client: Client, intent: protocol.Intent) -> None:
+        if not self.commands.take(time.monotonic()):
+            words = "Too many commands; wait a moment."
+            client.post(protocol.Error(id=intent.id, code=codes.RATE_LIMITED, message=words))
+            return
         try:
             intents.check_fresh(intent, now_ms())
             actor, about = await intents.authorise(client.user_id, intent)

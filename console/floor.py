@@ -266,7 +266,9 @@ class Publisher:
             return
         now = time.monotonic()
         frame = self.projection.frame(self._ms())
-        self._snapshot_due |= bool(frame.agents or frame.calls or frame.campaigns or frame.kpis) or frame.gone != EMPTY
+        self._snapshot_due |= (
+            bool(frame.agents or frame.calls or frame.campaigns or frame.alerts or frame.kpis) or frame.gone != EMPTY
+        )
         pipe = self.redis.pipeline(transaction=True)
         fields = {"epoch": frame.epoch, "seq": frame.seq, "f": protocol.encode(frame)}
         pipe.xadd(streams.FRAMES, fields, maxlen=streams.FRAMES_LIMIT, approximate=True)

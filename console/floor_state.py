@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from console.protocol import Frame, Snapshot
-from console.rows import AgentRow, CallRow, CampaignRow, Kpis
+from console.rows import AgentRow, AlertRow, CallRow, CampaignRow, Kpis
 
 
 class OutOfSequence(ValueError):
@@ -27,6 +27,7 @@ class FloorState:
     agents: dict[str, AgentRow] = field(default_factory=dict)
     calls: dict[str, CallRow] = field(default_factory=dict)
     campaigns: dict[str, CampaignRow] = field(default_factory=dict)
+    alerts: dict[str, AlertRow] = field(default_factory=dict)
     kpis: Kpis | None = None
 
     @classmethod
@@ -38,6 +39,7 @@ class FloorState:
             agents={row.id: row for row in snapshot.agents},
             calls={row.id: row for row in snapshot.calls},
             campaigns={row.id: row for row in snapshot.campaigns},
+            alerts={row.id: row for row in snapshot.alerts},
             kpis=snapshot.kpis,
         )
 
@@ -50,6 +52,7 @@ class FloorState:
             agents=tuple(sorted(self.agents.values(), key=agent_order)),
             calls=tuple(sorted(self.calls.values(), key=call_order)),
             campaigns=tuple(sorted(self.campaigns.values(), key=campaign_order)),
+            alerts=tuple(sorted(self.alerts.values(), key=alert_order)),
             kpis=self.kpis,
         )
 
@@ -62,6 +65,7 @@ class Delta:
     agents: Mapping[str, AgentRow | None]
     calls: Mapping[str, CallRow | None]
     campaigns: Mapping[str, CampaignRow | None]
+    alerts: Mapping[str, AlertRow | None]
     kpis: Kpis | None
 
 
@@ -73,6 +77,7 @@ def apply_frame(state: FloorState, frame: Frame) -> Delta:
     agents: dict[str, AgentRow | None] = {}
     calls: dict[str, CallRow | None] = {}
     campaigns: dict[str, CampaignRow | None] = {}
+    alerts: dict[str, AlertRow | None] = {}
     for agent in frame.agents:
         agents[agent.id] = state.agents.get(agent.id)
         state.agents[agent.id] = agent
@@ -82,17 +87,22 @@ def apply_frame(state: FloorState, frame: Frame) -> Delta:
     for campaign in frame.campaigns:
         campaigns[campaign.id] = state.campaigns.get(campaign.id)
         state.campaigns[campaign.id] = campaign
+    for alert in frame.alerts:
+        alerts[alert.id] = state.alerts.get(alert.id)
+        state.alerts[alert.id] = alert
     for key in frame.gone.agents:
         agents[key] = state.agents.pop(key, None)
     for key in frame.gone.calls:
         calls[key] = state.calls.pop(key, None)
     for key in frame.gone.campaigns:
         campaigns[key] = state.campaigns.pop(key, None)
+    for key in frame.gone.alerts:
+        alerts[key] = state.alerts.pop(key, None)
     figures = state.kpis
     if frame.kpis is not None:
         state.kpis = frame.kpis
     state.seq, state.at = frame.seq, frame.at
-    return Delta(frame, agents, calls, campaigns, figures)
+    return Delta(frame, agents, calls, campaigns, alerts, figures)
 
 
 def agent_order(row: AgentRow) -> tuple[str, str]:
@@ -106,6 +116,11 @@ def call_order(row: CallRow) -> tuple[int, str]:
 def campaign_order(row: CampaignRow) -> tuple[bool, str, str]:
     """Those that can dial first, then by name."""
     return (row.status not in ("active", "paused", "scheduled"), row.name, row.id)
+
+
+def alert_order(row: AlertRow) -> tuple[bool, int, str]:
+    """The worst first, then the oldest."""
+    return (row.level != "critical", row.raised_at, row.id)
 
 
 def epoch_order(epoch: str) -> tuple[int, int]:

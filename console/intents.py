@@ -18,12 +18,15 @@ from kombu.exceptions import KombuError
 from console import codes, permissions, protocol
 from console.permissions import Actor
 from console.protocol import (
+    AlertControl,
     CallControl,
     CampaignControl,
     DisposeCall,
     Intent,
     ManualDial,
     PreviewControl,
+    ReadMessage,
+    SendMessage,
     SetAgentState,
 )
 from dialer import inbox
@@ -43,8 +46,14 @@ ACTION_WORDS: Final = {
     "hangup": "hang up",
     "hold": "hold",
     "unhold": "take off hold",
+    "mute": "mute",
+    "unmute": "unmute",
     "park": "park",
+    "unpark": "take out of the park",
     "transfer": "transfer",
+    "consult": "consult",
+    "consult_complete": "join with the consulted",
+    "consult_cancel": "back to the customer",
     "record_start": "start recording",
     "record_stop": "stop recording",
     "record_pause": "pause the recording",
@@ -52,7 +61,12 @@ ACTION_WORDS: Final = {
     "listen": "listen in",
     "whisper": "whisper",
     "barge": "barge in",
+    "stop_listening": "stop listening",
+    "take_over": "take over",
 }
+
+
+CALLS_OWN_SOFTPHONE: Final = frozenset({"listen", "whisper", "barge", "take_over"})
 
 
 class Refused(Exception):
@@ -81,50 +95,64 @@ def authorise(user_id: int, intent: Intent) -> tuple[Actor, str]:
     who = permissions.actor(user_id)
     if who is None:
         raise Refused(codes.FORBIDDEN, "You are signed out.")
+    if isinstance(intent, CallControl | DisposeCall):
+        return who, _about_call(who, intent)
+    if reason := permissions.refusal(who, intent):
+        raise Refused(codes.FORBIDDEN, reason)
+    return who, _about(intent)
+
+
+def _about_call(who: Actor, intent: CallControl | DisposeCall) -> str:
+    """Raises Refused. Whether a call exists is told only to those who may act on it."""
+    call = _call(intent.call_id)
+    owner = call[1] if call else None
+    if (
+        isinstance(intent, DisposeCall)
+        and call
+        and who.agent_id
+        and permissions.talked_on(who.agent_id, intent.call_id)
+    ):
+        owner = who.agent_id
+    if reason := permissions.refusal(who, intent, owner):
+        raise Refused(codes.FORBIDDEN, reason)
+    if call is None:
+        raise Refused(codes.NOT_FOUND, "No such call.")
+    what = intent.code.replace("_", " ") if isinstance(intent, DisposeCall) else ACTION_WORDS[intent.action]
+    return f"{call[0]}: {what}"
+
+
+def _about(intent: Intent) -> str:
+    """Raises Refused for what does not exist or lacks a part."""
     match intent:
         case SetAgentState():
-            if reason := permissions.refusal(who, intent):
-                raise Refused(codes.FORBIDDEN, reason)
             if not intent.state and not intent.cancel_pending:
                 raise Refused(codes.INVALID_MESSAGE, "A state is needed.")
             name = _agent(intent.agent_id)
             if intent.cancel_pending:
-                return who, f"{name}: cancel the next state"
+                return f"{name}: cancel the next state"
             why = f" ({intent.reason.replace('_', ' ')})" if intent.reason else ""
-            return who, f"{name}: {STATE_WORDS[intent.state]}{why}"
-        case CallControl():
-            call = _call(intent.call_id)
-            # Whether a call exists is told only to those who may act on it.
-            if reason := permissions.refusal(who, intent, call[1] if call else None):
-                raise Refused(codes.FORBIDDEN, reason)
-            if call is None:
-                raise Refused(codes.NOT_FOUND, "No such call.")
-            return who, f"{call[0]}: {ACTION_WORDS[intent.action]}"
-        case DisposeCall():
-            call = _call(intent.call_id)
-            own = call is not None and who.agent_id != "" and permissions.talked_on(who.agent_id, intent.call_id)
-            if reason := permissions.refusal(who, intent, who.agent_id if own else call and call[1]):
-                raise Refused(codes.FORBIDDEN, reason)
-            if call is None:
-                raise Refused(codes.NOT_FOUND, "No such call.")
-            return who, f"{call[0]}: {intent.code.replace('_', ' ')}"
+            return f"{name}: {STATE_WORDS[intent.state]}{why}"
         case CampaignControl():
-            if reason := permissions.refusal(who, intent):
-                raise Refused(codes.FORBIDDEN, reason)
             name = _campaign(intent.campaign_id)
             if intent.action == "set_mode":
                 if intent.mode is None:
                     raise Refused(codes.INVALID_MESSAGE, "A mode is needed.")
-                return who, f"{name}: dial in mode {intent.mode}"
-            return who, f"{name}: {intent.action}"
+                return f"{name}: dial in mode {intent.mode}"
+            return f"{name}: {intent.action.replace('_', ' ')}"
         case PreviewControl():
-            if reason := permissions.refusal(who, intent):
-                raise Refused(codes.FORBIDDEN, reason)
-            return who, f"{_agent(intent.agent_id)}: {intent.action} the contact"
+            return f"{_agent(intent.agent_id)}: {intent.action} the contact"
         case ManualDial():
-            if reason := permissions.refusal(who, intent):
-                raise Refused(codes.FORBIDDEN, reason)
-            return who, f"{_agent(intent.agent_id)}: dial by hand in {_campaign(intent.campaign_id)}"
+            return f"{_agent(intent.agent_id)}: dial by hand in {_campaign(intent.campaign_id)}"
+        case SendMessage():
+            if not (intent.agents or intent.teams or intent.campaigns):
+                raise Refused(codes.INVALID_MESSAGE, "To whom? Name agents, teams or campaigns.")
+            return "message to agents"
+        case ReadMessage():
+            return "message read"
+        case AlertControl():
+            return f"alert: {intent.action}"
+        case CallControl() | DisposeCall():
+            raise AssertionError("see _about_call")
 
 
 def _agent(agent_id: str) -> str:
@@ -188,10 +216,10 @@ def publish(name: str, command: dict[str, Any]) -> int:
 async def enqueue(who: Actor, intent: Intent, command_id_: str) -> int:
     """The queue's length after the command joined it. Raises Refused; TimeoutError when it may or may not have
     joined."""
-    if isinstance(intent, CallControl) and intent.action in ("listen", "whisper", "barge") and not intent.extension:
+    if isinstance(intent, CallControl) and intent.action in CALLS_OWN_SOFTPHONE and not intent.extension:
         if not who.extension:
             raise Refused(codes.INVALID_MESSAGE, "Which softphone shall be called? Give an extension.")
-        intent = CallControl(id=intent.id, call_id=intent.call_id, action=intent.action, extension=who.extension)
+        intent = msgspec.structs.replace(intent, extension=who.extension)
     name, command = task_of(intent, command_id_, who.username, time.time())
     loop = asyncio.get_running_loop()
     return await asyncio.wait_for(loop.run_in_executor(_publishers, publish, name, command), ENQUEUE_SECONDS)

@@ -9,12 +9,15 @@ from typing import Final
 from django.contrib.auth import get_user_model
 
 from console.protocol import (
+    AlertControl,
     CallControl,
     CampaignControl,
     DisposeCall,
     Intent,
     ManualDial,
     PreviewControl,
+    ReadMessage,
+    SendMessage,
     SetAgentState,
 )
 from dialer.models import Agent
@@ -24,9 +27,7 @@ AGENTS: Final = "agent"
 GROUPS: Final = (SUPERVISORS, AGENTS)
 
 # What an agent may do with their own call. Listening in is for supervisors.
-OWN_CALL_ACTIONS: Final = frozenset(
-    {"hangup", "hold", "unhold", "park", "transfer", "record_start", "record_stop", "record_pause", "record_resume"}
-)
+NOT_OWN_CALL_ACTIONS: Final = frozenset({"listen", "whisper", "barge", "stop_listening", "take_over"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def refusal(who: Actor, intent: Intent, call_agent_id: str | None = None) -> str
                 return ""
             if not who.agent_id or call_agent_id != who.agent_id:
                 return "You may control only your own call."
-            return "" if action in OWN_CALL_ACTIONS else "Only supervisors may listen in."
+            return "Only supervisors may do this." if action in NOT_OWN_CALL_ACTIONS else ""
         case PreviewControl(agent_id=agent_id) | ManualDial(agent_id=agent_id):
             if who.supervisor or (agent_id == who.agent_id and who.agent_id):
                 return ""
@@ -92,5 +93,7 @@ def refusal(who: Actor, intent: Intent, call_agent_id: str | None = None) -> str
             if who.supervisor or (who.agent_id and call_agent_id == who.agent_id):
                 return ""
             return "You may dispose only of your own calls."
-        case CampaignControl():
-            return "" if who.supervisor else "Only supervisors control campaigns."
+        case ReadMessage(agent_id=agent_id):
+            return "" if who.agent_id and agent_id == who.agent_id else "You may read only your own messages."
+        case CampaignControl() | SendMessage() | AlertControl():
+            return "" if who.supervisor else "Only supervisors may do this."

@@ -15,15 +15,15 @@ from typing import Any, TypeVar
 import msgspec
 
 from console import kpis
-from console.floor_state import FloorState, agent_order, apply_frame, call_order, campaign_order
+from console.floor_state import FloorState, agent_order, alert_order, apply_frame, call_order, campaign_order
 from console.protocol import Frame
-from console.rows import AgentRow, CallRow, CampaignRow, Gone, Health, LegState, Recording
+from console.rows import AgentRow, AlertRow, CallRow, CampaignRow, Gone, Health, LegState, Recording
 from events.privacy import mask
 
 Row = TypeVar("Row", bound=msgspec.Struct)
-RowT = TypeVar("RowT", AgentRow, CallRow, CampaignRow)
+RowT = TypeVar("RowT", AgentRow, CallRow, CampaignRow, AlertRow)
 
-KINDS = ("agent", "campaign", "call", "leg")
+KINDS = ("agent", "campaign", "call", "leg", "alert")
 # Legs of the agents' own softphones and of listening supervisors are no calls; agent rows speak of them.
 SHOWN_ROLES = frozenset({"customer", "other", ""})
 
@@ -79,6 +79,7 @@ class Projection:
         self.floor = FloorState()
         self.agents: dict[str, AgentRow] = {}
         self.campaigns: dict[str, CampaignRow] = {}
+        self.alerts: dict[str, AlertRow] = {}
         self.records: dict[str, CallRecord] = {}
         self.legs: dict[str, Leg] = {}
         self._ended: dict[str, Leg] = {}
@@ -90,6 +91,7 @@ class Projection:
         self._dirty_agents: set[str] = set()
         self._dirty_calls: set[str] = set()
         self._dirty_campaigns: set[str] = set()
+        self._dirty_alerts: set[str] = set()
         self._figures_dirty = True
 
     # --- what happened ---
@@ -115,6 +117,8 @@ class Projection:
                 elif leg is not None:
                     self._ended.pop(key, None)
                 return self._set(kind, self.legs, key, leg)
+            case "alert":
+                return self._set(kind, self.alerts, key, None if data is None else _read(AlertRow, data))
             case _:
                 raise Unreadable(f"unknown kind {kind[:20]!r}")
 
@@ -133,7 +137,13 @@ class Projection:
                 self.change(kind, key, data)
             except Unreadable as error:
                 complaints.append(f"{kind} {key}: {error}")
-        held = {"agent": [*self.agents], "campaign": [*self.campaigns], "call": [*self.records], "leg": [*self.legs]}
+        held: dict[str, Mapping[str, Any]] = {
+            "agent": self.agents,
+            "campaign": self.campaigns,
+            "call": self.records,
+            "leg": self.legs,
+            "alert": self.alerts,
+        }
         for key in [key for key in held[kind] if key not in found and self._touched.get((kind, key), -1) <= as_of]:
             self.change(kind, key, None)
         return complaints
@@ -165,6 +175,8 @@ class Projection:
                 self._dirty_agents.add(key)
             case "campaign":
                 self._dirty_campaigns.add(key)
+            case "alert":
+                self._dirty_alerts.add(key)
             case _:
                 self._dirty_calls.add(key)
         return True
@@ -183,12 +195,13 @@ class Projection:
 
     @property
     def dirty(self) -> bool:
-        return bool(self._dirty_agents or self._dirty_calls or self._dirty_campaigns or self._figures_dirty)
+        rows = self._dirty_agents or self._dirty_calls or self._dirty_campaigns or self._dirty_alerts
+        return bool(rows or self._figures_dirty)
 
     def start_epoch(self, epoch: str, at: int) -> None:
         """Begin anew: `floor` becomes all that is known, as seq 0 of `epoch`."""
         calls = {key: row for key in {*self.records, *self.legs} if (row := self.call_row(key)) is not None}
-        self.floor = FloorState(epoch, 0, at, dict(self.agents), calls, dict(self.campaigns))
+        self.floor = FloorState(epoch, 0, at, dict(self.agents), calls, dict(self.campaigns), dict(self.alerts))
         self.floor.kpis = self._figures()
         self._clear()
 
@@ -198,6 +211,7 @@ class Projection:
         agents, agents_gone = _changed(self._dirty_agents, floor.agents, self.agents.get)
         calls, calls_gone = _changed(self._dirty_calls, floor.calls, self.call_row)
         campaigns, campaigns_gone = _changed(self._dirty_campaigns, floor.campaigns, self.campaigns.get)
+        alerts, alerts_gone = _changed(self._dirty_alerts, floor.alerts, self.alerts.get)
         figures = None
         floor_changed = agents or calls or campaigns or agents_gone or calls_gone or campaigns_gone
         frame = Frame(
@@ -207,7 +221,8 @@ class Projection:
             agents=tuple(sorted(agents, key=agent_order)),
             calls=tuple(sorted(calls, key=call_order)),
             campaigns=tuple(sorted(campaigns, key=campaign_order)),
-            gone=Gone(agents=agents_gone, calls=calls_gone, campaigns=campaigns_gone),
+            alerts=tuple(sorted(alerts, key=alert_order)),
+            gone=Gone(agents=agents_gone, calls=calls_gone, campaigns=campaigns_gone, alerts=alerts_gone),
         )
         if self._figures_dirty or floor_changed:
             figures = self._figures(frame)
@@ -230,6 +245,7 @@ class Projection:
         self._dirty_agents.clear()
         self._dirty_calls.clear()
         self._dirty_campaigns.clear()
+        self._dirty_alerts.clear()
         self._figures_dirty = False
 
 

@@ -15,14 +15,24 @@ from msgspec import Meta
 from console.rows import (
     AgentCounts,
     AgentRow,
+    AgentToday,
+    AlertRow,
     CallCounts,
     CallRow,
+    CampaignAgents,
     CampaignRow,
+    ContactCounts,
     Decision,
+    Drops,
+    Forecast,
     Gone,
     Health,
     Kpis,
     LastCall,
+    Limits,
+    Lines,
+    Listener,
+    Note,
     Pending,
     Preview,
     Ratio,
@@ -37,6 +47,9 @@ PROTOCOL_VERSION: Final = 1
 MESSAGE_BYTES: Final = 64 * 1024
 # A person clicks, a program commands: neither needs more than 100 messages a minute on one socket.
 MESSAGES_PER_MINUTE: Final = 100
+# A selection on the board; each command in it counts against COMMANDS_PER_MINUTE.
+BULK_COMMANDS: Final = 200
+COMMANDS_PER_MINUTE: Final = 600
 # Boards, panels and scripts of one user, per web process.
 SOCKETS_PER_USER: Final = 10
 # A command older than this by its own stamp was queued while its page was offline: nobody means it any more.
@@ -81,6 +94,7 @@ class Snapshot(ServerMessage, frozen=True, kw_only=True, tag="snapshot"):
     agents: tuple[AgentRow, ...] = ()
     calls: tuple[CallRow, ...] = ()
     campaigns: tuple[CampaignRow, ...] = ()
+    alerts: tuple[AlertRow, ...] = ()
     kpis: Annotated[Kpis | None, Meta(description="null on the agent's socket")] = None
 
 
@@ -96,6 +110,7 @@ class Frame(ServerMessage, frozen=True, kw_only=True, tag="frame"):
     agents: tuple[AgentRow, ...] = ()
     calls: tuple[CallRow, ...] = ()
     campaigns: tuple[CampaignRow, ...] = ()
+    alerts: tuple[AlertRow, ...] = ()
     gone: Gone = Gone()
     kpis: Annotated[Kpis | None, Meta(description="null: unchanged")] = None
 
@@ -114,6 +129,15 @@ class Result(ServerMessage, frozen=True, kw_only=True, tag="result"):
     id: str
     command_id: str
     status: Literal["applied", "rejected", "failed"]
+    reason: str = ""
+
+
+class Confirmed(ServerMessage, frozen=True, kw_only=True, tag="confirmed"):
+    """After `result`, for commands that ask something of the switch: it has done it, or has refused with a reason."""
+
+    id: str
+    command_id: str
+    status: Literal["confirmed", "failed"]
     reason: str = ""
 
 
@@ -145,13 +169,17 @@ class Resume(ClientMessage, frozen=True, kw_only=True, tag="resume"):
     seq: Annotated[int, Meta(ge=0)]
 
 
-class Subscribe(ClientMessage, frozen=True, kw_only=True, tag="subscribe"):
-    """Only these campaigns with their agents and calls; an empty list is the whole floor. Answered with a snapshot.
+Kind = Literal["agents", "calls", "campaigns", "alerts", "kpis"]
 
-    Key figures stay those of the whole floor.
+
+class Subscribe(ClientMessage, frozen=True, kw_only=True, tag="subscribe"):
+    """Only a part of what the user may see: rows of these campaigns and of these teams, and of these kinds; an empty
+    list leaves that out of account. Answered with a snapshot. Key figures are those of the part.
     """
 
     campaigns: Annotated[tuple[Id, ...], Meta(max_length=200)] = ()
+    teams: Annotated[tuple[Id, ...], Meta(max_length=200, description="codes")] = ()
+    kinds: Annotated[tuple[Kind, ...], Meta(max_length=5)] = ()
 
 
 class Command(ClientMessage, frozen=True, kw_only=True):
@@ -176,8 +204,14 @@ CallAction = Literal[
     "hangup",
     "hold",
     "unhold",
+    "mute",
+    "unmute",
     "park",
+    "unpark",
     "transfer",
+    "consult",
+    "consult_complete",
+    "consult_cancel",
     "record_start",
     "record_stop",
     "record_pause",
@@ -185,12 +219,20 @@ CallAction = Literal[
     "listen",
     "whisper",
     "barge",
+    "stop_listening",
+    "take_over",
 ]
 Mode = Literal["preview", "progressive", "power", "predictive", "manual"]
 
 
 class CallControl(Command, frozen=True, kw_only=True, tag="call_control"):
-    """Act on a live call. Agents: only their own, and never listen, whisper or barge."""
+    """Act on a live call. Agents: only their own, and never listen, whisper, barge or take over.
+
+    `listen`, `whisper` and `barge` call the supervisor's own softphone, or change how it listens already;
+    `stop_listening` hangs it up. `take_over` joins the customer to the supervisor's softphone in the agent's place.
+    `park` keeps the customer waiting apart from the agent until `unpark`. `transfer` is blind; `consult` calls an
+    extension while the customer waits, `consult_complete` joins the two, `consult_cancel` goes back to the customer.
+    """
 
     call_id: Id
     action: CallAction
@@ -219,8 +261,18 @@ class CampaignControl(Command, frozen=True, kw_only=True, tag="campaign_control"
     """Start, pause or stop a campaign, or change how it dials from the next decision on. Supervisors only."""
 
     campaign_id: Id
-    action: Literal["start", "pause", "stop", "set_mode"]
+    action: Literal["start", "pause", "stop", "set_mode", "set_limits"]
     mode: Annotated[Mode | None, Meta(description="only with set_mode")] = None
+    max_lines: Annotated[
+        Annotated[int, Meta(ge=0, le=10_000)] | None, Meta(description="set_limits; null: as it is")
+    ] = None
+    calls_per_second: Annotated[
+        Annotated[int, Meta(ge=0, le=1_000)] | None,
+        Meta(description="set_limits; 0: only the system's limit; null: as it is"),
+    ] = None
+    power_ratio: Annotated[
+        Annotated[float, Meta(ge=1, le=10)] | None, Meta(description="set_limits; null: as it is")
+    ] = None
 
 
 class PreviewControl(Command, frozen=True, kw_only=True, tag="preview_control"):
@@ -250,15 +302,62 @@ class ManualDial(Command, frozen=True, kw_only=True, tag="manual_dial"):
     number: Annotated[str, Meta(min_length=1, max_length=60, description="as people write it")]
 
 
+class SendMessage(Command, frozen=True, kw_only=True, tag="send_message"):
+    """A message to agents: to these, and to all of these teams and campaigns. Shown on their panels until read."""
+
+    agents: Annotated[tuple[Id, ...], Meta(max_length=500)] = ()
+    teams: Annotated[tuple[Id, ...], Meta(max_length=50)] = ()
+    campaigns: Annotated[tuple[Id, ...], Meta(max_length=50)] = ()
+    text: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class ReadMessage(Command, frozen=True, kw_only=True, tag="read_message"):
+    """The agent has read a message. Agents: only their own."""
+
+    agent_id: Id
+    message_id: Id
+
+
+class AlertControl(Command, frozen=True, kw_only=True, tag="alert_control"):
+    """Take an alert on, put it off, or close it. Supervisors only."""
+
+    alert_id: Id
+    action: Literal["acknowledge", "snooze", "resolve"]
+    minutes: Annotated[int, Meta(ge=1, le=1440, description="only with snooze")] = 15
+
+
+Intent = (
+    SetAgentState
+    | CallControl
+    | CampaignControl
+    | PreviewControl
+    | ManualDial
+    | DisposeCall
+    | SendMessage
+    | ReadMessage
+    | AlertControl
+)
+
+
+class Bulk(ClientMessage, frozen=True, kw_only=True, tag="bulk"):
+    """Several commands in one message. Each has its own id and is answered by itself, as if it had come alone."""
+
+    commands: Annotated[tuple[Intent, ...], Meta(min_length=1, max_length=BULK_COMMANDS)]
+
+
 class Ping(ClientMessage, frozen=True, kw_only=True, tag="ping"):
     """Answered with `pong`."""
 
+    round_trip_ms: Annotated[
+        Annotated[int, Meta(ge=0, le=600_000)] | None,
+        Meta(description="as measured by the last ping; shown on the board for agents"),
+    ] = None
 
-FromServer = Hello | Snapshot | Frame | Ack | Result | Error | Pong
-Intent = SetAgentState | CallControl | CampaignControl | PreviewControl | ManualDial | DisposeCall
-FromClient = Resume | Subscribe | Intent | Ping
 
-SERVER_MESSAGES: Final = (Hello, Snapshot, Frame, Ack, Result, Error, Pong)
+FromServer = Hello | Snapshot | Frame | Ack | Result | Confirmed | Error | Pong
+FromClient = Resume | Subscribe | Intent | Bulk | Ping
+
+SERVER_MESSAGES: Final = (Hello, Snapshot, Frame, Ack, Result, Confirmed, Error, Pong)
 CLIENT_MESSAGES: Final = (
     Resume,
     Subscribe,
@@ -268,17 +367,31 @@ CLIENT_MESSAGES: Final = (
     PreviewControl,
     ManualDial,
     DisposeCall,
+    SendMessage,
+    ReadMessage,
+    AlertControl,
+    Bulk,
     Ping,
 )
 ROWS: Final = (
     AgentRow,
+    AgentToday,
     Pending,
     Preview,
     LastCall,
+    Note,
     CallRow,
+    Listener,
     CampaignRow,
+    CampaignAgents,
+    Lines,
+    ContactCounts,
+    Limits,
+    Forecast,
     Today,
     Decision,
+    Drops,
+    AlertRow,
     Kpis,
     AgentCounts,
     CallCounts,

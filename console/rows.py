@@ -53,6 +53,48 @@ class LastCall(Value, frozen=True, kw_only=True):
     required: Annotated[bool, Meta(description="wrap-up lasts until it is disposed of")] = False
 
 
+class Listener(Value, frozen=True, kw_only=True):
+    """A supervisor whose softphone listens to a call, as the switch has confirmed."""
+
+    user: str
+    mode: Literal["listen", "whisper", "barge"] = "listen"
+    since: int | None = None
+
+
+class Note(Value, frozen=True, kw_only=True):
+    """A supervisor's message to an agent, shown until the agent has read it."""
+
+    id: str
+    sender: str
+    text: str
+    at: int
+
+
+class Ratio(Value, frozen=True, kw_only=True):
+    """A figure with where it comes from. `value` is null when the denominator is 0: unknown is not 0 %."""
+
+    numerator: int
+    denominator: int
+    window: str
+    value: float | None
+
+
+class AgentToday(Value, frozen=True, kw_only=True):
+    """An agent's day so far, up to the beginning of the present state: what runs now is not in it yet.
+
+    Definitions and sources: dialer/figures.py.
+    """
+
+    contacts: Annotated[int, Meta(description="calls talked with a person")] = 0
+    talk_seconds: int = 0
+    hold_seconds: int = 0
+    wrap_up_seconds: int = 0
+    idle_seconds: int = 0
+    break_seconds: int = 0
+    handle_time: Annotated[Ratio | None, Meta(description="seconds per call: talk, hold and wrap-up")] = None
+    occupancy: Annotated[Ratio | None, Meta(description="of talk, hold, wrap-up and idle time, the busy part")] = None
+
+
 class AgentRow(Value, frozen=True, kw_only=True):
     """An agent now."""
 
@@ -73,6 +115,15 @@ class AgentRow(Value, frozen=True, kw_only=True):
     registered: Annotated[Registered, Meta(description="the softphone, with the switch")] = "unknown"
     last_call: LastCall | None = None
     calls_today: int = 0
+    team: Annotated[str, Meta(description="the team's code; empty: none")] = ""
+    team_name: str = ""
+    campaign_id: Annotated[str | None, Meta(description="of the call or preview at hand")] = None
+    today: AgentToday = AgentToday()
+    round_trip_ms: Annotated[
+        int | None, Meta(description="panel to server and back; null: no panel, or not measured")
+    ] = None
+    listeners: Annotated[tuple[Listener, ...], Meta(description="supervisors on the agent's call")] = ()
+    note: Annotated[Note | None, Meta(description="the oldest message the agent has not read")] = None
     version: Annotated[int, Meta(description="grows with each committed change")] = 0
 
 
@@ -102,6 +153,13 @@ class CallRow(Value, frozen=True, kw_only=True):
     peer: Annotated[str, Meta(description="uuid of the leg it is bridged to")] = ""
     cause: Annotated[str, Meta(description="hangup cause, once known")] = ""
     recording: Annotated[Recording, Meta(description="as the switch has confirmed")] = "off"
+    team: Annotated[str, Meta(description="of the agent")] = ""
+    agent_state: Annotated[LegState | None, Meta(description="of the agent's leg; null: none")] = None
+    muted: Annotated[bool, Meta(description="the customer does not hear the agent")] = False
+    parked: Annotated[bool, Meta(description="the customer waits apart from the agent")] = False
+    consulting: Annotated[str, Meta(description="extension the agent speaks with while the customer waits")] = ""
+    listeners: tuple[Listener, ...] = ()
+    decision_id: Annotated[int | None, Meta(description="the stored decision that placed it")] = None
     version: int = 0
 
 
@@ -137,6 +195,52 @@ class Drops(Value, frozen=True, kw_only=True):
     left: Annotated[int, Meta(description="that may still be abandoned; negative over the cap")]
 
 
+class CampaignAgents(Value, frozen=True, kw_only=True):
+    """A campaign's agents by what they do now; those of several campaigns count in each."""
+
+    idle: int = 0
+    nearly_free: Annotated[int, Meta(description="expected to be idle within 20 s, by the pacing's durations")] = 0
+    talking: int = 0
+    wrap_up: int = 0
+    on_break: int = 0
+    busy: int = 0
+    offline: int = 0
+
+
+class Lines(Value, frozen=True, kw_only=True):
+    """A campaign's calls by stage."""
+
+    dialling: int = 0
+    ringing: int = 0
+    live: Annotated[int, Meta(description="joined to an agent, on hold among them")] = 0
+    waiting: Annotated[int, Meta(description="answered, not joined to an agent")] = 0
+
+
+class ContactCounts(Value, frozen=True, kw_only=True):
+    """A campaign's contacts by whether they may be called now, as last counted."""
+
+    at: int | None = None
+    ready: int = 0
+    later: Annotated[int, Meta(description="their next attempt is due later")] = 0
+    blocked: Annotated[dict[str, int], Meta(description="by gate")] = msgspec.field(default_factory=dict)
+
+
+class Limits(Value, frozen=True, kw_only=True):
+    """What bounds a campaign's dialling; changed by `campaign_control set_limits`."""
+
+    max_lines: int = 0
+    calls_per_second: Annotated[int | None, Meta(description="null: only the system's limit")] = None
+    power_ratio: float = 2.0
+    ring_timeout: Annotated[int, Meta(description="s")] = 25
+
+
+class Forecast(Value, frozen=True, kw_only=True):
+    """When the list will be used up, at the pace of the last hour."""
+
+    per_hour: Annotated[float, Meta(description="contacts done with per hour")]
+    ends_at: int
+
+
 class CampaignRow(Value, frozen=True, kw_only=True):
     """A campaign now."""
 
@@ -152,16 +256,33 @@ class CampaignRow(Value, frozen=True, kw_only=True):
     today: Today = Today()
     decision: Decision | None = None
     drops: Annotated[Drops | None, Meta(description="null while nobody has answered")] = None
+    agents_now: CampaignAgents = CampaignAgents()
+    lines: Lines = Lines()
+    contacts: ContactCounts = ContactCounts()
+    limits: Limits = Limits()
+    answer_rate: Annotated[Ratio | None, Meta(description="answered of attempts, today")] = None
+    contact_rate: Annotated[Ratio | None, Meta(description="talked with a person, of attempts, today")] = None
+    abandon_rate: Annotated[Ratio | None, Meta(description="abandoned of answered, today")] = None
+    forecast: Annotated[Forecast | None, Meta(description="null: no pace, or no list")] = None
     version: int = 0
 
 
-class Ratio(Value, frozen=True, kw_only=True):
-    """A figure with where it comes from. `value` is null when the denominator is 0: unknown is not 0 %."""
+class AlertRow(Value, frozen=True, kw_only=True):
+    """Something that has passed a threshold and has not come back. Raised once; it leaves when it is resolved."""
 
-    numerator: int
-    denominator: int
-    window: str
-    value: float | None
+    id: str
+    threshold: Annotated[str, Meta(description="name of the threshold")]
+    level: Literal["warning", "critical"]
+    subject_kind: Literal["agent", "call", "campaign", "floor"]
+    subject_id: str = ""
+    campaign_id: str | None = None
+    team: str = ""
+    text: Annotated[str, Meta(description="what is wrong with what, in words")]
+    raised_at: int
+    state: Literal["raised", "acknowledged", "snoozed"] = "raised"
+    owner: Annotated[str, Meta(description="who has acknowledged or snoozed it")] = ""
+    snoozed_until: int | None = None
+    version: int = 0
 
 
 class AgentCounts(Value, frozen=True, kw_only=True):
@@ -200,6 +321,9 @@ class Health(Value, frozen=True, kw_only=True):
 
     ok: bool
     detail: str = ""
+    at: Annotated[int | None, Meta(description="when it was last heard")] = None
+    backlog: Annotated[int | None, Meta(description="what waits there: tasks, events or orders")] = None
+    delay_ms: Annotated[int | None, Meta(description="how long what it does now has waited")] = None
 
 
 class Kpis(Value, frozen=True, kw_only=True):
@@ -223,3 +347,4 @@ class Gone(Value, frozen=True, kw_only=True):
     agents: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     campaigns: tuple[str, ...] = ()
+    alerts: tuple[str, ...] = ()

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from console.floor_state import Delta, FloorState
 from console.protocol import Frame, Snapshot
-from console.rows import AgentRow, CallRow, CampaignRow, Gone
+from console.rows import AgentRow, AlertRow, CallRow, CampaignRow, Gone
 
-RowT = TypeVar("RowT", AgentRow, CallRow, CampaignRow)
+RowT = TypeVar("RowT", AgentRow, CallRow, CampaignRow, AlertRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,11 @@ class Scope:
             return False
         return not self.campaigns or row.id in self.campaigns
 
+    def sees_alert(self, row: AlertRow) -> bool:
+        if self.agent:
+            return False
+        return not self.campaigns or row.campaign_id in self.campaigns
+
     def snapshot(self, state: FloorState) -> Snapshot:
         whole = state.snapshot()
         if self.everything:
@@ -54,6 +59,7 @@ class Scope:
             agents=tuple(filter(self.sees_agent, whole.agents)),
             calls=tuple(filter(self.sees_call, whole.calls)),
             campaigns=tuple(filter(self.sees_campaign, whole.campaigns)),
+            alerts=tuple(filter(self.sees_alert, whole.alerts)),
             kpis=None if self.agent else whole.kpis,
         )
 
@@ -64,6 +70,7 @@ class Scope:
         agents, agents_gone = _part(frame.agents, delta.agents, self.sees_agent)
         calls, calls_gone = _part(frame.calls, delta.calls, self.sees_call)
         campaigns, campaigns_gone = _part(frame.campaigns, delta.campaigns, self.sees_campaign)
+        alerts, alerts_gone = _part(frame.alerts, delta.alerts, self.sees_alert)
         return Frame(
             epoch=frame.epoch,
             seq=frame.seq,
@@ -71,7 +78,8 @@ class Scope:
             agents=agents,
             calls=calls,
             campaigns=campaigns,
-            gone=Gone(agents=agents_gone, calls=calls_gone, campaigns=campaigns_gone),
+            alerts=alerts,
+            gone=Gone(agents=agents_gone, calls=calls_gone, campaigns=campaigns_gone, alerts=alerts_gone),
             kpis=None if self.agent else frame.kpis,
         )
 
