@@ -26,7 +26,7 @@ from console import protocol
 from console.projection import Projection
 from console.rows import Gone, Health
 from dialer import selectors
-from events import streams
+from events import counters, streams
 from events.lease import RedisLease
 
 log = logging.getLogger(__name__)
@@ -194,6 +194,7 @@ class Publisher:
             return
         self._look_around()
         self.epochs += 1
+        counters.count("epochs")
         floor_epoch = f"{self.lease.token}.{self.epochs}"
         self.projection.start_epoch(floor_epoch, self._ms())
         if not self.lease.held():
@@ -276,12 +277,14 @@ class Publisher:
             self._next_snapshot, self._snapshot_due = now + SNAPSHOT_SECONDS, False
             pipe.set(streams.SNAPSHOT, protocol.encode(self.projection.floor.snapshot()))
         pipe.execute()
+        counters.count("frames")
         self._next_frame, self._next_idle = now + FRAME_SECONDS, now + IDLE_FRAME_SECONDS
 
     def _beat(self) -> None:
         floor = self.projection.floor
         beat = {"at": self.clock(), "epoch": floor.epoch, "seq": floor.seq}
         self.redis.set(streams.HEARTBEAT_PREFIX + "floor", json.dumps(beat), ex=streams.HEARTBEAT_SECONDS)
+        counters.flush(self.redis)
 
     def _ms(self) -> int:
         return int(self.clock() * 1000)

@@ -19,7 +19,7 @@ import redis.asyncio as redis_async
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from console import panels, protocol, watch
+from console import meters, panels, protocol, watch
 from console.answers import Answers
 from console.floor_state import Delta, FloorState, apply_frame, epoch_order
 from console.outbox import Client
@@ -92,6 +92,7 @@ class Hub:
                 asyncio.create_task(self.answers.run(), name="hub-results"),
                 asyncio.create_task(watch.rights(self.clients), name="hub-rights"),
                 asyncio.create_task(panels.show(self.clients, self._redis), name="hub-panels"),
+                asyncio.create_task(meters.tell(self.clients, self._redis), name="hub-meters"),
             ]
 
     async def stop(self) -> None:

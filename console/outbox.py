@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from console import codes, protocol
 from console.scopes import FLOOR, Scope
 from console.transport import Congested, never
+from events import counters
 
 if TYPE_CHECKING:
     from console.hub import Entry, Hub
@@ -107,6 +108,7 @@ class Client:
     # --- what the writer does ---
 
     def _end(self, code: int) -> None:
+        counters.count("sockets_ended", code=str(code))
         self._code = code
         self._ending = True
         self._wake.set()
@@ -128,6 +130,7 @@ class Client:
         except TimeoutError:
             self.closed = True
             log.info("a client that does not read was closed (user %d)", self.user_id)
+            counters.count("sockets_ended", code=str(codes.CLOSE_SLOW))
             await self._close(codes.CLOSE_SLOW)
         except Exception:  # its socket may fail in ways of the server's own; the others go on
             self.closed = True
@@ -155,6 +158,7 @@ class Client:
         if self.seq == hub.state.seq:
             return None
         if hub.state.seq - self.seq > protocol.FRAMES_BEHIND and self.seq >= self._catch_up:
+            counters.count("outbox_skips")
             return self._snapshot()
         self.seq += 1
         return self.encoding.frame(hub, hub.ring[self.seq], self.scope)

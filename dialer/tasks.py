@@ -32,6 +32,7 @@ from dialer.services import (
 from dialer.services import facts as told
 from dialer.services.acting import acting
 from dialer.target_import import ImportRefusedError, runs, undo
+from events import counters
 from events import facts as f
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,9 @@ class Sequential(Task):
     abstract = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        name, begun = self.name.rpartition(".")[2], time.monotonic()
+        if isinstance(queued_at := self.request.get("queued_at"), int | float):
+            counters.observe("dialer_task_wait_seconds", time.time() - queued_at, task=name)
         try:
             return super().__call__(*args, **kwargs)
         except (LeaseLost, OperationalError, InterfaceError) as error:
@@ -60,6 +64,9 @@ class Sequential(Task):
             # A moment's pause, or a queue with one task in it would spin while the database is away.
             time.sleep(0.5)
             raise Reject(str(error), requeue=True) from error
+        finally:
+            counters.observe("dialer_task_seconds", time.monotonic() - begun, task=name)
+            counters.flush()
 
 
 @shared_task(name="dialer.tasks.process_dialer_logic", base=Sequential, ignore_result=True)

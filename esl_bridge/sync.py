@@ -15,7 +15,7 @@ from esl_bridge import normalise, resync
 from esl_bridge.link import Link
 from esl_bridge.reports import Reporter
 from esl_bridge.writer import JournalWriter
-from events import streams
+from events import counters, streams
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,10 @@ class Synchroniser:
         gone = self._report_gone(link, todo.missing, restarted)
         found = self._report_found(link, todo.unknown)
         self.writer.report(self.reporter.sync(len(listed), gone, found))
+        counters.count("switch_comparisons")
+        counters.count("drift_legs", gone, was="gone")
+        counters.count("drift_legs", found, was="found")
+        counters.flush(self.commands)
         if gone or found:
             log.warning("compared with the switch: %d channels, %d legs gone, %d found", len(listed), gone, found)
 

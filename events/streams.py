@@ -45,6 +45,11 @@ RESULTS_CHANNEL = "floor:results"
 # Open panels, sorted set: "agent_id process" -> the time (s since 1970) at which the entry ends (dialer/presence.py).
 PANELS = "console:panels"
 
+# Open websockets, hash: web process -> JSON {"at", "agent", "floor"}; an entry older than SOCKETS_SECONDS is of a
+# process that is gone.
+SOCKETS = "console:sockets"
+SOCKETS_SECONDS = 10
+
 # heartbeat:{component} -> JSON {"at": epoch seconds, ...}; a component that has died stops being there.
 HEARTBEAT_PREFIX = "heartbeat:"
 HEARTBEAT_SECONDS = 15

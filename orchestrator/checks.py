@@ -80,9 +80,9 @@ def unsafe_settings(app_configs: Any, **_: Any) -> Iterable[CheckMessage]:
 
 
 def refuse_unsafe() -> None:
-    """Called as every process starts: daphne and Celery run no system checks of their own. `manage.py check` may
-    report."""
-    if sys.argv[1:2] == ["check"]:
+    """Called as every process starts: daphne and Celery run no system checks of their own. `manage.py check` and
+    `doctor` may report."""
+    if sys.argv[1:2] in (["check"], ["doctor"]):
         return
     found = problems(settings)
     if found:

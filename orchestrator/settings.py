@@ -45,7 +45,7 @@ if BEHIND_TLS:
     CSRF_COOKIE_SECURE = True
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = env_bool("SECURE_SSL_REDIRECT", True)
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
     SECURE_HSTS_SECONDS = int(env.get("SECURE_HSTS_SECONDS", "31536000"))
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -237,6 +237,9 @@ MESSAGES_DIR = env.get(
 DECISIONS_KEEP_DAYS = int(env.get("DECISIONS_KEEP_DAYS", "90"))
 EVENTS_KEEP_DAYS = int(env.get("EVENTS_KEEP_DAYS", "30"))
 RECORDINGS_KEEP_DAYS = int(env.get("RECORDINGS_KEEP_DAYS", "0"))
+
+# --- Metrics: a bearer token for /metrics; without one it answers this machine only, and only while DEBUG is on -------
+METRICS_TOKEN = env.get("METRICS_TOKEN", "")
 
 # --- Logging --------------------------------------------------------------------------------------------------------
 LOG_DIR = Path(env.get("LOG_DIR", str(BASE_DIR / "logs")))

@@ -6,7 +6,7 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from orchestrator import health
+from orchestrator import health, metrics
 
 sign_in = LoginView.as_view(template_name="console/login.html", redirect_authenticated_user=True)
 
@@ -18,6 +18,7 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     # Pages name the icon themselves; Django's admin does not, and browsers then ask here.
     path("favicon.ico", RedirectView.as_view(url=static("console/icon.svg"), permanent=True)),
     path("", include("console.urls")),

@@ -25,6 +25,7 @@ from dialer.models import (
 )
 from dialer.services import agents, calls, choosing, freeing, observing, offers, pacers
 from dialer.services.acting import Act
+from events import counters
 
 log = logging.getLogger(__name__)
 _FIGURES = re.compile(r"\d+(?:\.\d+)?")
@@ -137,6 +138,9 @@ def place_for_agent(
 
 def _store(act: Act, campaign: DialerCampaign, decision: pacing.Decision) -> PacingDecision:
     """A row per decision that places a call or changes the answer; 'none' for the same reason again counts up."""
+    counters.count("decisions", reason=decision.reason, mode=decision.mode)
+    if decision.place:
+        counters.count("calls_placed", decision.place, mode=decision.mode)
     said = {"summary": decision.summary, "inputs": decision.inputs, "last_at": act.now}
     if not decision.place:
         newest = PacingDecision.objects.filter(campaign=campaign).order_by("-id").first()

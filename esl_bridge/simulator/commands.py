@@ -260,6 +260,14 @@ def _hangup_on_schedule(switch: Switch, leg: Leg, cause: str) -> None:
     hangup.hangup(switch, leg, cause)
 
 
+MODULES = {"mod_commands", "mod_dptools", "mod_event_socket", "mod_sofia", "mod_dialplan_xml"}
+
+
+def _module_exists(switch: Switch, argument: str) -> str:
+    there = MODULES | ({"mod_avmd"} if switch.config.machine_detection else set())
+    return "true" if argument.strip() in there else "false"
+
+
 def _version(switch: Switch, argument: str) -> str:
     if argument.strip() == "short":
         return f"{VERSION}\n"
@@ -348,6 +356,7 @@ SIMPLE: dict[str, Callable[[Switch, str], str]] = {
     "status": lambda switch, argument: status(switch),
     "uptime": lambda switch, argument: f"{int(time.time() - switch.started)}\n",
     "version": _version,
+    "module_exists": _module_exists,
     "hostname": lambda switch, argument: switch.config.hostname,
     "switchname": lambda switch, argument: switch.config.switchname,
     "show": show,

@@ -1,0 +1,239 @@
+"""What `manage.py doctor` looks at: each check asks one thing and says what to mend. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import redis
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from console import health
+from dialer import lease
+from dialer.models import DIALS_AHEAD, Agent, CampaignStatus, DialerCampaign
+from esl_bridge.framing import Frame, FrameSplitter, FramingError
+from events import streams
+from orchestrator import checks
+
+Level = Literal["ok", "warning", "fault"]
+
+# A switch or a server that has not answered by then would not serve calls either.
+ANSWER_SECONDS: Final = 5.0
+OLDEST_REDIS: Final = (6, 2)
+OLDEST_POSTGRES: Final = 140_000
+# Clocks further apart make timers on the boards and calling hours wrong.
+CLOCK_SECONDS: Final = 2.0
+LEAST_DISK_BYTES: Final = 2 * 1024**3
+QUEUE_WAITING: Final = 1_000
+# Without these nothing is dialled; avmd only hears answering machines.
+NEEDED_MODULES: Final = ("mod_commands", "mod_dptools", "mod_event_socket")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One answer. `mend`: what to do, empty when all is well."""
+
+    subject: str
+    level: Level
+    detail: str
+    mend: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Every finding, in the order in which they are best mended."""
+    for check in CHECKS:
+        try:
+            yield from check()
+        except (DatabaseError, redis.RedisError, OSError) as error:
+            name = check.__name__.strip("_").replace("_", " ")
+            said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            yield Finding(name, "fault", said, "Mend what is named above it, then look again.")
+
+
+def _settings() -> Iterator[Finding]:
+    found = checks.problems(settings)
+    for _, wrong, hint in found:
+        yield Finding("settings", "fault", wrong, hint)
+    if settings.DEBUG:
+        yield Finding("settings", "warning", "DEBUG is on: for development only.", "Set DEBUG=0 where people work.")
+    elif not found:
+        yield Finding("settings", "ok", "safe for production")
+    if not settings.DEBUG and not settings.METRICS_TOKEN:
+        yield Finding("metrics", "warning", "/metrics answers nobody.", "Set METRICS_TOKEN to scrape it.")
+
+
+def _postgresql() -> Iterator[Finding]:
+    begun = time.monotonic()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp()), current_setting('server_version_num')::int")
+        at, version = cursor.fetchone()
+    apart = float(at) - time.time()
+    if version < OLDEST_POSTGRES:
+        yield Finding("PostgreSQL", "fault", f"version {version // 10_000}", "Use PostgreSQL 14 or newer.")
+    else:
+        took = 1000 * (time.monotonic() - begun)
+        yield Finding("PostgreSQL", "ok", f"version {version // 10_000}, answered in {took:.0f} ms")
+    if abs(apart) > CLOCK_SECONDS:
+        yield Finding("clocks", "fault", f"PostgreSQL's clock is {apart:+.1f} s from ours", "Run NTP on both machines.")
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        names = ", ".join(f"{step.app_label}.{step.name}" for step, _ in plan[:4])
+        yield Finding("migrations", "fault", f"{len(plan)} not applied: {names}", "Run manage.py migrate.")
+    else:
+        yield Finding("migrations", "ok", "all applied")
+
+
+def _redis() -> Iterator[Finding]:
+    client = streams.shared()
+    info: dict[str, Any] = client.info()
+    version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+    if version < OLDEST_REDIS:
+        yield Finding("Redis", "fault", f"version {info['redis_version']}", "Use Redis 6.2 or newer.")
+    else:
+        yield Finding("Redis", "ok", f"version {info['redis_version']}")
+    if info.get("maxmemory") and info.get("maxmemory_policy") != "noeviction":
+        policy = info.get("maxmemory_policy")
+        yield Finding("Redis", "fault", f"maxmemory-policy {policy} may drop queued calls", "Set it to noeviction.")
+    if not info.get("aof_enabled"):
+        words = "appendonly is off: a restart of Redis loses events that are not stored yet."
+        yield Finding("Redis", "warning", words, "Set appendonly yes, appendfsync everysec.")
+    for queue in ("dialer_queue", "default"):
+        waiting = client.llen(queue)
+        if waiting > QUEUE_WAITING:
+            yield Finding("queue", "fault", f"{waiting} tasks wait in {queue}", f"Is its worker running? See {queue}.")
+
+
+def _processes() -> Iterator[Finding]:
+    raw = streams.shared().mget([streams.HEARTBEAT_PREFIX + name for name in health.BEATS])
+    beats = {name: health.read_beat(value) for name, value in zip(health.BEATS, raw, strict=True)}
+    for name, part in health.assess(beats, time.time()).items():
+        mend = "" if part.ok else f"Start it, or read its log: {_START[name]}"
+        yield Finding(health.BEATS[name], "ok" if part.ok else "fault", part.detail, mend)
+    holder = lease.holder_of()
+    if not holder:
+        words = "nobody holds the dialer's lease: nothing is dialled"
+        yield Finding("Dialer lease", "fault", words, _START["dialer"])
+
+
+_START: Final = {
+    "bridge": "manage.py run_esl_bridge",
+    "ingest": "manage.py run_event_ingest",
+    "floor": "manage.py run_floor_publisher",
+    "dialer": "celery -A orchestrator worker -Q dialer_queue -c 1",
+    "default": "celery -A orchestrator worker -Q default -c 2",
+}
+
+
+def _switch() -> Iterator[Finding]:
+    place = f"{settings.FREESWITCH_ESL_HOST}:{settings.FREESWITCH_ESL_PORT}"
+    try:
+        with Switch(settings.FREESWITCH_ESL_HOST, settings.FREESWITCH_ESL_PORT) as switch:
+            if not switch.log_in(settings.FREESWITCH_ESL_PASSWORD):
+                words = f"{place} refuses the password"
+                yield Finding("FreeSWITCH", "fault", words, "Set FREESWITCH_ESL_PASSWORD as in event_socket.conf.xml.")
+                return
+            yield Finding("FreeSWITCH", "ok", f"{place}: {switch.api('version').strip()[:80]}")
+            missing = [name for name in NEEDED_MODULES if switch.api(f"module_exists {name}").strip() != "true"]
+            if missing:
+                yield Finding("FreeSWITCH", "fault", f"without {', '.join(missing)}", "Load them in modules.conf.xml.")
+            if switch.api("module_exists mod_avmd").strip() != "true":
+                words = "without mod_avmd: answering machines are not heard"
+                yield Finding("FreeSWITCH", "warning", words, "Load mod_avmd where campaigns handle machines.")
+    except (OSError, FramingError, EOFError) as error:
+        said = str(error) or type(error).__name__
+        mend = "Is it running, does its ACL admit this machine, are FREESWITCH_ESL_HOST and _PORT right?"
+        yield Finding("FreeSWITCH", "fault", f"{place}: {said[:120]}", mend)
+
+
+class Switch:
+    """One short conversation with the event socket. Raises OSError, EOFError, FramingError; every wait is limited."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._socket = socket.create_connection((host, port), ANSWER_SECONDS)
+        self._until = time.monotonic() + 2 * ANSWER_SECONDS
+        self._splitter, self._frames = FrameSplitter(), list[Frame]()
+
+    def __enter__(self) -> Switch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def log_in(self, password: str) -> bool:
+        self._next("auth/request")
+        return self._say(f"auth {password}", "command/reply").headers.get("Reply-Text", "").startswith("+OK")
+
+    def api(self, command: str) -> str:
+        return self._say(f"api {command}", "api/response").body.decode("utf-8", "replace")
+
+    def _say(self, line: str, answer: str) -> Frame:
+        self._socket.sendall(f"{line}\n\n".encode())
+        return self._next(answer)
+
+    def _next(self, kind: str) -> Frame:
+        while True:
+            while self._frames:
+                frame = self._frames.pop(0)
+                if frame.content_type == kind:
+                    return frame
+                if frame.content_type == "text/rude-rejection":
+                    raise OSError("refused by its access list")
+            if time.monotonic() > self._until:
+                raise TimeoutError("no answer in time")
+            data = self._socket.recv(65_536)
+            if not data:
+                raise EOFError("it closed the connection")
+            self._frames += self._splitter.feed(data)
+
+
+def _folders() -> Iterator[Finding]:
+    for name in ("LOG_DIR", "IMPORT_DIR", "MESSAGES_DIR"):
+        folder = Path(getattr(settings, name))
+        # IMPORT_DIR and MESSAGES_DIR are made when first needed: then their parent must bear it.
+        there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+        if not os.access(there, os.W_OK):
+            yield Finding(
+                name, "fault", f"{folder} cannot be written to", f"Give this user the right to write, or set {name}."
+            )
+    if not Path(settings.RECORDINGS_DIR).is_dir():
+        words = f"{settings.RECORDINGS_DIR} is not there: recordings cannot be played or removed here"
+        yield Finding("RECORDINGS_DIR", "warning", words, "Mount FreeSWITCH's folder under the same path.")
+    free = shutil.disk_usage(settings.BASE_DIR).free
+    if free < LEAST_DISK_BYTES:
+        yield Finding("disk", "fault", f"{free // 1024**2} MiB free", "Make room: manage.py retention --dry-run.")
+    if not settings.DEBUG and not staticfiles_storage.exists("console/base.css"):
+        yield Finding("static files", "fault", "not collected: pages come without style", "manage.py collectstatic")
+
+
+def _floor() -> Iterator[Finding]:
+    agents = Agent.objects.filter(is_active=True).count()
+    active = DialerCampaign.objects.filter(status=CampaignStatus.ACTIVE)
+    yield Finding("floor", "ok", f"{agents} agents, {active.count()} active campaigns")
+    for campaign in active.filter(mode__in=DIALS_AHEAD, message=None):
+        words = f"{campaign.name} dials ahead and has no message for customers without an agent"
+        yield Finding("campaign", "warning", words, "Give it one; until then it dials progressively.")
+    for campaign in active.filter(assigned_agents=None):
+        yield Finding("campaign", "warning", f"{campaign.name} is active without agents", "Assign some in the admin.")
+    over = active.filter(scheduled_end__lt=timezone.now())
+    for campaign in over:
+        yield Finding("campaign", "warning", f"{campaign.name} is past its end", "Is the dialer running?")
+    if not get_user_model().objects.filter(is_superuser=True, is_active=True).exists():
+        yield Finding("users", "warning", "there is no administrator", "manage.py createsuperuser")
+
+
+CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
+    _settings, _postgresql, _redis, _processes, _switch, _folders, _floor,
+)  # fmt: skip
