@@ -26,12 +26,15 @@ PURE = $(addprefix events/,facts.py call_state.py entries.py intake.py rows.py e
 	$(addprefix console/,protocol.py charts.py decision_words.py floor_state.py rows.py codes.py projection.py kpis.py scopes.py words.py health.py rates.py) \
 	dialer/demo.py $(addprefix dialer/target_import/,errors.py mapping.py reading.py contact_rows.py)
 
-.PHONY: run test check lock clean help venv-run venv-dev \
+ROWS ?=
+
+.PHONY: run test bench check lock clean help venv-run venv-dev \
 	check-lint check-types check-imports check-migrations check-deployment
 
 help:
 	@echo "make run    set everything up and run it (PORT=8000 SWITCH=simulator|freeswitch)"
 	@echo "make test   set everything up and pass the tests (T='-k name' goes to pytest)"
+	@echo "make bench  measure how fast each stage is, beside its anchor (ROWS='socket ingest'); writes var/bench.json"
 	@echo "make check  lint, types, import directions, missing migrations, deployment checks"
 	@echo "make lock   compile the lock files anew from pyproject.toml"
 	@echo "make clean  remove the environment, caches and test data; var/ and logs/ stay"
@@ -46,6 +49,10 @@ run: venv-run
 
 test: venv-dev
 	@exec $(VENV) -m orchestrator.stack --with-parent servers --data var/test -- $(VENV) -m pytest -n $(WORKERS) $(T)
+
+# Speed, each row beside its anchor in the same run: var/bench.json. ROWS="socket ingest" for some of the stages.
+bench: venv-dev
+	@exec $(VENV) -m orchestrator.stack --with-parent servers --data var/bench -- $(VENV) -m tests.bench.speed $(ROWS)
 
 # A production-like environment with values of no consequence: the checks look at settings, they connect to nothing.
 DEPLOYMENT = VAR_DIR=var/check LOG_DIR=var/check/logs DEBUG=0 \
@@ -80,5 +87,5 @@ lock: venv-dev
 		--constraint requirements-dev.txt pyproject.toml
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache var/test var/test-* var/check
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache var/test var/test-* var/bench var/check
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
