@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench import product
 from tests.bench.speed import rows
 
-STAGES = ("socket", "ingest")
+STAGES = ("socket", "ingest", "fanout")
 RESULTS = Path("var/bench.json")
 
 
