@@ -1,10 +1,13 @@
-"""Tokens in the admin: seen, revoked, never read."""
+"""Tokens in the admin: seen, revoked, never read. Rights beyond the roles: given and taken."""
 
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
 
-from console.models import ApiToken, ApiTokenQuerySet
+from console import admin_alerts, admin_users
+from console.models import ApiToken, ApiTokenQuerySet, Right
+
+__all__ = ["ApiTokenAdmin", "admin_alerts", "admin_users"]
 
 
 @admin.register(ApiToken)
@@ -25,3 +28,14 @@ class ApiTokenAdmin(admin.ModelAdmin):
     def revoke(self, request: HttpRequest, tokens: ApiTokenQuerySet) -> None:
         count = tokens.filter(revoked_at__isnull=True).update(revoked_at=timezone.now())
         self.message_user(request, f"{count} revoked; their sockets close within seconds.")
+
+
+@admin.register(Right)
+class RightAdmin(admin.ModelAdmin):
+    """What is given or taken beyond the roles; docs/roles.md has the table."""
+
+    list_display = ("permission", "given", "user", "group", "reason")
+    list_filter = ("given", "permission", "group")
+    list_select_related = ("user", "group")
+    search_fields = ("permission", "user__username", "group__name", "reason")
+    autocomplete_fields = ("user", "group")

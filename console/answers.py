@@ -1,6 +1,6 @@
-"""Results of commands, routed to the socket that waits for them.
+"""Results of commands, and what the switch says of them later, routed to the socket that waits for them.
 
-The worker publishes each result once. A publication can be lost, so what stays unanswered is looked up in the
+The worker publishes each answer once. A publication can be lost, so what stays unanswered is looked up in the
 worker's own record (AppliedCommand), and after a while the sender is told that nobody has answered yet: no command
 ends in silence.
 """
@@ -34,6 +34,7 @@ FORGET_SECONDS: Final = 600.0
 RETRY_SECONDS: Final = 0.5
 READ_SECONDS: Final = 1.0
 STATUSES: Final = ("applied", "rejected", "failed")
+CONFIRMATIONS: Final = ("confirmed", "failed")
 
 
 @dataclass(eq=False)
@@ -48,6 +49,7 @@ class Waiter:
     acked: bool = False
     told: bool = False
     result: protocol.Result | None = None
+    confirmed: protocol.Confirmed | None = None
 
 
 class Answers:
@@ -68,9 +70,12 @@ class Answers:
         ack = protocol.Ack(id=waiter.id, command_id=waiter.command_id, queue_position=queue_position)
         waiter.client.post(ack, waiter.about)
         waiter.acked = True
-        if waiter.result is not None:
-            waiter.client.post(waiter.result, waiter.about)
-            self.drop(waiter)
+        result, waiter.result = waiter.result, None
+        confirmed, waiter.confirmed = waiter.confirmed, None
+        if result is not None:
+            self._tell_result(waiter, result)
+        if confirmed is not None:
+            self._tell_confirmed(waiter, confirmed)
 
     def drop(self, waiter: Waiter) -> None:
         waiters = self._waiting.get(waiter.command_id, [])
@@ -87,14 +92,32 @@ class Answers:
     def deliver(self, answer: dict[str, Any]) -> None:
         """Give a published result to whoever waits for it."""
         command_id, status = str(answer.get("command_id", "")), answer.get("status")
-        if status not in STATUSES:
+        reason, second = str(answer.get("reason") or "")[:300], answer.get("confirmation") is True
+        if status not in (CONFIRMATIONS if second else STATUSES):
             return
         for waiter in list(self._waiting.get(command_id, ())):
-            reason = str(answer.get("reason") or "")[:300]
-            waiter.result = protocol.Result(id=waiter.id, command_id=command_id, status=status, reason=reason)
-            if waiter.acked:
-                waiter.client.post(waiter.result, waiter.about)
-                self.drop(waiter)
+            about = {"id": waiter.id, "command_id": command_id, "status": status, "reason": reason}
+            if second:
+                self._tell_confirmed(waiter, protocol.Confirmed(**about))
+            else:
+                self._tell_result(waiter, protocol.Result(**about, awaits=bool(answer.get("awaits"))))
+
+    def _tell_result(self, waiter: Waiter, result: protocol.Result) -> None:
+        if waiter.result is not None:
+            return  # looked up, and published late
+        waiter.result = result
+        if not waiter.acked:
+            return
+        waiter.client.post(result, waiter.about)
+        if not result.awaits:
+            self.drop(waiter)
+
+    def _tell_confirmed(self, waiter: Waiter, confirmed: protocol.Confirmed) -> None:
+        """After the result, never before it: one whose publication was lost is looked up first."""
+        waiter.confirmed = confirmed
+        if waiter.acked and waiter.result is not None:
+            waiter.client.post(confirmed, waiter.about)
+            self.drop(waiter)
 
     async def run(self) -> None:
         while True:
@@ -142,10 +165,10 @@ class Answers:
         except DatabaseError as error:
             log.warning("results could not be looked up: %s", type(error).__name__)
         for waiter in old:
-            if waiter.result is not None:
-                continue
             if now - waiter.since > FORGET_SECONDS:
                 self.drop(waiter)
+            elif waiter.result is not None:
+                continue
             elif now - waiter.since > NO_ANSWER_SECONDS and not waiter.told:
                 waiter.told = True
                 words = "No answer from the dialer worker yet; it may still take effect."
@@ -156,5 +179,12 @@ class Answers:
 def _recorded(command_ids: set[str]) -> list[dict[str, Any]]:
     from dialer.models import AppliedCommand
 
-    found = AppliedCommand.objects.filter(command_id__in=[uuid.UUID(key) for key in command_ids])
-    return [{"command_id": str(row.command_id), "status": row.status, "reason": row.reason} for row in found]
+    answers: list[dict[str, Any]] = []
+    for row in AppliedCommand.objects.filter(command_id__in=[uuid.UUID(key) for key in command_ids]):
+        about, awaits = {"command_id": str(row.command_id)}, bool(row.confirmation)
+        answers.append({**about, "status": row.status, "reason": row.reason, "awaits": awaits})
+        if row.confirmation in CONFIRMATIONS:
+            answers.append(
+                {**about, "status": row.confirmation, "reason": row.confirmation_reason, "confirmation": True}
+            )
+    return answers

@@ -21,11 +21,13 @@ USED_EVERY_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`key`: the session's key or the token's primary key, to ask later whether it is still valid."""
+    """`key`: the session's key or the token's primary key, to ask later whether it is still valid. `name`: of a token,
+    its first characters, to recognise it by."""
 
     actor: Actor
     kind: Literal["session", "token"]
     key: str
+    name: str = ""
 
 
 async def identify(scope: dict[str, Any]) -> Identity | None:
@@ -55,7 +57,7 @@ def _by_token(secret: str) -> Identity | None:
     if token.last_used_at is None or (now - token.last_used_at).total_seconds() > USED_EVERY_SECONDS:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
     actor = permissions.actor(token.user_id)
-    return Identity(actor, "token", str(token.pk)) if actor else None
+    return Identity(actor, "token", str(token.pk), token.hint) if actor else None
 
 
 def still_valid(sessions: set[str], tokens: set[str]) -> tuple[set[str], set[str]]:

@@ -17,7 +17,7 @@ ERROR_CODES: Final = {
     TOO_LARGE: "Longer than 64 KiB.",
     RATE_LIMITED: "More than 100 messages in a minute on this socket; the message was not read.",
     FORBIDDEN: "Your rights, read again for each command, do not allow this.",
-    NOT_FOUND: "No such agent, call or campaign.",
+    NOT_FOUND: "No such agent, call, campaign or alert.",
     STALE_COMMAND: "`sent_at` is more than 5 s ago: the command waited somewhere and was not executed.",
     QUEUE_UNAVAILABLE: "The command could not be put on the queue; it has no effect.",
     NO_ANSWER: "The dialer worker has not answered yet; the command may still take effect.",

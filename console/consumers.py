@@ -1,7 +1,6 @@
 """The websockets: authentication, limits, messages. Frames are the hub's business.
 
-/ws/v1/floor/ and /ws/v1/agent/ speak JSON; /ws/console/board/ and /ws/console/agent/ take the same intents and
-answer in HTML for htmx.
+/ws/v1/floor/ and /ws/v1/agent/ speak JSON; /ws/console/agent/ takes the same intents and answers in HTML for htmx.
 """
 
 from __future__ import annotations
@@ -14,22 +13,24 @@ from typing import Final
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import Error as DatabaseError
 
-from console import codes, intents, protocol
+from console import audit, codes, intents, protocol
 from console.auth import Identity, identify
-from console.encodings import Board, Json, Panel
+from console.encodings import Json, Panel
 from console.hub import get_hub
 from console.outbox import Client, Encoding
 from console.permissions import Actor
 from console.protocol import Bulk, Ping, Resume, Subscribe
 from console.rates import Rate
-from console.scopes import FLOOR, Scope
-from console.transport import CONGESTED, never
+from console.scopes import FLOOR, Scope, part_of
+from console.transport import CONGESTED, DIRECT, never, nowhere
 from console.watch import Right
+from dialer.services.audit import Source
 
 log = logging.getLogger(__name__)
 
 # A client that says neither `resume` nor `subscribe` gets the whole floor after this long.
 GRACE_SECONDS: Final = 0.5
+ONE_AGENT: Final = protocol.Error(code=codes.FORBIDDEN, message="This socket shows one agent only.")
 
 
 def now_ms() -> int:
@@ -37,7 +38,7 @@ def now_ms() -> int:
 
 
 class LiveSocket(AsyncWebsocketConsumer):
-    """Common to all four. Subclasses say who may come in, what they see and in which language."""
+    """Common to all three. Subclasses say who may come in, what they see and in which language."""
 
     # The hub fans out; a channel layer subscription per socket would only be one more thing to lose.
     channel_layer_alias = "none"
@@ -46,11 +47,11 @@ class LiveSocket(AsyncWebsocketConsumer):
 
     client: Client | None = None
     identity: Identity
+    source: Source
+    limited_messages = limited_commands = 0
 
-    def admits(self, actor: Actor) -> bool:
-        raise NotImplementedError
-
-    def scope_of(self, actor: Actor) -> Scope:
+    def scope_of(self, actor: Actor, subscription: Scope = FLOOR) -> Scope | None:
+        """What this user may see here, of what they have subscribed to; None: nothing, not even the socket."""
         raise NotImplementedError
 
     async def connect(self) -> None:
@@ -58,10 +59,11 @@ class LiveSocket(AsyncWebsocketConsumer):
             identity = await identify(self.scope)
         except DatabaseError:
             identity = None
-        if identity is None or not self.admits(identity.actor):
+        scope = self.scope_of(identity.actor) if identity is not None else None
+        if identity is None or scope is None:
             await self.close()
             return
-        self.identity = identity
+        self.identity, self.source = identity, audit.source_of(self.scope, identity)
         self.rate = Rate(time.monotonic())
         self.commands = Rate(time.monotonic(), protocol.COMMANDS_PER_MINUTE)
         self.hub = get_hub()
@@ -73,10 +75,11 @@ class LiveSocket(AsyncWebsocketConsumer):
             identity.actor.user_id,
             self._send_text,
             self._close_with,
-            scope=self.scope_of(identity.actor),
+            scope=scope,
             congested=self.scope.get(CONGESTED, never),
+            direct=self.scope.get(DIRECT, nowhere),
         )
-        self.client.right = Right(identity, self.admits)
+        self.client.right = Right(identity, self.scope_of)
         if crowded:
             self._refuse_socket("Too many open boards and panels of this user.")
             return
@@ -92,8 +95,12 @@ class LiveSocket(AsyncWebsocketConsumer):
             self.client.end(codes.CLOSE_TOO_MANY, error)
 
     async def disconnect(self, code: int) -> None:
-        if self.client is not None:
-            self.hub.unregister(self.client)
+        if self.client is None:
+            return
+        self.hub.unregister(self.client)
+        if self.limited_messages or self.limited_commands:
+            # Counted, not written one by one: whoever floods us must not flood the audit log as well.
+            await audit.limited(self.identity.actor, self.limited_messages, self.limited_commands, self.source)
 
     async def _send_text(self, text: str) -> None:
         await self.send(text_data=text)
@@ -108,11 +115,13 @@ class LiveSocket(AsyncWebsocketConsumer):
         if client is None or client.closed:
             return
         if not self.rate.take(time.monotonic()):
+            self.limited_messages += 1
             if self.rate.hopeless:
                 client.end(codes.CLOSE_RATE)
             else:
                 client.post(protocol.Error(code=codes.RATE_LIMITED, message="Too many messages; wait a moment."))
             return
+        arrived = now_ms()
         raw = text_data.encode() if text_data is not None else bytes_data or b""
         if len(raw) > protocol.MESSAGE_BYTES:
             client.end(codes.CLOSE_TOO_LARGE, protocol.Error(code=codes.TOO_LARGE, message="Longer than 64 KiB."))
@@ -125,29 +134,39 @@ class LiveSocket(AsyncWebsocketConsumer):
         match message:
             case Ping():
                 client.post(protocol.Pong(server_time=now_ms()))
+                if message.round_trip_ms is not None and client.scope.agent:
+                    self.hub.round_trips.note(client.scope.agent, message.round_trip_ms)
             case Resume():
+                if _chooses(message):
+                    if not self.may_subscribe:
+                        client.post(ONE_AGENT)
+                        return
+                    client.scope = _chosen(client, message)
                 client.resume(message.epoch, message.seq)
             case Subscribe():
                 if self.may_subscribe:
-                    client.subscribe(Scope(campaigns=frozenset(message.campaigns)))
+                    client.subscribe(_chosen(client, message))
                 else:
-                    client.post(protocol.Error(code=codes.FORBIDDEN, message="This socket shows one agent only."))
+                    client.post(ONE_AGENT)
             case Bulk(commands=commands):
                 for intent in commands:
-                    await self._command(client, intent)
+                    await self._command(client, intent, arrived)
             case intent:
-                await self._command(client, intent)
+                await self._command(client, intent, arrived)
 
-    async def _command(self, client: Client, intent: protocol.Intent) -> None:
+    async def _command(self, client: Client, intent: protocol.Intent, arrived: int) -> None:
+        """`arrived`: when its message came, in ms. The last of a bundle has not waited in an offline page."""
         if not self.commands.take(time.monotonic()):
+            self.limited_commands += 1
             words = "Too many commands; wait a moment."
             client.post(protocol.Error(id=intent.id, code=codes.RATE_LIMITED, message=words))
             return
         try:
-            intents.check_fresh(intent, now_ms())
+            intents.check_fresh(intent, arrived)
             actor, about = await intents.authorise(client.user_id, intent)
         except intents.Refused as refused:
             client.post(protocol.Error(id=intent.id, code=refused.code, message=refused.message))
+            await self._write_down(intent, refused)
             return
         except DatabaseError as error:
             log.warning("rights could not be read: %s", type(error).__name__)
@@ -158,10 +177,11 @@ class LiveSocket(AsyncWebsocketConsumer):
         # Before it is enqueued: the worker may be quicker than we are.
         waiter = self.hub.answers.expect(client, intent.id, command_id, about)
         try:
-            position = await intents.enqueue(actor, intent, command_id)
+            position = await intents.enqueue(actor, intent, command_id, self.source)
         except intents.Refused as refused:
             self.hub.answers.drop(waiter)
             client.post(protocol.Error(id=intent.id, code=refused.code, message=refused.message), about)
+            await self._write_down(intent, refused)
             return
         except TimeoutError:
             words = "The queue answers too slowly; the command may still take effect."
@@ -169,6 +189,23 @@ class LiveSocket(AsyncWebsocketConsumer):
             client.post(protocol.Error(id=intent.id, code=codes.NO_ANSWER, message=words), about)
             return
         self.hub.answers.acked(waiter, position)
+
+    async def _write_down(self, intent: protocol.Intent, refused: intents.Refused) -> None:
+        await audit.refused(self.identity.actor, intent, refused.code, refused.message, self.source)
+
+
+def _chooses(message: Resume) -> bool:
+    return bool(message.campaigns or message.teams or message.kinds)
+
+
+def _chosen(client: Client, message: Resume | Subscribe) -> Scope:
+    """The subscription, never wider than what the user may see."""
+    return Scope(
+        campaigns=frozenset(message.campaigns),
+        teams=frozenset(message.teams),
+        kinds=frozenset(message.kinds),
+        part=client.scope.part,
+    )
 
 
 class JsonSocket(LiveSocket):
@@ -191,32 +228,23 @@ class JsonSocket(LiveSocket):
         await super().disconnect(code)
 
 
-class _ForSupervisors(LiveSocket):
-    def admits(self, actor: Actor) -> bool:
-        return actor.sees_floor
+class FloorSocket(JsonSocket):
+    may_subscribe = True
 
-    def scope_of(self, actor: Actor) -> Scope:
-        return FLOOR
+    def scope_of(self, actor: Actor, subscription: Scope = FLOOR) -> Scope | None:
+        return subscription.within(part_of(actor)) if actor.sees_floor else None
 
 
 class _ForAgents(LiveSocket):
-    def admits(self, actor: Actor) -> bool:
-        return bool(actor.agent_id)
-
-    def scope_of(self, actor: Actor) -> Scope:
+    def scope_of(self, actor: Actor, subscription: Scope = FLOOR) -> Scope | None:
+        """Another agent than before means another panel: this one is closed."""
+        if not actor.agent_id or subscription.agent not in ("", actor.agent_id):
+            return None
         return Scope(agent=actor.agent_id)
-
-
-class FloorSocket(_ForSupervisors, JsonSocket):
-    may_subscribe = True
 
 
 class AgentSocket(_ForAgents, JsonSocket):
     pass
-
-
-class BoardSocket(_ForSupervisors):
-    encoding = Board()
 
 
 class PanelSocket(_ForAgents):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dialer.figures import exact_percent
+
 # binding_reason -> what it means.
 REASONS = {
     "progressive_base": "one call for each idle agent",
@@ -79,7 +81,7 @@ def _windows(found: Mapping[Any, Any]) -> str:
     for name, counts in found.items():
         match counts:
             case [int() as lost, int() as answered, float() | int() as cap]:
-                parts.append(f"{name}: {lost} of {answered}, cap {100 * cap:.3g} %")
+                parts.append(f"{name}: {lost} of {answered}, cap {exact_percent(cap)}")
             case _:
                 parts.append(f"{name}: {_value(counts)}")
     return "; ".join(parts)

@@ -9,25 +9,21 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from console import permissions
-from console.permissions import Actor
-from console.views import with_actor
+from console import targets
+from console.permissions import Actor, Permission
+from console.views import with_permission
 from dialer import dispositions, selectors
 from dialer.models import CallLog
 from events.privacy import mask
 
 
 @require_GET
-@with_actor(lambda actor: actor.supervisor or bool(actor.agent_id))
+@with_permission(Permission.DISPOSE)
 def form(request: HttpRequest, actor: Actor, call_id: UUID) -> HttpResponse:
     """204 when there is nothing to dispose of (any more), 404 when the call is not this person's."""
     calls = CallLog.objects.select_related("agent", "contact", "campaign", "disposition").defer("cdr_data")
     call = calls.filter(call_id=call_id).first()
-    own = call is not None and (
-        (call.agent is not None and call.agent.agent_id == actor.agent_id != "")
-        or permissions.talked_on(actor.agent_id, str(call_id))
-    )
-    if call is None or not (own or actor.supervisor):
+    if call is None or not actor.reaches(Permission.DISPOSE, targets.call_talked_on(actor, str(call_id))):
         raise Http404
     now = timezone.now()
     if dispositions.refusal(answered=call.answered_at is not None, disposed_at=call.disposed_at, now=now):

@@ -21,11 +21,12 @@ from typing import Any
 import redis
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
+from console import alerts, protocol, round_trips
 from console import health as health_words
-from console import protocol
+from console.alert_watch import LOOK_SECONDS, Watch
 from console.projection import Projection
 from console.rows import Gone, Health
-from dialer import selectors
+from dialer import census, selectors
 from events import counters, streams
 from events.lease import RedisLease
 
@@ -63,6 +64,7 @@ def read_everything(connection: redis.Redis) -> dict[str, list[tuple[str, dict[s
         "agent": [(row["id"], row) for row in selectors.agent_rows()],
         "campaign": [(row["id"], row) for row in selectors.campaign_rows()],
         "call": [(row["id"], row) for row in selectors.open_call_rows()],
+        "alert": [(row["id"], row) for row in alerts.rows()],
     }
     legs: list[tuple[str, dict[str, Any]]] = []
     for key, raw in connection.hgetall(streams.LIVE_LEGS).items():
@@ -88,6 +90,7 @@ class Reader(threading.Thread):
             try:
                 close_old_connections()
                 reading.rows = read_everything(self.redis)
+                census.keep_fresh()
             except (DatabaseError, InterfaceError, redis.RedisError) as error:
                 # Shown on the board, so without addresses; the log has the rest.
                 log.warning("the floor could not be read: %s", error)
@@ -111,17 +114,19 @@ class Publisher:
         self.lease = RedisLease(self.redis, LEASE, lease_seconds)
         self.projection = Projection()
         self.reader = Reader()
+        self.watch = Watch(self.lease.held)
         self.epochs = 0
         self.position = "0-0"
         self.database = Health(ok=False, detail="not read yet")
         self._reading = self._ready = self._preparing = False
         self._asked_at = 0.0
         self._next_lease = self._next_frame = self._next_idle = self._next_snapshot = 0.0
-        self._next_reading = self._next_health = self._next_beat = 0.0
+        self._next_reading = self._next_health = self._next_beat = self._next_look = 0.0
         self._snapshot_due = False
 
     def run(self) -> None:
         self.reader.start()
+        self.watch.start()
         try:
             while not self.stop.is_set():
                 try:
@@ -138,6 +143,7 @@ class Publisher:
         finally:
             self.lease.release()
             self.reader.asked.put(None)
+            self.watch.end()
 
     # --- steps ---
 
@@ -169,6 +175,9 @@ class Publisher:
             self._ask()
         if (self.projection.dirty and now >= self._next_frame) or now >= self._next_idle:
             self._publish()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            self.watch.look(self.projection.floor, self._ms())
         if now >= self._next_beat:
             self._next_beat = now + BEAT_SECONDS
             self._beat()
@@ -193,6 +202,7 @@ class Publisher:
             self.stop.wait(RETRY_SECONDS)
             return
         self._look_around()
+        self._next_health = time.monotonic() + HEALTH_SECONDS
         self.epochs += 1
         counters.count("epochs")
         floor_epoch = f"{self.lease.token}.{self.epochs}"
@@ -200,6 +210,7 @@ class Publisher:
         if not self.lease.held():
             return
         self.redis.set(streams.SNAPSHOT, protocol.encode(self.projection.floor.snapshot()))
+        self.watch.forget()
         self._ready, self._next_frame, self._next_idle = True, 0.0, 0.0
         self._next_reading = time.monotonic() + RECONCILE_SECONDS
         self._beat()
@@ -225,7 +236,7 @@ class Publisher:
             self.database = Health(ok=False, detail=reading.error)
             return False
         self.database = Health(ok=True, detail="answers")
-        for kind in ("agent", "campaign", "call", "leg"):
+        for kind in ("agent", "campaign", "call", "leg", "alert"):
             for complaint in self.projection.replace(kind, reading.rows[kind], reading.as_of):
                 log.error("not on the board: %s", complaint)
         self.projection.forget_touches(reading.as_of)
@@ -250,6 +261,7 @@ class Publisher:
         }
         now = self.clock()
         beats["floor"] = {"at": now}
+        beats[health_words.ORDERS] = streams.orders_waiting(self.redis, now)
         unanswered = time.monotonic() - self._asked_at
         if self._reading and unanswered > SLOW_READING_SECONDS:
             self.database = Health(ok=False, detail=f"no answer for {unanswered:.0f} s")
@@ -259,8 +271,15 @@ class Publisher:
             **health_words.assess(beats, now),
         }
         lag = health_words.behind_ms(beats)
+        self._look_at_panels(now)
         # A change waits up to one frame's time here, and the board must not look fresher than it is.
         self.projection.set_health(words, None if lag is None else lag + int(FRAME_SECONDS * 1000))
+
+    def _look_at_panels(self, now: float) -> None:
+        measured, over = round_trips.read(self.redis.hgetall(streams.ROUND_TRIPS), now)
+        if over:
+            self.redis.hdel(streams.ROUND_TRIPS, *over)
+        self.projection.set_round_trips(measured)
 
     def _publish(self) -> None:
         if not self.lease.held():

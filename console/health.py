@@ -23,7 +23,10 @@ BEATS = {
     "dialer": "Dialer worker",
     "default": "Default worker",
 }
-LABELS = {"database": "Database", "redis": "Redis", **BEATS}
+# Looked at by whoever asks, not told by a beat.
+ORDERS = "orders"
+PARTS = {**BEATS, ORDERS: "Orders"}
+LABELS = {"database": "Database", "redis": "Redis", **PARTS}
 _LINK_UP = {"up", "connected", "open", "live", "true"}
 
 
@@ -39,8 +42,9 @@ def read_beat(raw: bytes | str | None) -> dict[str, Any] | None:
 
 
 def assess(beats: Mapping[str, dict[str, Any] | None], now: float) -> dict[str, Health]:
-    """What the heartbeats say. `now`: seconds since 1970, of the same clock as the beats' `at`."""
-    return {name: _one(name, beats.get(name), now) for name in BEATS}
+    """What the heartbeats, and what waits in the stream of orders, say. `now`: seconds since 1970, of the same clock as
+    the beats' `at`."""
+    return {name: _one(name, beats.get(name), now) for name in PARTS}
 
 
 def behind_ms(beats: Mapping[str, dict[str, Any] | None]) -> int | None:
@@ -49,31 +53,60 @@ def behind_ms(beats: Mapping[str, dict[str, Any] | None]) -> int | None:
     return None if lag is None else max(0, round(lag / 100) * 100)
 
 
+def troubles(parts: Mapping[str, Health]) -> dict[str, str]:
+    """What is said of those that are not well: beats and queues change every second, and are no news to an agent."""
+    return {key: part.detail for key, part in parts.items() if not part.ok}
+
+
 def _one(name: str, beat: dict[str, Any] | None, now: float) -> Health:
     if beat is None:
         return Health(ok=False, detail="not running")
-    age = now - (_number(beat.get("at")) or 0.0)
+    heard = _number(beat.get("at")) or 0.0
+    ok, detail = _said(name, beat, now - heard)
+    waiting, delay = _number(beat.get(_WAITING.get(name, ""))), _number(beat.get(_DELAY.get(name, "")))
+    return Health(
+        ok=ok,
+        detail=detail,
+        at=int(heard * 1000),
+        backlog=None if waiting is None else int(waiting),
+        delay_ms=None if delay is None else max(0, int(delay)),
+    )
+
+
+# What a beat calls the number of things that wait, and the time in ms that they have waited.
+_WAITING = {"ingest": "depth", "dialer": "queue", "default": "queue", ORDERS: "queue"}
+_DELAY = {"ingest": "lag_ms", "dialer": "delay_ms", "default": "delay_ms", ORDERS: "delay_ms"}
+
+
+def _said(name: str, beat: dict[str, Any], age: float) -> tuple[bool, str]:
+    """(well, in words)"""
     if age > SILENT_SECONDS:
-        return Health(ok=False, detail=f"silent for {age:.0f} s" if age < 3600 else "silent for hours")
+        return False, f"silent for {age:.0f} s" if age < 3600 else "silent for hours"
+    waiting, delay = _number(beat.get("queue")) or 0, (_number(beat.get("delay_ms")) or 0) / 1000
     match name:
         case "bridge":
             link = beat.get("link")
             if str(link).lower() not in _LINK_UP:
                 reason = str(beat.get("reason") or "")[:120]
-                return Health(ok=False, detail=f"link {link or 'unknown'}" + (f": {reason}" if reason else ""))
-            return Health(ok=True, detail="connected")
+                return False, f"link {link or 'unknown'}" + (f": {reason}" if reason else "")
+            return True, "connected"
         case "ingest":
             lag, depth = _number(beat.get("lag_ms")), _number(beat.get("depth")) or 0
             if lag is not None and lag > LAG_MS:
-                return Health(ok=False, detail=f"{lag / 1000:.0f} s behind the switch")
+                return False, f"{lag / 1000:.0f} s behind the switch"
             if depth > DEPTH:
-                return Health(ok=False, detail=f"{depth:.0f} events waiting")
-            return Health(ok=True, detail="keeping up")
+                return False, f"{depth:.0f} events waiting"
+            return True, "keeping up"
+        case "orders":
+            if delay * 1000 > LAG_MS:
+                return False, f"{waiting:.0f} waiting, for {delay:.0f} s"
+            return True, "taken at once"
         case "dialer" | "default":
-            waiting = _number(beat.get("queue")) or 0
-            return Health(ok=True, detail=f"{waiting:.0f} tasks waiting" if waiting >= 10 else "running")
+            if waiting >= 10 or delay >= 1:
+                return True, f"{waiting:.0f} tasks waiting, for {delay:.0f} s"
+            return True, "running"
         case _:
-            return Health(ok=True, detail="running")
+            return True, "running"
 
 
 def _number(value: Any) -> float | None:

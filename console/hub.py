@@ -23,7 +23,10 @@ from console import meters, panels, protocol, watch
 from console.answers import Answers
 from console.floor_state import Delta, FloorState, apply_frame, epoch_order
 from console.outbox import Client
+from console.round_trips import RoundTrips
+from console.rows import Kpis
 from console.scopes import Scope
+from console.transport import framed
 from events import streams
 
 log = logging.getLogger(__name__)
@@ -44,17 +47,25 @@ READ_SECONDS: Final = streams.BLOCK_MS / 1000 + 4
 class Entry:
     """A frame in the ring. `delta` is None when it was read from before this process's first snapshot."""
 
-    __slots__ = ("delta", "frame", "raw", "texts")
+    __slots__ = ("delta", "frame", "packs", "raw", "texts")
 
     def __init__(self, raw: bytes, frame: protocol.Frame, delta: Delta | None) -> None:
         self.raw, self.frame, self.delta = raw, frame, delta
         self.texts: dict[Hashable, str] = {}
+        self.packs: dict[Hashable, bytes] = {}
 
     def text(self, key: Hashable, make: Callable[[], str]) -> str:
         """What `make` gives, made once per key."""
         found = self.texts.get(key)
         if found is None:
             found = self.texts[key] = make()
+        return found
+
+    def packed(self, key: Hashable, make: Callable[[], str]) -> bytes:
+        """The same, framed for the wire."""
+        found = self.packs.get(key)
+        if found is None:
+            found = self.packs[key] = framed(make().encode())
         return found
 
 
@@ -75,8 +86,10 @@ class Hub:
         self._heard = 0.0
         self._bytes = 0
         self._snapshots: dict[Hashable, tuple[tuple[str, int], str]] = {}
+        self._figures: dict[Scope, tuple[tuple[str, int], Kpis | None]] = {}
         self.clients: set[Client] = set()
         self.answers = Answers(self.url)
+        self.round_trips = RoundTrips()
         self._tasks: list[asyncio.Task[Any]] = []
         self._redis = self._connect()
 
@@ -93,6 +106,7 @@ class Hub:
                 asyncio.create_task(watch.rights(self.clients), name="hub-rights"),
                 asyncio.create_task(panels.show(self.clients, self._redis), name="hub-panels"),
                 asyncio.create_task(meters.tell(self.clients, self._redis), name="hub-meters"),
+                asyncio.create_task(self.round_trips.write(self._redis), name="hub-round-trips"),
             ]
 
     async def stop(self) -> None:
@@ -131,6 +145,16 @@ class Hub:
             if len(self._snapshots) > 200:
                 self._snapshots.clear()
             found = self._snapshots[key] = (now, make())
+        return found[1]
+
+    def figures(self, scope: Scope) -> Kpis | None:
+        """The part's figures in the present state, computed once per part and state."""
+        now = (self.state.epoch, self.state.seq)
+        found = self._figures.get(scope)
+        if found is None or found[0] != now:
+            if len(self._figures) > 200:
+                self._figures.clear()
+            found = self._figures[scope] = (now, scope.kpis(self.state))
         return found[1]
 
     # --- frames ---
@@ -221,11 +245,12 @@ class Hub:
         # Everyone who keeps up has had them; who is late has them made again.
         if late := self.ring.get(frame.seq - TEXTS):
             late.texts.clear()
+            late.packs.clear()
         return True
 
     def _wake(self) -> None:
         for client in self.clients:
-            client.wake()
+            client.follow()
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

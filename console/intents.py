@@ -15,7 +15,7 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError, close_old_connections
 from kombu.exceptions import KombuError
 
-from console import codes, permissions, protocol
+from console import alert_control, codes, permissions, protocol, targets
 from console.permissions import Actor
 from console.protocol import (
     AlertControl,
@@ -31,6 +31,7 @@ from console.protocol import (
 )
 from dialer import inbox
 from dialer.models import Agent, CallLog, DialerCampaign
+from dialer.services.audit import Source
 from events import streams
 
 log = logging.getLogger(__name__)
@@ -95,35 +96,19 @@ def authorise(user_id: int, intent: Intent) -> tuple[Actor, str]:
     who = permissions.actor(user_id)
     if who is None:
         raise Refused(codes.FORBIDDEN, "You are signed out.")
-    if isinstance(intent, CallControl | DisposeCall):
-        return who, _about_call(who, intent)
-    if reason := permissions.refusal(who, intent):
+    # Whether something exists is told only to those who may act on it.
+    if reason := permissions.refusal(who, intent, *targets.of(who, intent)):
         raise Refused(codes.FORBIDDEN, reason)
     return who, _about(intent)
-
-
-def _about_call(who: Actor, intent: CallControl | DisposeCall) -> str:
-    """Raises Refused. Whether a call exists is told only to those who may act on it."""
-    call = _call(intent.call_id)
-    owner = call[1] if call else None
-    if (
-        isinstance(intent, DisposeCall)
-        and call
-        and who.agent_id
-        and permissions.talked_on(who.agent_id, intent.call_id)
-    ):
-        owner = who.agent_id
-    if reason := permissions.refusal(who, intent, owner):
-        raise Refused(codes.FORBIDDEN, reason)
-    if call is None:
-        raise Refused(codes.NOT_FOUND, "No such call.")
-    what = intent.code.replace("_", " ") if isinstance(intent, DisposeCall) else ACTION_WORDS[intent.action]
-    return f"{call[0]}: {what}"
 
 
 def _about(intent: Intent) -> str:
     """Raises Refused for what does not exist or lacks a part."""
     match intent:
+        case CallControl():
+            return f"{_call(intent.call_id)}: {ACTION_WORDS[intent.action]}"
+        case DisposeCall():
+            return f"{_call(intent.call_id)}: {intent.code.replace('_', ' ')}"
         case SetAgentState():
             if not intent.state and not intent.cancel_pending:
                 raise Refused(codes.INVALID_MESSAGE, "A state is needed.")
@@ -138,6 +123,8 @@ def _about(intent: Intent) -> str:
                 if intent.mode is None:
                     raise Refused(codes.INVALID_MESSAGE, "A mode is needed.")
                 return f"{name}: dial in mode {intent.mode}"
+            if intent.action == "set_limits" and not _limits(intent):
+                raise Refused(codes.INVALID_MESSAGE, "Which limit? Give max_lines, calls_per_second or power_ratio.")
             return f"{name}: {intent.action.replace('_', ' ')}"
         case PreviewControl():
             return f"{_agent(intent.agent_id)}: {intent.action} the contact"
@@ -150,9 +137,12 @@ def _about(intent: Intent) -> str:
         case ReadMessage():
             return "message read"
         case AlertControl():
-            return f"alert: {intent.action}"
-        case CallControl() | DisposeCall():
-            raise AssertionError("see _about_call")
+            return f"{_alert(intent.alert_id)}: {intent.action}"
+
+
+def _limits(intent: CampaignControl) -> bool:
+    """Whether it names a limit to set."""
+    return any(limit is not None for limit in (intent.max_lines, intent.calls_per_second, intent.power_ratio))
 
 
 def _agent(agent_id: str) -> str:
@@ -165,31 +155,38 @@ def _agent(agent_id: str) -> str:
 
 def _campaign(campaign_id: str) -> str:
     """The campaign's name. Raises Refused."""
-    name = DialerCampaign.objects.filter(campaign_id=_uuid(campaign_id)).values_list("name", flat=True).first()
+    name = (
+        DialerCampaign.objects.filter(campaign_id=targets.uuid_of(campaign_id)).values_list("name", flat=True).first()
+    )
     if name is None:
         raise Refused(codes.NOT_FOUND, "No such campaign.")
     return name
 
 
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
+def _alert(alert_id: str) -> str:
+    """What the alert says. Raises Refused."""
+    found = targets.alert_of(alert_id)
+    if found is None:
+        raise Refused(codes.NOT_FOUND, "No such alert.")
+    return found.text
 
 
-def _call(call_id: str) -> tuple[str, str | None] | None:
-    """Who is called, and whose call it is."""
-    row = CallLog.objects.filter(call_id=_uuid(call_id)).values_list("contact__name", "agent__agent_id").first()
-    return None if row is None else (row[0] or "Call", row[1])
+def _call(call_id: str) -> str:
+    """Who is called. Raises Refused."""
+    row = CallLog.objects.filter(call_id=targets.uuid_of(call_id)).values_list("contact__name").first()
+    if row is None:
+        raise Refused(codes.NOT_FOUND, "No such call.")
+    return row[0] or "Call"
 
 
-def task_of(intent: Intent, command_id_: str, actor: str, requested_at: float) -> tuple[str, dict[str, Any]]:
+def task_of(
+    intent: Intent, command_id_: str, actor: str, requested_at: float, source: Source
+) -> tuple[str, dict[str, Any]]:
     """Task name and its `command` argument, as the dialer's contract has them."""
     command = msgspec.structs.asdict(intent)
     # Between this client and the socket; the command has an id of its own.
     del command["id"], command["sent_at"]
-    command |= {"command_id": command_id_, "actor": actor, "requested_at": requested_at}
+    command |= {"command_id": command_id_, "actor": actor, "requested_at": requested_at, "source": source.as_dict()}
     if isinstance(intent, SetAgentState):
         return inbox.AGENT_STATE, command
     return inbox.CONTROL, {"kind": intent.__struct_config__.tag, **command}
@@ -213,13 +210,26 @@ def publish(name: str, command: dict[str, Any]) -> int:
         return 0
 
 
-async def enqueue(who: Actor, intent: Intent, command_id_: str) -> int:
-    """The queue's length after the command joined it. Raises Refused; TimeoutError when it may or may not have
-    joined."""
+def carry_out(intent: AlertControl, command_id_: str, actor: str, source: Source) -> int:
+    """Do it at once: nothing waits in the queue for it. Raises Refused when the database is away."""
+    try:
+        alert_control.carry_out(intent, command_id_, actor, source.as_dict())
+    except DatabaseError as error:
+        log.warning("an alert could not be changed: %s", type(error).__name__)
+        raise Refused(codes.TRY_AGAIN, "The database does not answer; nothing was done.") from None
+    return 0
+
+
+async def enqueue(who: Actor, intent: Intent, command_id_: str, source: Source) -> int:
+    """The queue's length after the command joined it. `source`: for the audit log. Raises Refused; TimeoutError when it
+    may or may not have joined."""
     if isinstance(intent, CallControl) and intent.action in CALLS_OWN_SOFTPHONE and not intent.extension:
         if not who.extension:
             raise Refused(codes.INVALID_MESSAGE, "Which softphone shall be called? Give an extension.")
         intent = msgspec.structs.replace(intent, extension=who.extension)
-    name, command = task_of(intent, command_id_, who.username, time.time())
     loop = asyncio.get_running_loop()
+    if isinstance(intent, AlertControl):
+        done = loop.run_in_executor(_publishers, carry_out, intent, command_id_, who.username, source)
+        return await asyncio.wait_for(done, ENQUEUE_SECONDS)
+    name, command = task_of(intent, command_id_, who.username, time.time(), source)
     return await asyncio.wait_for(loop.run_in_executor(_publishers, publish, name, command), ENQUEUE_SECONDS)

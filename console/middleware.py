@@ -1,4 +1,5 @@
-"""The content security policy of every page: nothing inline, nothing evaluated, nothing from another host.
+"""What goes round every page: the source of what the audit log says, and the content security policy: nothing inline,
+nothing evaluated, nothing from another host.
 
 A caller's name that slips through every escape still finds no way to run.
 """
@@ -8,10 +9,24 @@ from collections.abc import Callable
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
+from dialer.services import audit
+
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "media-src 'self'; "
     "connect-src 'self'{socket}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
 )
+
+
+class AuditSource:
+    """Lets the audit log know whose request is being answered. Behind sessions and sign-in."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with audit.answering(request):
+            return self.get_response(request)
 
 
 class ContentSecurityPolicy:

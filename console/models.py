@@ -1,4 +1,4 @@
-"""What the console itself remembers: tokens of API clients."""
+"""What the console itself remembers: tokens of API clients, thresholds and alerts, changed rights."""
 
 import hashlib
 import secrets
@@ -7,6 +7,13 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+
+from console.models_alerts import Alert, AlertEvent, AlertThreshold, OccupancyMinute
+from console.models_rights import Right
+
+__all__ = [
+    "Alert", "AlertEvent", "AlertThreshold", "ApiToken", "ApiTokenQuerySet", "OccupancyMinute", "Right", "digest",
+]  # fmt: skip
 
 PREFIX = "vo_"
 # 256 bits from the system's random source: it cannot be guessed, so a plain SHA-256 of it needs no salt.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from console import codes, protocol
 from console.scopes import FLOOR, Scope
-from console.transport import Congested, never
+from console.transport import Congested, Direct, never, nowhere
 from events import counters
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Answers not yet taken by the client: more than it may ask for in a minute can only mean that it does not read.
-CONTROLS: Final = 200
+# Answers not yet taken by the client (ack, result and confirmation of each command): more than it may ask for in a
+# minute can only mean that it does not read.
+CONTROLS: Final = 3 * protocol.COMMANDS_PER_MINUTE
 CONGESTION_POLL_SECONDS: Final = 0.05
 
 
@@ -36,6 +37,7 @@ class Encoding(Protocol):
 
     def snapshot(self, hub: Hub, scope: Scope) -> str: ...
     def frame(self, hub: Hub, entry: Entry, scope: Scope) -> str: ...
+    def packed(self, hub: Hub, entry: Entry, scope: Scope) -> bytes | None: ...
     def control(self, message: protocol.FromServer, about: str) -> str: ...
 
 
@@ -52,12 +54,14 @@ class Client:
         *,
         scope: Scope = FLOOR,
         congested: Congested = never,
+        direct: Direct = nowhere,
         slow_seconds: float = protocol.SLOW_CLIENT_SECONDS,
     ) -> None:
         self.hub, self.encoding, self.user_id, self.scope = hub, encoding, user_id, scope
         # What its rights rest on, for the hub to look at again (watch.py); None: nobody looks.
         self.right: Right | None = None
         self._send, self._close, self._congested, self._slow = send, close, congested, slow_seconds
+        self._direct, self._resting = direct, False  # resting: the writer waits, everything said so far is on its way
         self.live = False  # has asked for the floor
         self.closed = False
         self.epoch, self.seq = "", -1
@@ -74,8 +78,14 @@ class Client:
         self.epoch, self.seq, self._catch_up = "", -1, -1
         self._wake.set()
 
+    def change(self, scope: Scope) -> None:
+        """What it may see has changed: from now on this part, beginning with a snapshot."""
+        self.scope = scope
+        if self.live:
+            self.subscribe(scope)
+
     def resume(self, epoch: str, seq: int) -> None:
-        """Every frame after `seq`, or a snapshot."""
+        """Every frame after `seq`, or a snapshot: also when the place is one in another part of the floor."""
         self.live = True
         self.epoch, self.seq = epoch, seq
         self._catch_up = self.hub.state.seq
@@ -91,7 +101,23 @@ class Client:
         self._controls.append(self.encoding.control(message, about))
         self._wake.set()
 
-    def wake(self) -> None:
+    def follow(self) -> None:
+        """There is a new frame. Whoever has had all before it gets it at once; the writer looks after the others."""
+        hub = self.hub
+        if (
+            self._resting
+            and self.live
+            and not self._controls
+            and not self._wake.is_set()
+            and self.seq == hub.state.seq - 1
+            and self.epoch == self.scope.epoch(hub.state.epoch)
+            and hub.can_follow(self.seq, self.scope)
+            and not self._congested()
+        ):
+            packed = self.encoding.packed(hub, hub.ring[self.seq + 1], self.scope)
+            if packed is not None and self._direct(packed):
+                self.seq += 1
+                return
         self._wake.set()
 
     def end(self, code: int, message: protocol.Error | None = None) -> None:
@@ -119,7 +145,9 @@ class Client:
     async def _write(self) -> None:
         try:
             while True:
+                self._resting = True
                 await self._wake.wait()
+                self._resting = False
                 self._wake.clear()
                 while await self._writable() and (text := self._next()) is not None:
                     await asyncio.wait_for(self._send(text), self._slow)
@@ -153,7 +181,11 @@ class Client:
         hub = self.hub
         if self._ending or not self.live or not hub.ready:
             return None
-        if self.epoch != hub.state.epoch or self.seq > hub.state.seq or not hub.can_follow(self.seq, self.scope):
+        if (
+            self.epoch != self.scope.epoch(hub.state.epoch)
+            or self.seq > hub.state.seq
+            or not hub.can_follow(self.seq, self.scope)
+        ):
             return self._snapshot()
         if self.seq == hub.state.seq:
             return None
@@ -165,5 +197,5 @@ class Client:
 
     def _snapshot(self) -> str:
         state = self.hub.state
-        self.epoch, self.seq = state.epoch, state.seq
+        self.epoch, self.seq = self.scope.epoch(state.epoch), state.seq
         return self.encoding.snapshot(self.hub, self.scope)

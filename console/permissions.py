@@ -1,64 +1,83 @@
-"""Who may do what. Rights are read from the database for every command; the rule itself is a pure function."""
+"""Rights as the database has them now; what they allow is the table's business (roles.py).
+
+Read again for every command and, for open sockets, every second.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from django.contrib.auth import get_user_model
+from django.db.models import Exists, OuterRef, Q
 
-from console.protocol import (
-    AlertControl,
-    CallControl,
-    CampaignControl,
-    DisposeCall,
-    Intent,
-    ManualDial,
-    PreviewControl,
-    ReadMessage,
-    SendMessage,
-    SetAgentState,
-)
-from dialer.models import Agent
+from console.models import Right
+from console.roles import Actor, Permission, Reach, Role, Target, refusal
+from dialer.models import Agent, Assignment, CallLog, DialerCampaign, Team
 
-SUPERVISORS: Final = "supervisor"
-AGENTS: Final = "agent"
-GROUPS: Final = (SUPERVISORS, AGENTS)
+__all__ = [
+    "GROUPS",
+    "SUPERVISORS",
+    "Actor",
+    "Permission",
+    "Reach",
+    "Role",
+    "Target",
+    "actor",
+    "actors",
+    "agents_within",
+    "calls_within",
+    "campaigns_within",
+    "contacts_within",
+    "refusal",
+    "talked_on",
+]
 
-# What an agent may do with their own call. Listening in is for supervisors.
-NOT_OWN_CALL_ACTIONS: Final = frozenset({"listen", "whisper", "barge", "stop_listening", "take_over"})
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """A user's rights at one moment. `agent_id`: the agent that this user is, or ''."""
-
-    user_id: int
-    username: str
-    supervisor: bool = False
-    agent_id: str = ""
-    extension: str = ""
-
-    @property
-    def sees_floor(self) -> bool:
-        return self.supervisor
+# A group of this name gives the role. An agent is whom an active agent is linked with; a team supervisor is who is
+# named at a team or a campaign.
+_BY_GROUP: Final = {str(role): role for role in (Role.VIEWER, Role.FLOOR_SUPERVISOR, Role.ADMINISTRATOR)}
+SUPERVISORS: Final = str(Role.FLOOR_SUPERVISOR)
+GROUPS: Final = (*_BY_GROUP, "agent")
+_WHOLE: Final = frozenset({Role.FLOOR_SUPERVISOR, Role.ADMINISTRATOR})
 
 
 def actors(user_ids: Iterable[int]) -> dict[int, Actor]:
-    """Present rights of these users, in one query; users who are gone or inactive are missing."""
-    own = ("agent__agent_id", "agent__is_active", "agent__extension")
+    """Present rights of these users, in five queries at most; users who are gone or inactive are missing."""
     users = get_user_model().objects.filter(pk__in=list(user_ids), is_active=True)
-    rows = users.values_list("pk", "username", "is_superuser", "groups__name", *own)
+    own = ("agent__agent_id", "agent__is_active", "agent__extension")
+    people: dict[int, tuple[str, str, str]] = {}
+    roles: dict[int, set[Role]] = defaultdict(set)
+    groups: dict[int, set[int]] = defaultdict(set)
+    rows = users.values_list("pk", "username", "is_superuser", "groups__pk", "groups__name", *own)
+    for pk, username, superuser, group, group_name, agent_id, agent_active, extension in rows:
+        people[pk] = (username, agent_id or "", extension or "") if agent_active else (username, "", "")
+        if superuser:
+            roles[pk].add(Role.ADMINISTRATOR)
+        if agent_active:
+            roles[pk].add(Role.AGENT)
+        if group is not None:
+            groups[pk].add(group)
+            if group_name in _BY_GROUP:
+                roles[pk].add(_BY_GROUP[group_name])
+    if not people:
+        return {}
+    teams, campaigns = _parts([pk for pk in people if not roles[pk] & _WHOLE])
+    given, taken = _changed(people, groups)
     found: dict[int, Actor] = {}
-    for pk, username, superuser, group, agent_id, agent_active, extension in rows:
-        before = found.get(pk)
+    for pk, (username, agent_id, extension) in people.items():
+        if teams[pk] or campaigns[pk]:
+            roles[pk].add(Role.TEAM_SUPERVISOR)
         found[pk] = Actor(
             user_id=pk,
             username=username,
-            supervisor=superuser or group == SUPERVISORS or (before is not None and before.supervisor),
-            agent_id=(agent_id or "") if agent_active else "",
-            extension=(extension or "") if agent_active else "",
+            roles=frozenset(roles[pk]),
+            agent_id=agent_id,
+            extension=extension,
+            teams=frozenset(teams[pk]),
+            campaigns=frozenset(campaigns[pk]),
+            given=frozenset(given[pk]),
+            taken=frozenset(taken[pk]),
         )
     return found
 
@@ -67,33 +86,97 @@ def actor(user_id: int) -> Actor | None:
     return actors([user_id]).get(user_id)
 
 
+def _parts(user_ids: list[int]) -> tuple[dict[int, set[str]], dict[int, set[str]]]:
+    """Codes of the teams and ids of the campaigns that each of these users supervises: those that name them, and
+    campaigns for which only agents of their teams work."""
+    teams: dict[int, set[str]] = defaultdict(set)
+    campaigns: dict[int, set[str]] = defaultdict(set)
+    if not user_ids:
+        return teams, campaigns
+    for user, code in Team.objects.filter(supervisors__in=user_ids).values_list("supervisors", "code"):
+        teams[user].add(code)
+    named = DialerCampaign.objects.filter(supervisors__in=user_ids).values_list("supervisors", "campaign_id")
+    for user, campaign_id in named:
+        campaigns[user].add(str(campaign_id))
+    if teams:
+        codes = set().union(*teams.values())
+        at_all = Assignment.objects.filter(campaign=OuterRef("pk"), agent__team__code__in=codes)
+        workers: dict[str, set[str]] = defaultdict(set)
+        pairs = DialerCampaign.objects.filter(Exists(at_all)).values_list("campaign_id", "assigned_agents__team__code")
+        for campaign_id, code in pairs.distinct():
+            workers[str(campaign_id)].add(code or "")
+        for user, theirs in teams.items():
+            campaigns[user].update(key for key, of in workers.items() if of <= theirs)
+    return teams, campaigns
+
+
+def _changed(
+    people: Iterable[int], groups: dict[int, set[int]]
+) -> tuple[dict[int, set[Permission]], dict[int, set[Permission]]]:
+    """What has been given to and taken from each user, a user's own row before those of groups."""
+    people = list(people)
+    rows = Right.objects.filter(Q(user__in=people) | Q(group__user__in=people)).distinct()
+    rows = rows.values_list("user", "group", "permission", "given")
+    by_user: dict[int, dict[str, bool]] = defaultdict(dict)
+    by_group: dict[int, dict[str, bool]] = defaultdict(dict)
+    for user, group, permission, is_given in rows:
+        (by_user[user] if user is not None else by_group[group])[permission] = is_given
+    given: dict[int, set[Permission]] = defaultdict(set)
+    taken: dict[int, set[Permission]] = defaultdict(set)
+    known = {str(permission): permission for permission in Permission}
+    for pk in people:
+        changed: dict[str, bool] = {}
+        for group in groups[pk]:
+            for permission, is_given in by_group[group].items():
+                changed[permission] = changed.get(permission, True) and is_given
+        for name, is_given in (changed | by_user[pk]).items():
+            if name in known:
+                (given if is_given else taken)[pk].add(known[name])
+    return given, taken
+
+
 def talked_on(agent_id: str, call_id: str) -> bool:
     """Whether this is the call the agent talks or talked on last: also after they have transferred it away."""
     return Agent.objects.filter(agent_id=agent_id, last_call__freeswitch_uuid=call_id).exists()
 
 
-def refusal(who: Actor, intent: Intent, call_agent_id: str | None = None) -> str:
-    """Why `who` may not do this, or ''. `call_agent_id`: whose call the command is about."""
-    match intent:
-        case SetAgentState(agent_id=agent_id):
-            if who.supervisor or (agent_id == who.agent_id and who.agent_id):
-                return ""
-            return "You may change only your own state."
-        case CallControl(action=action):
-            if who.supervisor:
-                return ""
-            if not who.agent_id or call_agent_id != who.agent_id:
-                return "You may control only your own call."
-            return "Only supervisors may do this." if action in NOT_OWN_CALL_ACTIONS else ""
-        case PreviewControl(agent_id=agent_id) | ManualDial(agent_id=agent_id):
-            if who.supervisor or (agent_id == who.agent_id and who.agent_id):
-                return ""
-            return "You may dial only for yourself."
-        case DisposeCall():
-            if who.supervisor or (who.agent_id and call_agent_id == who.agent_id):
-                return ""
-            return "You may dispose only of your own calls."
-        case ReadMessage(agent_id=agent_id):
-            return "" if who.agent_id and agent_id == who.agent_id else "You may read only your own messages."
-        case CampaignControl() | SendMessage() | AlertControl():
-            return "" if who.supervisor else "Only supervisors may do this."
+def calls_within(who: Actor, permission: Permission) -> Q:
+    """Call records that the permission reaches."""
+    reach = who.reach(permission)
+    if reach is Reach.ALL:
+        return Q()
+    found = Q(pk__in=[])
+    if reach >= Reach.OWN and who.agent_id:
+        found |= Q(agent__agent_id=who.agent_id)
+    if reach >= Reach.PART:
+        found |= Q(agent__team__code__in=who.teams) | Q(campaign__campaign_id__in=who.campaigns)
+    return found
+
+
+def agents_within(who: Actor, permission: Permission) -> Q:
+    """Agents that the permission reaches."""
+    reach = who.reach(permission)
+    if reach is Reach.ALL:
+        return Q()
+    found = Q(pk__in=[])
+    if reach >= Reach.OWN and who.agent_id:
+        found |= Q(agent_id=who.agent_id)
+    return found | Q(team__code__in=who.teams) if reach >= Reach.PART else found
+
+
+def campaigns_within(who: Actor, permission: Permission) -> Q:
+    """Campaigns that the permission reaches."""
+    reach = who.reach(permission)
+    if reach is Reach.ALL:
+        return Q()
+    return Q(campaign_id__in=who.campaigns) if reach >= Reach.PART else Q(pk__in=[])
+
+
+def contacts_within(who: Actor, permission: Permission) -> Q:
+    """Contacts that the permission reaches: of lists that campaigns within reach call, and of calls within reach."""
+    reach = who.reach(permission)
+    if reach is Reach.ALL:
+        return Q()
+    calls = CallLog.objects.filter(calls_within(who, permission), contact=OuterRef("pk"))
+    lists = DialerCampaign.objects.filter(campaigns_within(who, permission), target_list=OuterRef("target_list"))
+    return Q(Exists(calls)) | Q(Exists(lists))

@@ -3,8 +3,9 @@
 `change()` and `replace()` note what was announced or read and mark it dirty; `frame()` turns what is dirty into the
 next frame, holds it against what was last sent and applies it to `floor` with the same code that every reader uses.
 
-A call on the board is the dialer's record joined with the switch's customer leg. Both are kept apart here, so
-either may come first, repeat or be missing.
+A call on the board is the dialer's record joined with the switch's customer leg and its agent's. They are kept apart
+here, so either may come first, repeat or be missing. What a campaign's agents and lines do now is counted here too, and
+an agent's round trip is added to what the dialer says of them.
 """
 
 from __future__ import annotations
@@ -14,58 +15,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from console import kpis
+from console import campaign_counts, kpis
+from console.call_rows import SHOWN_ROLES, CallRecord, Leg, leg_row, merge
+from console.campaign_counts import COUNTS_MS, Counts
 from console.floor_state import FloorState, agent_order, alert_order, apply_frame, call_order, campaign_order
 from console.protocol import Frame
-from console.rows import AgentRow, AlertRow, CallRow, CampaignRow, Gone, Health, LegState, Recording
-from events.privacy import mask
+from console.rows import AgentRow, AlertRow, CallRow, CampaignRow, Gone, Health, Kpis
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 RowT = TypeVar("RowT", AgentRow, CallRow, CampaignRow, AlertRow)
 
 KINDS = ("agent", "campaign", "call", "leg", "alert")
-# Legs of the agents' own softphones and of listening supervisors are no calls; agent rows speak of them.
-SHOWN_ROLES = frozenset({"customer", "other", ""})
-
-
-class CallRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The dialer's row of a call (unknown fields are ignored)."""
-
-    id: str
-    campaign_id: str | None = None
-    agent_id: str | None = None
-    number: str = ""
-    contact: str = ""
-    attempt: int = 1
-    direction: str = "outbound"
-    status: str = ""
-    started: int | None = None
-    answered_at: int | None = None
-    bridged_at: int | None = None
-    ended_at: int | None = None
-    cause: str = ""
-    recording: Recording = "off"
-    version: int = 0
-
-
-class Leg(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The ingest's state of a leg (unknown fields are ignored)."""
-
-    leg: str
-    role: str = "other"
-    state: LegState = "initiated"
-    since: int | None = None
-    call_id: str | None = ""
-    agent_id: str | None = ""
-    campaign_id: str | None = ""
-    number: str | None = ""
-    peer: str | None = ""
-    direction: str | None = ""
-    created_at: int | None = None
-    answered_at: int | None = None
-    bridged_at: int | None = None
-    ended_at: int | None = None
-    cause: str | None = ""
 
 
 class Unreadable(ValueError):
@@ -83,6 +43,12 @@ class Projection:
         self.records: dict[str, CallRecord] = {}
         self.legs: dict[str, Leg] = {}
         self._ended: dict[str, Leg] = {}
+        # By agent: the softphone's held-open leg, and the calls that are theirs.
+        self._agent_legs: dict[str, str] = {}
+        self._calls_of: dict[str, set[str]] = {}
+        self.round_trips: dict[str, int] = {}
+        self._counts: dict[str, Counts] = {}
+        self._counted_at: int | None = None
         self.health: dict[str, Health] = {}
         self.behind_ms: int | None = None
         # Every change is counted; a row touched after a reading began is newer than that reading.
@@ -157,6 +123,19 @@ class Projection:
             self.health, self.behind_ms = dict(health), behind_ms
             self._figures_dirty = True
 
+    def set_round_trips(self, measured: Mapping[str, int]) -> None:
+        """What each agent's panel has measured, ms; who is not in it has no panel. A change that nobody would notice
+        changes nothing."""
+        for key in self.round_trips.keys() | measured.keys():
+            old, new = self.round_trips.get(key), measured.get(key)
+            if new is None:
+                del self.round_trips[key]
+            elif old is None or _noticeable(old, new):
+                self.round_trips[key] = new
+            else:
+                continue
+            self._dirty_agents.add(key)
+
     def _set(self, kind: str, rows: dict[str, Any], key: str, row: Any) -> bool:
         old = rows.get(key)
         if row is not None and old is not None and getattr(row, "version", 0) < getattr(old, "version", 0):
@@ -169,6 +148,10 @@ class Projection:
             del rows[key]
         else:
             rows[key] = row
+        if kind == "call":
+            self._index_call(key, old, row)
+        elif kind == "leg":
+            self._index_leg(key, old, row)
         self._figures_dirty = True
         match kind:
             case "agent":
@@ -181,7 +164,42 @@ class Projection:
                 self._dirty_calls.add(key)
         return True
 
+    def _index_call(self, key: str, old: CallRecord | None, row: CallRecord | None) -> None:
+        if old is not None and old.agent_id:
+            held = self._calls_of[old.agent_id]
+            held.discard(key)
+            if not held:
+                del self._calls_of[old.agent_id]
+        if row is not None and row.agent_id:
+            self._calls_of.setdefault(row.agent_id, set()).add(key)
+
+    def _index_leg(self, key: str, old: Leg | None, row: Leg | None) -> None:
+        """An agent's leg has changed: so have their calls."""
+        for leg in (old, row):
+            if leg is None or leg.role != "agent" or not leg.agent_id:
+                continue
+            if row is not None:
+                self._agent_legs[leg.agent_id] = key
+            elif self._agent_legs.get(leg.agent_id) == key:
+                del self._agent_legs[leg.agent_id]
+            self._dirty_calls.update(self._calls_of.get(leg.agent_id, ()))
+
     # --- what it means ---
+
+    def agent_row(self, key: str) -> AgentRow | None:
+        """The agent as the board shows them; None: not on the board."""
+        row = self.agents.get(key)
+        trip = self.round_trips.get(key)
+        if row is None or trip is None:
+            return row
+        return msgspec.structs.replace(row, round_trip_ms=trip)
+
+    def campaign_row(self, key: str) -> CampaignRow | None:
+        """The campaign with what its agents and lines did when they were counted last."""
+        row, counts = self.campaigns.get(key), self._counts.get(key)
+        if row is None or counts is None:
+            return row
+        return msgspec.structs.replace(row, agents_now=counts.agents, lines=counts.lines)
 
     def call_row(self, key: str) -> CallRow | None:
         """The call as the board shows it; None: not on the board."""
@@ -190,8 +208,9 @@ class Projection:
             # A leg of a call that the dialer still holds open under another id is that call, not one more.
             if leg is None or leg.role not in SHOWN_ROLES or (leg.call_id or key) in self.records:
                 return None
-            return _leg_row(leg)
-        return _merge(record, leg or self._ended.get(key))
+            return leg_row(leg)
+        agent_leg = self.legs.get(self._agent_legs.get(record.agent_id or "", ""))
+        return merge(record, leg or self._ended.get(key), agent_leg)
 
     @property
     def dirty(self) -> bool:
@@ -201,16 +220,23 @@ class Projection:
     def start_epoch(self, epoch: str, at: int) -> None:
         """Begin anew: `floor` becomes all that is known, as seq 0 of `epoch`."""
         calls = {key: row for key in {*self.records, *self.legs} if (row := self.call_row(key)) is not None}
-        self.floor = FloorState(epoch, 0, at, dict(self.agents), calls, dict(self.campaigns), dict(self.alerts))
-        self.floor.kpis = self._figures()
+        self._count_again(calls, at)
+        agents = {key: self.agent_row(key) or row for key, row in self.agents.items()}
+        campaigns = {key: self.campaign_row(key) or row for key, row in self.campaigns.items()}
+        self.floor = FloorState(epoch, 0, at, agents, calls, campaigns, dict(self.alerts))
+        self.floor.kpis = self._figures(calls)
         self._clear()
 
     def frame(self, at: int) -> Frame:
         """The next frame, applied to `floor`. Empty when nothing that people see has changed."""
         floor = self.floor
-        agents, agents_gone = _changed(self._dirty_agents, floor.agents, self.agents.get)
+        agents, agents_gone = _changed(self._dirty_agents, floor.agents, self.agent_row)
         calls, calls_gone = _changed(self._dirty_calls, floor.calls, self.call_row)
-        campaigns, campaigns_gone = _changed(self._dirty_campaigns, floor.campaigns, self.campaigns.get)
+        calls_now = {**floor.calls, **{row.id: row for row in calls}}
+        for key in calls_gone:
+            del calls_now[key]
+        self._count_again(calls_now, at)
+        campaigns, campaigns_gone = _changed(self._dirty_campaigns, floor.campaigns, self.campaign_row)
         alerts, alerts_gone = _changed(self._dirty_alerts, floor.alerts, self.alerts.get)
         figures = None
         floor_changed = agents or calls or campaigns or agents_gone or calls_gone or campaigns_gone
@@ -225,7 +251,7 @@ class Projection:
             gone=Gone(agents=agents_gone, calls=calls_gone, campaigns=campaigns_gone, alerts=alerts_gone),
         )
         if self._figures_dirty or floor_changed:
-            figures = self._figures(frame)
+            figures = self._figures(calls_now)
             if figures != floor.kpis:
                 frame = msgspec.structs.replace(frame, kpis=figures)
         apply_frame(floor, frame)
@@ -233,12 +259,17 @@ class Projection:
         self._ended = {key: leg for key, leg in self._ended.items() if key in self.records}
         return frame
 
-    def _figures(self, coming: Frame | None = None) -> Any:
-        calls = dict(self.floor.calls)
-        if coming is not None:
-            for key in coming.gone.calls:
-                calls.pop(key, None)
-            calls.update({row.id: row for row in coming.calls})
+    def _count_again(self, calls: Mapping[str, CallRow], at: int) -> None:
+        """Count each campaign's agents and lines, at most once in COUNTS_MS: a busy campaign would otherwise be sent
+        with every frame."""
+        if self._counted_at is not None and 0 <= at - self._counted_at < COUNTS_MS:
+            return
+        self._counted_at = at
+        counts = campaign_counts.count(self.campaigns, self.agents.values(), calls.values(), at)
+        self._dirty_campaigns.update(key for key, now in counts.items() if now != self._counts.get(key))
+        self._counts = counts
+
+    def _figures(self, calls: Mapping[str, CallRow]) -> Kpis:
         return kpis.compute(self.agents.values(), calls.values(), self.campaigns.values(), self.health, self.behind_ms)
 
     def _clear(self) -> None:
@@ -247,6 +278,11 @@ class Projection:
         self._dirty_campaigns.clear()
         self._dirty_alerts.clear()
         self._figures_dirty = False
+
+
+def _noticeable(old: int, new: int) -> bool:
+    """Whether a round trip (ms) has changed by 20 % and by 10 ms."""
+    return abs(new - old) >= max(10, 0.2 * old)
 
 
 def _changed(dirty: set[str], sent: Mapping[str, RowT], now: Any) -> tuple[list[RowT], tuple[str, ...]]:
@@ -259,59 +295,6 @@ def _changed(dirty: set[str], sent: Mapping[str, RowT], now: Any) -> tuple[list[
         elif row != sent.get(key):
             rows.append(row)
     return rows, tuple(sorted(gone))
-
-
-def _merge(record: CallRecord, leg: Leg | None) -> CallRow:
-    answered = record.answered_at or (leg.answered_at if leg else None)
-    bridged = record.bridged_at or (leg.bridged_at if leg else None)
-    if leg is not None:
-        state, since = leg.state, leg.since
-    elif bridged:
-        state, since = "bridged", bridged
-    elif answered:
-        state, since = "answered", answered
-    else:
-        state, since = "initiated", record.started
-    return CallRow(
-        id=record.id,
-        campaign_id=record.campaign_id,
-        agent_id=record.agent_id,
-        number=record.number,
-        contact=record.contact,
-        attempt=record.attempt,
-        direction=record.direction,
-        status=record.status,
-        state=state,
-        since=since,
-        started=record.started,
-        answered_at=answered,
-        bridged_at=bridged,
-        waiting_since=since if state == "answered" else None,
-        peer=(leg.peer or "") if leg else "",
-        cause=record.cause or ((leg.cause or "") if leg else ""),
-        recording=record.recording,
-        version=record.version,
-    )
-
-
-def _leg_row(leg: Leg) -> CallRow:
-    return CallRow(
-        id=leg.leg,
-        source="leg",
-        campaign_id=leg.campaign_id or None,
-        agent_id=leg.agent_id or None,
-        number=mask(leg.number) if leg.number else "",
-        direction=leg.direction or "",
-        status="",
-        state=leg.state,
-        since=leg.since,
-        started=leg.created_at or leg.since,
-        answered_at=leg.answered_at,
-        bridged_at=leg.bridged_at,
-        waiting_since=leg.since if leg.state == "answered" and leg.role == "customer" else None,
-        peer=leg.peer or "",
-        cause=leg.cause or "",
-    )
 
 
 def _read(kind: type[Row], data: Mapping[str, Any]) -> Row:

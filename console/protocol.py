@@ -39,6 +39,7 @@ from console.rows import (
     Today,
     Value,
     Waiting,
+    WaitTimes,
 )
 
 PROTOCOL_VERSION: Final = 1
@@ -130,6 +131,7 @@ class Result(ServerMessage, frozen=True, kw_only=True, tag="result"):
     command_id: str
     status: Literal["applied", "rejected", "failed"]
     reason: str = ""
+    awaits: Annotated[bool, Meta(description="the switch was asked for something: `confirmed` follows")] = False
 
 
 class Confirmed(ServerMessage, frozen=True, kw_only=True, tag="confirmed"):
@@ -162,19 +164,28 @@ class ClientMessage(Value, frozen=True, kw_only=True, tag_field="type"):
     """What a client may say."""
 
 
+Kind = Literal["agents", "calls", "campaigns", "alerts", "kpis"]
+
+
 class Resume(ClientMessage, frozen=True, kw_only=True, tag="resume"):
-    """Go on after `seq` of `epoch`. Answered with every missed frame, or with a snapshot; never with a part."""
+    """Go on after `seq` of `epoch`. Answered with every missed frame, or with a snapshot; never with a part.
+
+    `campaigns`, `teams` and `kinds` are those of the subscription that was held, as in `subscribe`; without any of them
+    the socket's own holds. An epoch is told for one part of the floor: in another part the answer is a snapshot.
+    """
 
     epoch: Annotated[str, Meta(max_length=64)]
     seq: Annotated[int, Meta(ge=0)]
-
-
-Kind = Literal["agents", "calls", "campaigns", "alerts", "kpis"]
+    campaigns: Annotated[tuple[Id, ...], Meta(max_length=200)] = ()
+    teams: Annotated[tuple[Id, ...], Meta(max_length=200, description="codes")] = ()
+    kinds: Annotated[tuple[Kind, ...], Meta(max_length=5)] = ()
 
 
 class Subscribe(ClientMessage, frozen=True, kw_only=True, tag="subscribe"):
     """Only a part of what the user may see: rows of these campaigns and of these teams, and of these kinds; an empty
     list leaves that out of account. Answered with a snapshot. Key figures are those of the part.
+
+    A campaign's own row is of no team: `teams` does not leave it out.
     """
 
     campaigns: Annotated[tuple[Id, ...], Meta(max_length=200)] = ()
@@ -308,7 +319,7 @@ class SendMessage(Command, frozen=True, kw_only=True, tag="send_message"):
     agents: Annotated[tuple[Id, ...], Meta(max_length=500)] = ()
     teams: Annotated[tuple[Id, ...], Meta(max_length=50)] = ()
     campaigns: Annotated[tuple[Id, ...], Meta(max_length=50)] = ()
-    text: Annotated[str, Meta(min_length=1, max_length=500)]
+    text: Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]*\Z")]
 
 
 class ReadMessage(Command, frozen=True, kw_only=True, tag="read_message"):
@@ -396,6 +407,7 @@ ROWS: Final = (
     AgentCounts,
     CallCounts,
     Waiting,
+    WaitTimes,
     Ratio,
     Health,
     Gone,

@@ -17,13 +17,21 @@ INTRO = """\
 
 | address | for | shows |
 |---|---|---|
-| `/ws/v1/floor/` | supervisors, programs | the whole floor, or the campaigns subscribed |
+| `/ws/v1/floor/` | viewers, supervisors, programs | the whole floor, or the user's own teams and campaigns |
 | `/ws/v1/agent/` | the agent's own panel | the agent's own row and calls, without key figures |
 
 **Who may connect.** `Authorization: Bearer TOKEN` (a token from `manage.py create_api_token USER`; it has the
 rights of that user and can be revoked in the admin), or a signed-in browser session whose page's origin (scheme,
 host and port) is this server's own or named in `WEBSOCKET_ORIGINS`. Anything else is closed before it is accepted
-(HTTP 403). Rights are read again for every command and, for open sockets, every few seconds.
+(HTTP 403). Rights ([roles.md](roles.md)) are read again for every command and, for open sockets, every second: a right
+that is taken away closes the socket, or narrows it, and then a snapshot of what is left follows by itself.
+
+**For tools and to begin with.** [asyncapi.json](asyncapi.json) is this page as an AsyncAPI 3 document, served at
+`/docs/asyncapi.json`; [examples/floor_client.py](examples/floor_client.py) and
+[examples/floor_client.js](examples/floor_client.js) are whole clients with resume and commands.
+
+**A part of it.** `subscribe` with `campaigns`, `teams` and `kinds` filters on the server, within what the user may see;
+say the same fields in `resume` to go on in the same part. An `epoch` is told for one part: keep it as it came.
 
 **The order of things.** The server says `hello`. Say `subscribe` for a `snapshot`, or `resume` with the last
 `epoch` and `seq` you have seen; say neither and the snapshot of everything comes after half a second. Then every
@@ -49,7 +57,9 @@ elif message["type"] == "frame" and message["epoch"] == epoch and message["seq"]
 effect and gets the same answer. `ack` means that the command is on the sequential queue; `result` means that the
 sequential worker has committed or refused it. A command with `sent_at` more than {stale} s ago is refused.
 
-**Limits.** {bytes} bytes a message, {rate} messages a minute a socket, {sockets} sockets a user. A client that
+**Limits.** {bytes} bytes a message of a client, {rate} messages and {commands} commands a minute a socket, {bulk}
+commands in a `bulk`, {sockets} sockets a user; the server's own messages have no limit (a snapshot of 300 agents and
+300 calls is about half a megabyte). A client that
 cannot be written to for {slow:.0f} s is closed with {close_slow}; one that is more than {behind} frames behind gets
 a snapshot instead.
 
@@ -64,6 +74,8 @@ def markdown() -> str:
             stale=protocol.STALE_COMMAND_MS // 1000,
             bytes=protocol.MESSAGE_BYTES,
             rate=protocol.MESSAGES_PER_MINUTE,
+            commands=protocol.COMMANDS_PER_MINUTE,
+            bulk=protocol.BULK_COMMANDS,
             sockets=protocol.SOCKETS_PER_USER,
             slow=protocol.SLOW_CLIENT_SECONDS,
             close_slow=codes.CLOSE_SLOW,

@@ -71,7 +71,11 @@ class Note(Value, frozen=True, kw_only=True):
 
 
 class Ratio(Value, frozen=True, kw_only=True):
-    """A figure with where it comes from. `value` is null when the denominator is 0: unknown is not 0 %."""
+    """A figure with where it comes from. `value` is null when the denominator is 0: unknown is not 0 %.
+
+    What each figure means, and its unit: docs/figures.md. The value of a figure per hour or in seconds is its
+    numerator / denominator in that unit.
+    """
 
     numerator: int
     denominator: int
@@ -85,12 +89,14 @@ class AgentToday(Value, frozen=True, kw_only=True):
     Definitions and sources: dialer/figures.py.
     """
 
+    handled: Annotated[int, Meta(description="calls joined to the agent, and over")] = 0
     contacts: Annotated[int, Meta(description="calls talked with a person")] = 0
-    talk_seconds: int = 0
+    talk_seconds: Annotated[int, Meta(description="without hold")] = 0
     hold_seconds: int = 0
     wrap_up_seconds: int = 0
     idle_seconds: int = 0
     break_seconds: int = 0
+    busy_seconds: Annotated[int, Meta(description="busy with other work than wrap-up")] = 0
     handle_time: Annotated[Ratio | None, Meta(description="seconds per call: talk, hold and wrap-up")] = None
     occupancy: Annotated[Ratio | None, Meta(description="of talk, hold, wrap-up and idle time, the busy part")] = None
 
@@ -145,6 +151,7 @@ class CallRow(Value, frozen=True, kw_only=True):
     state: LegState = "initiated"
     since: Annotated[int | None, Meta(description="when `state` began")] = None
     started: int | None = None
+    ringing_since: Annotated[int | None, Meta(description="when the customer's phone began to ring")] = None
     answered_at: int | None = None
     bridged_at: int | None = None
     waiting_since: Annotated[
@@ -156,8 +163,14 @@ class CallRow(Value, frozen=True, kw_only=True):
     team: Annotated[str, Meta(description="of the agent")] = ""
     agent_state: Annotated[LegState | None, Meta(description="of the agent's leg; null: none")] = None
     muted: Annotated[bool, Meta(description="the customer does not hear the agent")] = False
+    muted_since: Annotated[int | None, Meta(description="when the switch reported it; null: not muted")] = None
     parked: Annotated[bool, Meta(description="the customer waits apart from the agent")] = False
     consulting: Annotated[str, Meta(description="extension the agent speaks with while the customer waits")] = ""
+    consult_answered: Annotated[bool, Meta(description="the agent speaks with `consulting`; false: it rings")] = False
+    taken_over_by: Annotated[str, Meta(description="the supervisor who talks in the agent's place")] = ""
+    operation: Annotated[
+        str, Meta(description="what moves its legs and is not confirmed yet, e.g. park, take_over; empty: nothing")
+    ] = ""
     listeners: tuple[Listener, ...] = ()
     decision_id: Annotated[int | None, Meta(description="the stored decision that placed it")] = None
     version: int = 0
@@ -167,19 +180,29 @@ class Today(Value, frozen=True, kw_only=True):
     """Counts of the current UTC day."""
 
     attempts: int = 0
-    answered: int = 0
+    answered: Annotated[int, Meta(description="by machines too")] = 0
+    people: Annotated[int, Meta(description="answered by a person")] = 0
     connected: Annotated[int, Meta(description="joined to an agent")] = 0
-    abandoned: Annotated[int, Meta(description="answered, but no agent within 2 s")] = 0
+    contacts: Annotated[int, Meta(description="joined to an agent, and a person")] = 0
+    abandoned: Annotated[int, Meta(description="answered by a person, but no agent within 2 s")] = 0
     busy: int = 0
     no_answer: int = 0
     failed: int = 0
     talk_seconds: int = 0
+    wait_ms: Annotated[int, Meta(description="from answer to agent, of all joined")] = 0
+    waits: Annotated[
+        tuple[int, ...],
+        Meta(
+            description="joined calls by how long they waited: up to 50, 100, 150, 200, 300, 400, 500, 750, 1000, "
+            "1500, 2000, 3000, 5000, 10000, 30000 ms, and longer"
+        ),
+    ] = ()
 
 
 class Decision(Value, frozen=True, kw_only=True):
     """The dialer's last answer to "how many calls now, and why"."""
 
-    at: int | None
+    at: Annotated[int | None, Meta(description="when it was first given; it is the answer since then")]
     placed: int = 0
     reason: Annotated[str, Meta(description="the limit that bound")] = ""
     summary: Annotated[str, Meta(description="the decision as one line")] = ""
@@ -198,8 +221,9 @@ class Drops(Value, frozen=True, kw_only=True):
 class CampaignAgents(Value, frozen=True, kw_only=True):
     """A campaign's agents by what they do now; those of several campaigns count in each."""
 
-    idle: int = 0
-    nearly_free: Annotated[int, Meta(description="expected to be idle within 20 s, by the pacing's durations")] = 0
+    idle: Annotated[int, Meta(description="available, without a call")] = 0
+    reserved: Annotated[int, Meta(description="available, with a call that rings for them or a preview")] = 0
+    nearly_free: Annotated[int, Meta(description="of those in wrap-up, whose time is over within 20 s")] = 0
     talking: int = 0
     wrap_up: int = 0
     on_break: int = 0
@@ -220,9 +244,10 @@ class ContactCounts(Value, frozen=True, kw_only=True):
     """A campaign's contacts by whether they may be called now, as last counted."""
 
     at: int | None = None
-    ready: int = 0
+    ready: Annotated[int, Meta(description="estimated from a sample")] = 0
     later: Annotated[int, Meta(description="their next attempt is due later")] = 0
     blocked: Annotated[dict[str, int], Meta(description="by gate")] = msgspec.field(default_factory=dict)
+    more: Annotated[bool, Meta(description="there are more: counting stops at 10,000")] = False
 
 
 class Limits(Value, frozen=True, kw_only=True):
@@ -262,7 +287,10 @@ class CampaignRow(Value, frozen=True, kw_only=True):
     limits: Limits = Limits()
     answer_rate: Annotated[Ratio | None, Meta(description="answered of attempts, today")] = None
     contact_rate: Annotated[Ratio | None, Meta(description="talked with a person, of attempts, today")] = None
-    abandon_rate: Annotated[Ratio | None, Meta(description="abandoned of answered, today")] = None
+    contact_rate_per_contact: Annotated[
+        Ratio | None, Meta(description="contacts talked with, of those called, since the campaign began")
+    ] = None
+    abandon_rate: Annotated[Ratio | None, Meta(description="abandoned of answered by a person, today")] = None
     forecast: Annotated[Forecast | None, Meta(description="null: no pace, or no list")] = None
     version: int = 0
 
@@ -326,6 +354,15 @@ class Health(Value, frozen=True, kw_only=True):
     delay_ms: Annotated[int | None, Meta(description="how long what it does now has waited")] = None
 
 
+class WaitTimes(Value, frozen=True, kw_only=True):
+    """How long answered customers waited for an agent: steps that so many did not exceed (see Today.waits)."""
+
+    calls: Annotated[int, Meta(description="joined to an agent")]
+    p50_ms: int | None
+    p95_ms: int | None
+    window: str
+
+
 class Kpis(Value, frozen=True, kw_only=True):
     """The floor in figures."""
 
@@ -334,10 +371,20 @@ class Kpis(Value, frozen=True, kw_only=True):
     waiting: Waiting = Waiting()
     today: Today = Today()
     answer_rate: Annotated[Ratio, Meta(description="answered of attempts")]
-    abandon_rate: Annotated[Ratio, Meta(description="abandoned of answered")]
+    abandon_rate: Annotated[Ratio, Meta(description="abandoned of answered by a person")]
+    contact_rate: Annotated[Ratio | None, Meta(description="talked with a person, of attempts")] = None
+    service_level: Annotated[Ratio | None, Meta(description="joined to an agent within 2 s, of those offered")] = None
+    speed_of_answer: Annotated[Ratio | None, Meta(description="mean wait of the joined: ms / calls, in s")] = None
+    wait: WaitTimes | None = None
+    occupancy: Annotated[Ratio | None, Meta(description="of talk, hold, wrap-up and idle time, the busy part")] = None
+    utilisation: Annotated[Ratio | None, Meta(description="of the time logged in, the part for calls or idle")] = None
+    handle_time: Annotated[Ratio | None, Meta(description="seconds per call: talk, hold and wrap-up")] = None
+    calls_per_agent_hour: Annotated[Ratio | None, Meta(description="calls handled / seconds logged in, per hour")] = (
+        None
+    )
     behind_ms: Annotated[int | None, Meta(description="how far behind the switch; null when it is silent")] = None
     health: Annotated[
-        dict[str, Health], Meta(description="database, redis, bridge, ingest, floor, dialer, default")
+        dict[str, Health], Meta(description="database, redis, bridge, ingest, floor, dialer, default, orders")
     ] = msgspec.field(default_factory=dict)
 
 

@@ -1,6 +1,21 @@
 from django.urls import path
 
-from console import disposition_views, views, whatif, why
+from console import (
+    disposition_views,
+    mycall,
+    pages_agents,
+    pages_audit,
+    pages_calls,
+    pages_contacts,
+    pages_exports,
+    pages_recordings,
+    pages_search,
+    protocol_views,
+    trend_views,
+    views,
+    whatif,
+    why,
+)
 
 app_name = "console"
 urlpatterns = [
@@ -8,14 +23,25 @@ urlpatterns = [
     path("console/", views.board, name="board"),
     path("console/agent/", views.panel, name="panel"),
     path("console/preview/<uuid:preview_id>/", views.preview, name="preview"),
-    path("console/agents/<str:agent_id>/menu/", views.agent_menu, name="agent_menu"),
-    path("console/campaigns/<str:campaign_id>/menu/", views.campaign_menu, name="campaign_menu"),
+    path("console/mycall/<uuid:call_id>/", mycall.record, name="mycall"),
+    path("console/mycall/<uuid:call_id>/callback/", mycall.callback_times, name="callback_times"),
     path("console/decisions/", why.decisions, name="decisions"),
     path("console/decisions/<int:pk>/", why.decision, name="decision"),
     path("console/why/", why.number, name="why"),
     path("console/why/contacts/<int:pk>/", why.contact, name="why_contact"),
     path("console/what-if/", whatif.page, name="whatif"),
     path("console/calls/<uuid:call_id>/disposition/", disposition_views.form, name="disposition"),
+    path("console/trends/", trend_views.trends_json, name="trends"),
+    path("console/calls/", pages_calls.calls, name="calls"),
+    path("console/calls/<uuid:call_id>/", pages_calls.call, name="call"),
+    path("console/calls/<uuid:call_id>/recording.wav", pages_recordings.recording, name="recording"),
+    path("console/agents/<str:agent_id>/", pages_agents.day, name="agent_day"),
+    path("console/contacts/<int:pk>/", pages_contacts.contact, name="contact"),
+    path("console/search", pages_search.search, name="search"),
+    path("console/export/<str:what>.<str:form>", pages_exports.export, name="export"),
+    path("console/audit/", pages_audit.log, name="audit"),
     path("console/session/", views.session, name="session"),
-    path("docs/protocol/", views.protocol_page, name="protocol"),
+    path("docs/asyncapi.json", protocol_views.asyncapi_json, name="asyncapi"),
+    path("docs/examples/<str:name>", protocol_views.example, name="example"),
+    path("docs/protocol/", protocol_views.page, name="protocol"),
 ]

@@ -6,31 +6,27 @@ import logging
 import time
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import redis
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_safe
 
-from console import permissions, protocol, words
+from console import permissions, protocol, script, words
 from console.floor_state import FloorState
 from console.kpis import WRAP_UP
-from console.permissions import Actor
-from console.render import board_parts, panel_parts
+from console.permissions import Actor, Permission, Reach
+from console.render import panel_parts
 from dialer import selectors
-from dialer.models import Agent, AgentStatus, CallLog, DialerCampaign, ReasonCode
+from dialer.models import AgentStatus, ReasonCode
 from events import streams
 
 log = logging.getLogger(__name__)
 
-HISTORY = 30
-PROTOCOL_PAGE = Path(settings.BASE_DIR) / "docs" / "protocol.md"
 View = Callable[..., HttpResponse]
 
 
@@ -56,11 +52,21 @@ def with_actor(allowed: Callable[[Actor], bool] | None = None) -> Callable[[View
                 text = "Your user may not see this page."
                 context = {"title": "Not for you", "words": text, "actor": actor}
                 return render(request, "console/nothing.html", context, status=403)
+            # For what is told by the user alone: see shown.py.
+            request.user.actor = actor  # type: ignore[union-attr]
             return view(request, actor, *args, **kwargs)
 
         return wrapped
 
     return decorate
+
+
+def with_permission(permission: Permission, *, whole: bool = False) -> Callable[[View], View]:
+    """Pass the user's present rights as `actor`; 403 for those without the permission. How far it reaches is the
+    view's business (`actor.reaches`, `permissions.calls_within` and the like); `whole`: only those of the whole floor.
+    """
+    least = Reach.ALL if whole else Reach.OWN
+    return with_actor(lambda actor: actor.reach(permission) >= least)
 
 
 @require_safe
@@ -78,14 +84,19 @@ def home(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 @require_safe
-@with_actor(lambda actor: actor.sees_floor)
+@with_permission(Permission.SEE_FLOOR)
 def board(request: HttpRequest, actor: Actor) -> HttpResponse:
     context = {
         "page": "board",
         "actor": actor,
         "now_ms": int(time.time() * 1000),
-        "parts": board_parts(floor_now()),
-        "filters": [(key, value[0]) for key, value in words.AGENT_STATES.items()],
+        "words": words.for_browser()
+        | {
+            "choices": state_choices(),
+            # What the user may do at all; to whom, the floor they see says.
+            "rights": actor.rights,
+            "me": {"user": actor.username, "extension": actor.extension},
+        },
     }
     return render(request, "console/board.html", context)
 
@@ -93,15 +104,13 @@ def board(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_safe
 @with_actor(lambda actor: bool(actor.agent_id))
 def panel(request: HttpRequest, actor: Actor) -> HttpResponse:
-    choices = state_choices()
-    by_status = [[choice for choice in choices if choice["status"] == status] for status in words.AGENT_STATES]
     context = {
         "page": "panel",
         "actor": actor,
         "agent_id": actor.agent_id,
         "now_ms": int(time.time() * 1000),
         "parts": panel_parts(floor_now(), actor.agent_id),
-        "groups": [{"word": group[0]["word"], "choices": group} for group in by_status if group],
+        "choices": state_choices(),
     }
     return render(request, "console/panel.html", context)
 
@@ -113,8 +122,17 @@ def preview(request: HttpRequest, actor: Actor, preview_id: UUID) -> HttpRespons
     offer = selectors.offered(preview_id, actor.agent_id)
     if offer is None:
         raise Http404
+    agent, campaign, contact = offer.agent, offer.campaign, offer.contact
+    known = script.known(
+        contact.custom_fields,
+        name=contact.name,
+        number=contact.number,
+        agent=agent.name or agent.agent_id,
+        campaign=campaign.name,
+    )
     context = {
         "offer": offer,
+        "script": script.fill(campaign.script, known),
         "contact": offer.contact,
         "expires_ms": selectors.ms(offer.expires_at),
         "calls": [(words.plain(call.outcome or call.status), call) for call in selectors.last_calls(offer.contact)],
@@ -140,52 +158,10 @@ def state_choices() -> list[dict[str, str]]:
     return choices
 
 
-@require_GET
-@with_actor(lambda actor: actor.sees_floor)
-def agent_menu(request: HttpRequest, actor: Actor, agent_id: str) -> HttpResponse:
-    """What a supervisor can do with one agent, from the database: the menu's buttons are for the agent as they are."""
-    agent = get_object_or_404(Agent, agent_id=agent_id)
-    kind = WRAP_UP if agent.status == "busy" and agent.status_reason == WRAP_UP else agent.status
-    word, icon, tone = words.AGENT_STATES[kind]
-    call = CallLog.objects.select_related("contact").filter(agent=agent, ended_at=None).first()
-    context = {
-        "agent": agent,
-        "word": word,
-        "icon": icon,
-        "tone": tone,
-        "reason": "" if kind == WRAP_UP else words.plain(agent.status_reason),
-        "on_call": agent.status == AgentStatus.ON_CALL,
-        "choices": state_choices(),
-        "call": call,
-        "history": agent.states.filter(timestamp__gte=selectors.start_of_today())[:HISTORY],
-    }
-    return render(request, "console/menu.html", context)
-
-
-@require_GET
-@with_actor(lambda actor: actor.sees_floor)
-def campaign_menu(request: HttpRequest, actor: Actor, campaign_id: str) -> HttpResponse:
-    """How a campaign dials, from the database: each mode is a command."""
-    try:
-        campaign = get_object_or_404(DialerCampaign, campaign_id=UUID(campaign_id))
-    except ValueError:
-        raise Http404 from None
-    modes = [
-        {"value": value, "word": word, "hint": hint, "now": value == campaign.mode}
-        for value, (word, hint) in words.MODES.items()
-    ]
-    return render(request, "console/campaign_menu.html", {"campaign": campaign, "modes": modes})
-
-
 @require_safe
 def session(request: HttpRequest) -> HttpResponse:
-    """204 while signed in, else 401: a page whose socket is refused asks here whether it should go on trying."""
-    return HttpResponse(status=204 if request.user.is_authenticated else 401)
-
-
-@require_safe
-@login_required
-def protocol_page(request: HttpRequest) -> HttpResponse:
-    actor = permissions.actor(request.user.pk)
-    text = PROTOCOL_PAGE.read_text(encoding="utf-8") if PROTOCOL_PAGE.exists() else "docs/protocol.md is missing."
-    return render(request, "console/protocol.html", {"text": text, "actor": actor})
+    """A page whose socket is refused asks why: 401 signed out, 403 not for them (`?floor`: the board), else 204."""
+    actor = permissions.actor(request.user.pk) if request.user.is_authenticated else None
+    if actor is None:
+        return HttpResponse(status=401)
+    return HttpResponse(status=403 if "floor" in request.GET and not actor.sees_floor else 204)

@@ -19,11 +19,12 @@ from django.views.decorators.http import require_http_methods
 from kombu.exceptions import OperationalError
 
 from console import charts
-from console.permissions import Actor
-from console.views import with_actor
-from dialer import measured, whatif
+from console.permissions import Actor, Permission
+from console.views import with_permission
+from dialer import figures, measured, whatif
+from dialer.figures import exact_percent, percent
 from dialer.models import DialerCampaign
-from dialer.whatif import MODES, Parameters
+from dialer.whatif import MODES, Parameters, seconds
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ BUSY_SECONDS = 240
 KEPT_SECONDS = 86_400
 BUSY = "whatif:busy"
 DEFINITIONS = {
-    "utilisation": "Talk and wrap-up per logged-in second of all agents",
-    "abandoned": "Answered by a person, and no agent within the patience, of all answered by a person",
+    "utilisation": f"{figures.DEFINITIONS['occupancy'].formula}; nobody has a break here",
+    "abandoned": f"{figures.DEFINITIONS['abandon_rate'].formula} (here: within the patience)",
     "worst": "The largest share abandoned in any 30 minutes of the run",
     "mean": "Mean seconds from the answer to the agent, of the people who were joined",
     "wait95": "95 of 100 people joined waited no longer",
@@ -107,7 +108,7 @@ class CampaignForm(forms.Form):
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@with_actor(lambda actor: actor.sees_floor)
+@with_permission(Permission.SEE_PAGES, whole=True)
 def page(request: HttpRequest, actor: Actor) -> HttpResponse:
     """POST starts a run and leads to its address; GET shows what the parameters in the address give."""
     context: dict[str, Any] = {"page": "whatif", "actor": actor, "limits": (MOST_AGENTS, MOST_HOURS)}
@@ -186,12 +187,12 @@ def rows(found: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "mode": mode,
-            "utilisation": percent(one["utilisation"]),
-            "abandoned": percent(one["abandon_rate"]),
+            "utilisation": percent(one["utilisation"], 2),
+            "abandoned": percent(one["abandon_rate"], 2),
             "lost": one["abandoned"],
             "answered": one["answered"],
             "over": (one["abandon_rate"] or 0) > found["parameters"]["cap"],
-            "worst": percent(one["worst_half_hour"]),
+            "worst": percent(one["worst_half_hour"], 2),
             "mean": seconds(one["mean_wait"]),
             "wait95": seconds(one["wait_95"]),
             "dialled": one["dialled"],
@@ -205,18 +206,18 @@ def drawn(found: dict[str, Any]) -> list[charts.Chart]:
     agents, cap = found["parameters"]["agents"], found["parameters"]["cap"]
     ends = [step * (n + 1) / 3600 for n in range(max((len(one["slices"]) for one in modes.values()), default=0))]
     hours = next(step for least, step in ((4, 1.0), (2, 0.5), (0, 0.25)) if found["parameters"]["hours"] >= least)
-    busy = {mode: [100 * part[0] / (agents * step) for part in one["slices"]] for mode, one in modes.items()}
+    busy = {mode: [_occupied(part[0], agents * step) for part in one["slices"]] for mode, one in modes.items()}
     lost = {mode: _running(one["slices"]) for mode, one in modes.items()}
     waits = {mode: [100 - 100 * share for share in one["within"]] for mode, one in modes.items() if one["within"]}
     return [
         charts.chart(
-            "Utilisation", DEFINITIONS["utilisation"] + ", in each five minutes", ends, busy,
+            "Occupancy", DEFINITIONS["utilisation"] + ", in each five minutes", ends, busy,
             x_text=clock, y_text=whole, least_top=100, x_step=hours,
         ),
         charts.chart(
             "Abandoned until then", DEFINITIONS["abandoned"] + ", from the start of the run", ends, lost,
             x_text=clock, y_text=fine, least_top=100 * cap * 1.2, x_step=hours, mark=100 * cap,
-            mark_text=f"cap {100 * cap:g} %",
+            mark_text=f"cap {exact_percent(cap)}",
         ),
         charts.chart(
             "Waited longer than", "Of the people joined to an agent, the share who waited longer", whatif.WITHIN, waits,
@@ -225,13 +226,19 @@ def drawn(found: dict[str, Any]) -> list[charts.Chart]:
     ]  # fmt: skip
 
 
+def _occupied(busy: float, logged_in: float) -> float:
+    """Per cent; both in seconds."""
+    return 100 * (figures.occupancy(busy, 0, 0, logged_in - busy).value or 0.0)
+
+
 def _running(slices: list[list[float]]) -> list[float | None]:
     """Share abandoned so far, in per cent, at the end of each slice."""
     answered = lost = 0.0
     shares: list[float | None] = []
     for _, heard, abandoned in slices:
         answered, lost = answered + heard, lost + abandoned
-        shares.append(100 * lost / answered if answered else None)
+        share = figures.abandon_rate(lost, answered).value
+        shares.append(None if share is None else 100 * share)
     return shares
 
 
@@ -246,11 +253,3 @@ def whole(value: float) -> str:
 
 def fine(value: float) -> str:
     return f"{round(value, 2):g} %"
-
-
-def percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.2f} %"
-
-
-def seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f} s"

@@ -7,19 +7,20 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_GET, require_http_methods
 
-from console import decision_words, words
-from console.permissions import Actor
-from console.views import with_actor
+from console import decision_words, permissions, shown, words
+from console.permissions import Actor, Permission, Target
+from console.views import with_permission
 from dialer import census, explain, numbers, selectors
+from dialer.figures import DEFINITIONS
 from dialer.models import CallLog, Contact, DialerCampaign, PacingDecision
 from dialer.services import drops
-from events.privacy import mask
 
 PAGE = 50
 # A decision places no more than pacing allows at once; what is shown of one is bounded all the same.
@@ -28,17 +29,21 @@ CENSUS_GATES = 20
 
 
 @require_GET
-@with_actor(lambda actor: actor.sees_floor)
+@with_permission(Permission.SEE_PAGES)
 def decisions(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Stored decisions, newest first. Of a chosen campaign also why it dials or does not, and what it has abandoned."""
     asked = request.GET
-    campaign = _campaign(asked.get("campaign", ""))
+    within = permissions.campaigns_within(actor, Permission.SEE_PAGES)
+    campaign = _campaign(asked.get("campaign", ""), within)
     only = asked.get("only", "") if campaign is not None else ""
     if only and only != "placed" and only not in decision_words.REASONS:
         raise Http404
-    until, before = _moment(asked.get("until", "")), _key(asked.get("before", ""))
+    until, before = moment_of(asked.get("until", "")), key_of(asked.get("before", ""))
     now = timezone.now()
-    rows, more = selectors.decisions_page(campaign and campaign.pk, only=only, until=until, before=before, limit=PAGE)
+    among = list(DialerCampaign.objects.filter(within).values_list("pk", flat=True)) if within else None
+    rows, more = selectors.decisions_page(
+        campaign and campaign.pk, among=among, only=only, until=until, before=before, limit=PAGE
+    )
     kept = request.GET.copy()
     kept.pop("before", None)
     newest = kept.urlencode()
@@ -50,7 +55,9 @@ def decisions(request: HttpRequest, actor: Actor) -> HttpResponse:
         "now": now,
         "chosen": str(campaign.campaign_id) if campaign else "",
         "campaign": campaign,
-        "campaigns": [(str(key), name) for key, name in DialerCampaign.objects.values_list("campaign_id", "name")],
+        "campaigns": [
+            (str(key), name) for key, name in DialerCampaign.objects.filter(within).values_list("campaign_id", "name")
+        ],
         "reasons": decision_words.REASONS.items(),
         "only": only,
         "until": until,
@@ -71,6 +78,7 @@ def _why(campaign: DialerCampaign, now: dt.datetime) -> dict[str, Any]:
         "limits": explain.limits_in_words(found.view),
         "census": _census(found.found, now) if found.found else None,
         "drops": drops.counts(campaign.pk, now, drops.profile_of(campaign).windows),
+        "definitions": DEFINITIONS,
     }
 
 
@@ -96,12 +104,14 @@ def _census(found: census.Census, now: dt.datetime) -> dict[str, Any]:
 
 
 @require_GET
-@with_actor(lambda actor: actor.sees_floor)
+@with_permission(Permission.SEE_PAGES)
 def decision(request: HttpRequest, actor: Actor, pk: int) -> HttpResponse:
     """One decision with its inputs in words and the calls that it placed."""
     row = get_object_or_404(PacingDecision.objects.select_related("campaign"), pk=pk)
+    target = Target(campaign_id=str(row.campaign.campaign_id))
+    if not actor.reaches(Permission.SEE_PAGES, target):
+        raise Http404
     calls = CallLog.objects.select_related("agent", "contact").filter(decision=row).order_by("id")[:CALLS]
-    full = sees_numbers(request)
     context = {
         "page": "decisions",
         "actor": actor,
@@ -109,13 +119,13 @@ def decision(request: HttpRequest, actor: Actor, pk: int) -> HttpResponse:
         "d": row,
         "reason": decision_words.reason(row.binding_reason),
         "inputs": decision_words.inputs(row.inputs),
-        "calls": [(call, call.to_number if full else mask(call.to_number)) for call in calls],
+        "calls": [(call, shown.number(actor, call.to_number)) for call in calls],
     }
     return render(request, "console/decision.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@with_actor(lambda actor: actor.sees_floor)
+@with_permission(Permission.SEE_PAGES, whole=True)
 def number(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Ask about a number. It travels in the body: an address is written to logs and histories."""
     context: dict[str, Any] = {"page": "why", "actor": actor, "now": timezone.now()}
@@ -127,41 +137,34 @@ def number(request: HttpRequest, actor: Actor) -> HttpResponse:
         except numbers.NumberError as error:
             context["problem"] = str(error)
         else:
-            context |= _number(request, e164)
+            context |= _number(actor, e164)
     return render(request, "console/why.html", context)
 
 
 @require_GET
-@with_actor(lambda actor: actor.sees_floor)
+@with_permission(Permission.SEE_PAGES, whole=True)
 def contact(request: HttpRequest, actor: Actor, pk: int) -> HttpResponse:
     found = get_object_or_404(Contact, pk=pk)
     context = {"page": "why", "actor": actor, "now": timezone.now(), "name": found.name}
-    return render(request, "console/why.html", context | _number(request, found.number))
+    return render(request, "console/why.html", context | _number(actor, found.number))
 
 
-def _number(request: HttpRequest, e164: str) -> dict[str, Any]:
-    return {
-        "found": explain.number(e164, timezone.now()),
-        "shown": e164 if sees_numbers(request) else mask(e164),
-    }
+def _number(actor: Actor, e164: str) -> dict[str, Any]:
+    return {"found": explain.number(e164, timezone.now()), "shown": shown.number(actor, e164)}
 
 
-def sees_numbers(request: HttpRequest) -> bool:
-    """Whether the user may read numbers in full: those who may read contacts in the admin."""
-    return bool(request.user.has_perm("dialer.view_contact"))  # type: ignore[union-attr]
-
-
-def _campaign(asked: str) -> DialerCampaign | None:
+def _campaign(asked: str, within: Q) -> DialerCampaign | None:
     if not asked:
         return None
     try:
         key = UUID(asked)
     except ValueError:
         raise Http404 from None
-    return get_object_or_404(DialerCampaign.objects.select_related("profile", "target_list"), campaign_id=key)
+    campaigns = DialerCampaign.objects.select_related("profile", "target_list")
+    return get_object_or_404(campaigns, within, campaign_id=key)
 
 
-def _moment(asked: str) -> dt.datetime | None:
+def moment_of(asked: str) -> dt.datetime | None:
     """A time as a datetime-local field writes it; UTC, as all times of the page are."""
     if not asked:
         return None
@@ -174,7 +177,7 @@ def _moment(asked: str) -> dt.datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
-def _key(asked: str) -> int | None:
+def key_of(asked: str) -> int | None:
     if not asked:
         return None
     if not asked.isascii() or not asked.isdigit() or len(asked) > 18:

@@ -6,9 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from console import decision_words, health
+from console.campaign_counts import NEARLY_FREE_MS
 from console.floor_state import FloorState
 from console.kpis import agent_kind
-from console.rows import AgentRow, CallRow, CampaignRow, Drops, Kpis, Ratio
+from console.rows import AgentRow, CallRow
+from dialer.figures import DEFINITIONS
 
 # state -> (word, icon, CSS tone). Colour never stands alone.
 AGENT_STATES = {
@@ -48,9 +51,69 @@ SOFTPHONES = {
     "open": ("softphone connected", "phone", "quiet"),
     "lost": ("softphone lost", "alert", "trouble"),
 }
+ALERT_LEVELS = {
+    "warning": ("Warning", "alert", "warning"),
+    "critical": ("Critical", "critical", "trouble"),
+}
 UNREGISTERED = ("softphone not registered", "alert", "trouble")
 # The answered customer must have an agent by then (FTC safe harbour).
 WAIT_LIMIT_MS = 2_000
+
+
+# What a panel of the board rests on: its name, and the parts of the system without which it shows the past.
+SOURCES = {
+    "dialer": ("the dialer", ("floor", "dialer", "database")),
+    "calls": ("the switch", ("floor", "bridge", "ingest")),
+    "database": ("the database", ("floor", "database")),
+}
+# A board without news for this long says so; frames come at least once a second.
+STALE_MS = 3_000
+# What each figure of the board is, one hover away from it; those of the industry are in dialer/figures/definitions.py.
+FIGURES = {
+    "available": "Agents who are ready for a call and have none.",
+    "on_call": "Agents joined to a customer.",
+    "wrap_up": "Agents who finish the work on their last call; it ends by itself, or with a disposition.",
+    "busy": "Agents who are at work, but not for calls, by their own choice.",
+    "break": "Agents on a break, each with its reason.",
+    "offline": "Agents who are not at work; no calls will come.",
+    "initiated": "Calls that the switch has begun and that do not ring yet.",
+    "alerting": "Calls that ring at the customer.",
+    "bridged": "Customers who are joined to an agent.",
+    "held": "Customers on hold.",
+    "waiting": "Customers who have answered and are not joined to an agent. The limit is 2 s: beyond it the call is"
+    " abandoned, as the US rule counts.",
+    "attempts": "Calls placed today (UTC).",
+    "connected": "Calls of today (UTC) that were joined to an agent.",
+    "contacts": "Calls talked with a person today (UTC).",
+    "drops": "Abandoned calls of those answered by a person, over the window of the rule, against the cap."
+    " The bar shows how much of the cap is used.",
+    "pacing": "What the dialer decided last: how many calls it placed, and what bound it.",
+    "mode": "How the campaign dials: preview, progressive, power, predictive or by hand.",
+    "idle": "Agents of the campaign who can be given a call now.",
+    "nearly_free": f"Nearly free: agents in wrap-up whose time is over within {NEARLY_FREE_MS // 1_000} s.",
+    "talking": "Agents of the campaign who talk with a customer.",
+    "on_break": "Agents of the campaign on a break.",
+    "dialling": "Calls of the campaign that do not ring yet.",
+    "ringing": "Calls of the campaign that ring.",
+    "live": "Calls of the campaign joined to an agent, those on hold among them.",
+    "ready": "Contacts that may be called now, as last counted.",
+    "later": "Contacts whose next attempt is due later, as last counted.",
+    "blocked": "Contacts that a rule forbids to call now; each is counted under the first gate that blocks it.",
+    "forecast": "When the list will be used up, at the pace of the last hour.",
+    "time_in_state": "Since the present state began, by the server's clock.",
+    "call_age": "Since the customer answered.",
+    "calls_today": "Calls joined to this agent today (UTC).",
+    "disposition": "What the last call came to, as the agent has said.",
+    "registered": "Whether the switch knows the agent's softphone now.",
+    "round_trip": "From the agent's panel to the server and back.",
+    "listeners": "Supervisors whose softphone listens to the call, as the switch has confirmed.",
+    "attempt": "How often this contact has been called, this call included.",
+    "legs": "The customer's leg and the agent's leg, as the switch says.",
+    "behind": "How long ago the switch sent what is shown last, as the ingest measures it; and up to one frame more.",
+    "queue_lag": "Tasks that wait for the dialer's sequential worker, and how long the present one has waited.",
+    "screen": "From the switch's time of a changed leg state to the moment it is painted here:"
+    " 95 of 100 changes are quicker.",
+}
 
 
 def dom_id(prefix: str, key: str) -> str:
@@ -154,93 +217,34 @@ def call(row: CallRow, state: FloorState) -> CallView:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignView:
-    row: CampaignRow
-    dom: str
-    word: str
-    icon: str
-    tone: str
-    abandon: str
-    answer: str
-    budget: str = ""
+# --- for the board in the browser ---
 
-    @property
-    def over(self) -> bool:
-        """Whether more was abandoned than the cap allows."""
-        return self.row.drops is not None and self.row.drops.left < 0
-
-    @property
-    def done(self) -> int:
-        return max(0, self.row.contacts_total - self.row.contacts_left)
-
-    @property
-    def actions(self) -> list[tuple[str, str]]:
-        """(action, word) that make sense now; the worker may still refuse."""
-        match self.row.status:
-            case "active":
-                return [("pause", "Pause"), ("stop", "Stop")]
-            case "paused":
-                return [("start", "Start"), ("stop", "Stop")]
-            case "draft" | "scheduled" | "completed":
-                return [("start", "Start")]
-            case _:
-                return []
+# What the lines of the last hour are: each of one minute.
+TRENDS = {
+    "calls": {"name": "Calls", "formula": "calls placed"},
+    "abandoned": {"name": "Abandoned", "formula": "calls answered by a person that no agent joined within 2 s"},
+    **{
+        key: {"name": DEFINITIONS[key].name, "formula": DEFINITIONS[key].formula}
+        for key in ("answer_rate", "occupancy", "wait_p50", "wait_p95")
+    },
+}
 
 
-def campaign(row: CampaignRow) -> CampaignView:
-    word, icon, tone = CAMPAIGN_STATES.get(row.status, (plain(row.status).title(), "off", "quiet"))
-    return CampaignView(
-        row=row,
-        dom=dom_id("campaign", row.id),
-        word=word,
-        icon=icon,
-        tone=tone,
-        abandon=percent(row.today.abandoned, row.today.answered),
-        answer=percent(row.today.answered, row.today.attempts),
-        budget=_budget(row.drops) if row.drops else "",
-    )
-
-
-def _budget(drops: Drops) -> str:
-    cap = f"{100 * drops.cap:g} %"
-    return f"{drops.left} more before {cap}" if drops.left >= 0 else f"over {cap} by {-drops.left}"
-
-
-def percent(numerator: int, denominator: int) -> str:
-    """One decimal; a dash when there is nothing to divide by."""
-    return f"{100 * numerator / denominator:.1f} %" if denominator else "–"
-
-
-def ratio(figure: Ratio) -> str:
-    return percent(figure.numerator, figure.denominator)
-
-
-def agent_tiles(kpis: Kpis) -> list[dict[str, Any]]:
-    counts = kpis.agents
-    order = (
-        ("available", counts.available),
-        ("on_call", counts.on_call),
-        ("wrap_up", counts.wrap_up),
-        ("busy", counts.busy),
-        ("break", counts.on_break),
-        ("offline", counts.offline),
-    )
-    return [
-        {"word": AGENT_STATES[key][0], "icon": AGENT_STATES[key][1], "tone": AGENT_STATES[key][2], "n": n, "key": key}
-        for key, n in order
-    ]
-
-
-def call_tiles(kpis: Kpis) -> list[dict[str, Any]]:
-    counts = kpis.calls
-    order = (
-        ("initiated", counts.initiated),
-        ("alerting", counts.alerting),
-        ("bridged", counts.bridged),
-        ("held", counts.held),
-    )
-    return [
-        {"word": CALL_STATES[key][0], "icon": CALL_STATES[key][1], "tone": CALL_STATES[key][2], "n": n, "key": key}
-        for key, n in order
-    ]
+def for_browser() -> dict[str, Any]:
+    """Everything the board says that is not a row: one definition for server and browser."""
+    return {
+        "agent_states": AGENT_STATES,
+        "call_states": CALL_STATES,
+        "campaign_states": CAMPAIGN_STATES,
+        "modes": MODES,
+        "softphones": SOFTPHONES,
+        "unregistered": UNREGISTERED,
+        "decisions": decision_words.REASONS,
+        "wait_limit_ms": WAIT_LIMIT_MS,
+        "stale_ms": STALE_MS,
+        "alert_levels": ALERT_LEVELS,
+        "trends": TRENDS,
+        "parts": health.LABELS,
+        "sources": SOURCES,
+        "figures": FIGURES | {key: f"{one.name}: {one.formula}. {one.source}." for key, one in DEFINITIONS.items()},
+    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -20,7 +21,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from dialer import eligibility, rules
-from dialer.models import Contact, DialerCampaign
+from dialer.models import CampaignStatus, Contact, DialerCampaign
 from dialer.services import choosing
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ COUNTED = 10_000
 SAMPLED = 500
 # Older is computed anew when somebody looks; then it may be read for as long as the cache's own timeout.
 FRESH_SECONDS = 20
+# The board's campaigns are counted without anybody asking, this often.
+BOARD_SECONDS = 30
 KEPT_SECONDS = 600
 # One computation at a time: longer than any takes.
 _BUSY_SECONDS = 30
@@ -116,6 +119,34 @@ def cached(campaign: DialerCampaign) -> Census | None:
     return found
 
 
+def kept(campaigns: Sequence[DialerCampaign]) -> dict[int, Census]:
+    """The kept census of each of these campaigns by its key: one question for all of them."""
+    keys = {_key(campaign): campaign.pk for campaign in campaigns}
+    try:
+        found: dict[str, Census] = cache.get_many(list(keys)) if keys else {}
+    except (redis.RedisError, ValueError):
+        return {}
+    return {keys[key]: census for key, census in found.items()}
+
+
+def counts(census: Census | None) -> dict[str, Any]:
+    """For the board: {at, ready, later, blocked {gate: count}, more}. What has not been asked its gates yet is told in
+    the shares of the sample. more: counting stopped at COUNTED somewhere, so the numbers are at least these."""
+    if census is None or "due" not in census:
+        return {}
+    due, sample, waiting = census["due"], census["sample"], census["waiting"]
+    scale = due["count"] / sample["looked"] if sample["looked"] else 0.0
+    blocked = Counter({gate: row["count"] for gate, row in census["blocked"].items()})
+    blocked.update({gate: round(count * scale) for gate, count in sample["gates"].items()})
+    return {
+        "at": int(dt.datetime.fromisoformat(census["at"]).timestamp() * 1000),
+        "ready": round(sample["free"] * scale),
+        "later": waiting["count"],
+        "blocked": dict(sorted(blocked.items())),
+        "more": due["more"] or waiting["more"] or any(row["more"] for row in census["blocked"].values()),
+    }
+
+
 def age(census: Census, now: dt.datetime) -> float:
     """Seconds since it was computed."""
     return (now - dt.datetime.fromisoformat(census["at"])).total_seconds()
@@ -139,11 +170,17 @@ def refresh(campaign: DialerCampaign) -> Census:
     return census
 
 
-def look(campaign: DialerCampaign) -> Census | None:
-    """The kept census, without waiting; an old or missing one is computed on the queue `default`, once however many
-    look."""
+def keep_fresh() -> None:
+    """Have the census of each active campaign computed when it is older than BOARD_SECONDS."""
+    for campaign in DialerCampaign.objects.filter(status=CampaignStatus.ACTIVE).only("pk", "campaign_id"):
+        look(campaign, BOARD_SECONDS)
+
+
+def look(campaign: DialerCampaign, fresh: float = FRESH_SECONDS) -> Census | None:
+    """The kept census, without waiting; one older than `fresh` seconds, or none, is computed on the queue `default`,
+    once however many look."""
     found = cached(campaign)
-    if found is not None and age(found, timezone.now()) < FRESH_SECONDS:
+    if found is not None and age(found, timezone.now()) < fresh:
         return found
     try:
         if cache.add(f"{_key(campaign)}:asked", 1, _BUSY_SECONDS):

@@ -146,12 +146,13 @@ def number(e164: str, now: dt.datetime) -> NumberExplained:
         numbers.region(e164) or "",
         tuple(numbers.time_zones(e164)),
         listed,
-        tuple(InList(contact, _campaigns_of(contact, now)) for contact in contacts),
+        tuple(InList(contact, campaigns_of(contact, now)) for contact in contacts),
         tuple(calls.order_by("-initiated_at")[:CALLS]),
     )
 
 
-def _campaigns_of(contact: Contact, now: dt.datetime) -> tuple[InCampaign, ...]:
+def campaigns_of(contact: Contact, now: dt.datetime) -> tuple[InCampaign, ...]:
+    """The campaigns that dial the contact's list, with the gates of both."""
     found = []
     for one in contact.target_list.campaigns.select_related("profile").order_by("name"):
         closed = eligibility.campaign_gates(rules.campaign_view(one, now), now)

@@ -61,6 +61,16 @@ COMMAND_SECONDS = 60.0
 OVERLOOKED_AFTER = timedelta(seconds=5)
 OVERLOOKED_LIMIT = 200
 
+# A softphone or an extension that is called for a live call rings this long: a customer may be waiting.
+SIDE_RING_SECONDS = 20
+# A bridge, park or transfer that the switch has not confirmed after this long counts as not done: the order itself
+# expires after ORDER_SECONDS.
+OPERATION_PATIENCE = timedelta(seconds=ORDER_SECONDS + 5)
+# Between the end of a bridge and CHANNEL_PARK lie milliseconds. Should that event be lost, it goes on after this.
+PARK_PATIENCE = timedelta(seconds=1.5)
+# Whatever a command asks of the switch is done by then, or is not done: the longest is a ring and two operations.
+CONFIRM_WITHIN = timedelta(seconds=SIDE_RING_SECONDS + 40)
+
 
 def calls_left(placed_in_window: int, per_hour: int) -> int:
     """How many more calls an agent may get within the rolling hour."""

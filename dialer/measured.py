@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection
 
-from dialer import retry
+from dialer import figures, retry
 from dialer.models import CallLog, DialerCampaign
 
 # The newest so many attempts say enough, of a campaign of any size.
@@ -58,7 +58,7 @@ class Measured:
 
     @property
     def answer_rate(self) -> float | None:
-        return self.answered / self.attempts if self.attempts else None
+        return figures.answer_rate(self.answered, self.attempts).value
 
     def parameters(self) -> dict[str, Any]:
         """Of whatif.Parameters, those that were measured."""

@@ -8,15 +8,19 @@ import uuid
 from decimal import Decimal
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
 from dialer.models_assignments import AgentSkill, Assignment, RequiredSkill, Skill, Team
+from dialer.models_audit import AuditEntry
+from dialer.models_call_control import SideLeg
 from dialer.models_dispositions import Disposition, DispositionChange
-from dialer.models_figures import CampaignMinute
+from dialer.models_figures import AgentDay, CampaignMinute, no_waits
 from dialer.models_lists import Duplicates, ExportRun, ImportRun
+from dialer.models_messages import AgentMessage
 from dialer.models_modes import (
     DIALS_AHEAD,
     LARGEST_RATIO,
@@ -40,13 +44,13 @@ from dialer.models_rules import (
 )
 
 __all__ = [
-    "DIALS_AHEAD", "OPEN_CALL_STATUSES", "AfterWrapUp", "Agent", "AgentLeg", "AgentSkill", "AgentState",
-    "AgentStatus", "AppliedCommand", "Assignment", "CallLog", "CallStatus", "Callback", "CampaignDay",
-    "CampaignMinute", "CampaignStatus", "ComplianceProfile", "ConsentRevocation", "Contact", "ContactReservation",
-    "ContactStatus", "DialerCampaign", "DialerTargetList", "DialingMode", "Disposition", "DispositionChange",
-    "DoNotCall", "Duplicates", "ExportRun", "Holiday", "ImportRun", "MachineAction", "Message", "Order",
-    "PacingDecision", "PreviewEnd", "ReasonCode", "Recording", "Registered", "RequiredSkill", "Skill", "Softphone",
-    "SystemLimits", "Team", "WorkerLease",
+    "DIALS_AHEAD", "OPEN_CALL_STATUSES", "AfterWrapUp", "Agent", "AgentDay", "AgentLeg", "AgentMessage", "AgentSkill",
+    "AgentState", "AgentStatus", "AppliedCommand", "Assignment", "AuditEntry", "CallLog", "CallStatus", "Callback",
+    "CampaignDay", "CampaignMinute", "CampaignStatus", "ComplianceProfile", "ConsentRevocation", "Contact",
+    "ContactReservation", "ContactStatus", "DialerCampaign", "DialerTargetList", "DialingMode", "Disposition",
+    "DispositionChange", "DoNotCall", "Duplicates", "ExportRun", "Holiday", "ImportRun", "MachineAction", "Message",
+    "Order", "PacingDecision", "PreviewEnd", "ReasonCode", "Recording", "Registered", "RequiredSkill", "SideLeg",
+    "Skill", "Softphone", "SystemLimits", "Team", "WorkerLease",
 ]  # fmt: skip
 
 EXTENSION = RegexValidator(r"^[0-9]{2,12}\Z", "An extension is 2 to 12 digits.")
@@ -241,6 +245,13 @@ class DialerCampaign(models.Model):
     description = models.TextField(blank=True, default="")
     status = models.CharField(max_length=20, choices=CampaignStatus, default=CampaignStatus.DRAFT)
     assigned_agents = models.ManyToManyField(Agent, through=Assignment, blank=True, related_name="campaigns")
+    supervisors = models.ManyToManyField(
+        settings.AUTH_USER_MODEL,
+        blank=True,
+        related_name="supervised_campaigns",
+        help_text="See and steer it and its calls. Supervisors of a team need not be named where only agents of their "
+        "teams work",
+    )
     target_list = models.ForeignKey(
         DialerTargetList, on_delete=models.PROTECT, null=True, blank=True, related_name="campaigns"
     )
@@ -513,6 +524,7 @@ class CallLog(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     duration_seconds = models.PositiveIntegerField(null=True, blank=True)
     talk_time_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="From bridge to end")
+    hold_ms = models.PositiveBigIntegerField(default=0, db_default=0, help_text="On hold altogether, until the end")
     attempt_number = models.PositiveSmallIntegerField(default=1)
     retry_after = models.DateTimeField(null=True, blank=True)
     recording_url = models.CharField(max_length=500, blank=True, default="")
@@ -520,6 +532,18 @@ class CallLog(models.Model):
     recording = models.CharField(
         max_length=10, choices=Recording, default=Recording.OFF, help_text="Now, as the switch has confirmed"
     )
+    # What the switch has confirmed of the talk (dialer/services/call_control.py).
+    muted = models.BooleanField(default=False, help_text="Nobody hears the agent")
+    held_at = models.DateTimeField(null=True, blank=True, help_text="The agent has the customer on hold, since then")
+    parked_at = models.DateTimeField(null=True, blank=True, help_text="The customer waits apart from the agent")
+    agent_waits = models.BooleanField(default=False, help_text="The agent's leg has parked, apart from the customer")
+    taken_over_by = models.CharField(
+        max_length=150, blank=True, default="", help_text="The supervisor who talks in the agent's place"
+    )
+    operation = models.CharField(
+        max_length=20, blank=True, default="", help_text="What moves its legs now and the switch has not confirmed"
+    )
+    operation_at = models.DateTimeField(null=True, blank=True)
     machine = models.BooleanField(default=False, help_text="The switch heard an answering machine")
     cdr_data = models.JSONField(default=dict, blank=True, help_text="The switch's own record, from HANGUP_COMPLETE")
     # What the work needs besides.
@@ -554,6 +578,18 @@ class CallLog(models.Model):
             models.Index(fields=["status", "initiated_at"], name="call_status_time"),
             models.Index(fields=["to_number", "initiated_at"], name="call_number_time"),
             models.Index(fields=["initiated_at"], name="call_time"),
+            models.Index(fields=["outcome", "initiated_at"], condition=~Q(outcome=""), name="call_outcome_time"),
+            models.Index(
+                fields=["disposition", "initiated_at"],
+                condition=Q(disposition__isnull=False),
+                name="call_disposition_time",
+            ),
+            # Few rows: those whose disposition is still to come.
+            models.Index(
+                fields=["initiated_at"],
+                condition=Q(disposition__isnull=True, bridged_at__isnull=False),
+                name="call_undisposed",
+            ),
             models.Index(fields=["id"], condition=Q(ended_at__isnull=True), name="call_open"),
         ]
         constraints = [
@@ -667,6 +703,14 @@ class AppliedCommand(models.Model):
         REJECTED = "rejected"
         FAILED = "failed"
 
+    class Confirmation(models.TextChoices):
+        """What the switch says of it, where it was asked for something."""
+
+        NONE = "", "not asked"
+        WAITING = "waiting"
+        CONFIRMED = "confirmed"
+        FAILED = "failed"
+
     command_id = models.UUIDField(unique=True)
     kind = models.CharField(max_length=40)
     actor = models.CharField(max_length=150, blank=True, default="")
@@ -676,10 +720,17 @@ class AppliedCommand(models.Model):
     reason = models.CharField(max_length=300, blank=True, default="")
     result = models.JSONField(default=dict, blank=True)
     applied_at = models.DateTimeField()
+    confirmation = models.CharField(max_length=10, choices=Confirmation, blank=True, default=Confirmation.NONE)
+    confirmation_reason = models.CharField(max_length=300, blank=True, default="")
+    confirmed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["applied_at"], name="command_time")]
+        indexes = [
+            models.Index(fields=["applied_at"], name="command_time"),
+            models.Index(fields=["target", "id"], name="command_target"),
+            models.Index(fields=["target"], condition=Q(confirmation="waiting"), name="command_waiting"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.target} ({self.status})"
@@ -727,6 +778,12 @@ class CampaignDay(models.Model):
     no_answer = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
     talk_seconds = models.PositiveBigIntegerField(default=0)
+    wait_ms = models.PositiveBigIntegerField(default=0, db_default=0, help_text="From answer to agent, of the joined")
+    waits = ArrayField(models.IntegerField(), default=no_waits, help_text="Joined calls by their wait: figures.waits")
+    tried = models.PositiveIntegerField(default=0, db_default=0, help_text="Contacts called for the first time")
+    reached = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Contacts with whom an agent has talked for the first time"
+    )
     spent = models.DecimalField(
         max_digits=14, decimal_places=4, default=Decimal(0), help_text="At the campaign's prices"
     )

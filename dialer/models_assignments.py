@@ -83,7 +83,12 @@ class Team(models.Model):
 
     code = models.SlugField(max_length=40, unique=True)
     name = models.CharField(max_length=120)
-    supervisors = models.ManyToManyField(settings.AUTH_USER_MODEL, blank=True, related_name="supervised_teams")
+    supervisors = models.ManyToManyField(
+        settings.AUTH_USER_MODEL,
+        blank=True,
+        related_name="supervised_teams",
+        help_text="See and steer its agents, their calls, and campaigns for which only agents of their teams work",
+    )
 
     class Meta:
         ordering = ["name"]

@@ -2,6 +2,12 @@
 
 from django.db import models
 
+from dialer.figures import WAITS
+
+
+def no_waits() -> list[int]:
+    return [0] * WAITS
+
 
 class CampaignMinute(models.Model):
     """A campaign's answered calls by the UTC minute of their answer: what the caps of 24 hours and of half an hour are
@@ -15,6 +21,9 @@ class CampaignMinute(models.Model):
     machines = models.PositiveIntegerField(default=0, db_default=0, help_text="Of the answered, found to be machines")
     machines_connected = models.PositiveIntegerField(default=0, db_default=0)
     machines_abandoned = models.PositiveIntegerField(default=0, db_default=0)
+    finished = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Contacts that the list was done with in this minute: its pace"
+    )
 
     class Meta:
         ordering = ["-minute"]
@@ -22,3 +31,26 @@ class CampaignMinute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.campaign_id} {self.minute:%Y-%m-%d %H:%M}"
+
+
+class AgentDay(models.Model):
+    """An agent's time and calls of one UTC day, up to the beginning of their present state. Written with each change of
+    state in the same transaction: boards read a row, never a day's history."""
+
+    agent = models.ForeignKey("dialer.Agent", on_delete=models.CASCADE, related_name="days")
+    day = models.DateField()
+    talk_ms = models.PositiveBigIntegerField(default=0, db_default=0, help_text="Without hold")
+    hold_ms = models.PositiveBigIntegerField(default=0, db_default=0)
+    wrap_up_ms = models.PositiveBigIntegerField(default=0, db_default=0)
+    idle_ms = models.PositiveBigIntegerField(default=0, db_default=0)
+    break_ms = models.PositiveBigIntegerField(default=0, db_default=0)
+    busy_ms = models.PositiveBigIntegerField(default=0, db_default=0, help_text="Busy with other work than wrap-up")
+    handled = models.PositiveIntegerField(default=0, db_default=0, help_text="Calls joined to the agent, and over")
+    contacts = models.PositiveIntegerField(default=0, db_default=0, help_text="Of these, with a person")
+
+    class Meta:
+        ordering = ["-day"]
+        constraints = [models.UniqueConstraint(fields=["agent", "day"], name="agent_day_once")]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id} {self.day}"

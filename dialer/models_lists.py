@@ -84,11 +84,13 @@ class ImportRun(models.Model):
 
 
 class ExportRun(models.Model):
-    """One CSV file that was taken out. Written before its first row leaves."""
+    """One file (CSV or JSON) that was taken out. Written before its first row leaves."""
 
     class What(models.TextChoices):
         CONTACTS = "contacts"
         CALLS = "calls"
+        AGENTS = "agents", "agents' day"
+        CAMPAIGNS = "campaigns", "campaigns' day"
 
     what = models.CharField(max_length=10, choices=What)
     filters = models.JSONField(default=dict, blank=True)

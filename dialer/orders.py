@@ -60,12 +60,40 @@ class Eavesdrop(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
     timeout: Seconds = 20
 
 
+class ListenMode(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="listen_mode"):
+    """Let the supervisor's leg `leg`, which listens already, be heard by nobody, by the agent, or by both."""
+
+    leg: Uuid
+    mode: Literal["listen", "whisper", "barge"]
+
+
+class CallExtension(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="call_extension"):
+    """Call an extension of this house as leg `leg` and park it when answered: the softphone of the supervisor who takes
+    a call over, or a colleague who is consulted. `who`: the supervisor."""
+
+    leg: Uuid
+    extension: Extension
+    role: Literal["supervisor", "consulted"]
+    who: Identifier = ""
+    caller_id_name: CallerName = ""
+    timeout: Seconds = 20
+
+
 class Bridge(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="bridge"):
     leg: Uuid
     peer: Uuid
 
 
 class Hold(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="hold"):
+    """`leg`: the one that puts on hold; whoever it is bridged to hears the music."""
+
+    leg: Uuid
+    on: bool = True
+
+
+class Mute(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="mute"):
+    """What `leg` says is heard by nobody (`on`), or again. It stays so over bridges, until it is taken back."""
+
     leg: Uuid
     on: bool = True
 
@@ -115,8 +143,8 @@ class Probe(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="p
 
 
 AnyOrder = (
-    OriginateCustomer | OriginateAgent | Eavesdrop | Bridge | Hold | Park | Transfer | Hangup | Record | PlayMessage
-    | DetectMachine | Probe
+    OriginateCustomer | OriginateAgent | Eavesdrop | ListenMode | CallExtension | Bridge | Hold | Mute | Park | Transfer
+    | Hangup | Record | PlayMessage | DetectMachine | Probe
 )  # fmt: skip
 
 _decoder: msgspec.json.Decoder[AnyOrder] = msgspec.json.Decoder(AnyOrder)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from dialer import figures
 from dialer.pacing.observation import NO_STRATUM, Observation, Policy, WindowCount
 from dialer.pacing.profile import Profile, standard
 
@@ -85,12 +86,14 @@ class Result:
 
     @property
     def utilisation(self) -> float:
-        return self.busy_seconds / (self.agents * self.seconds)
+        """Of logged-in time without breaks: what the field calls occupancy."""
+        logged_in = self.agents * self.seconds
+        return figures.occupancy(self.busy_seconds, 0, 0, logged_in - self.busy_seconds).value or 0.0
 
     @property
     def abandon_rate(self) -> float | None:
         """Of calls answered by a person; None where nobody answered."""
-        return self.abandoned / self.answered if self.answered else None
+        return figures.abandon_rate(self.abandoned, self.answered).value
 
     def wait(self, share: float) -> float | None:
         """The wait that `share` of the served people did not exceed."""
@@ -126,7 +129,8 @@ def worst_half_hour(answers: list[float], losses: list[float], end: float) -> fl
         lost = bisect_right(losses, stop) - bisect_left(losses, stop - HALF_HOUR)
         heard = bisect_right(answers, stop) - bisect_left(answers, stop - HALF_HOUR)
         if lost:
-            worst = max(worst, lost / heard if heard else 1.0)
+            share = figures.abandon_rate(lost, heard).value
+            worst = max(worst, 1.0 if share is None else share)
     return worst
 
 

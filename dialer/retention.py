@@ -1,4 +1,4 @@
-"""What is kept no longer than the settings say: decisions, minutes of figures, recordings. Not raw events.
+"""What is kept no longer than the settings say: decisions, minutes of figures, messages, recordings. Not raw events.
 
 Everything goes in batches, each its own short transaction, so that nobody waits for a long lock; stopped half way, the
 next run goes on. Call records, agents' states and audit rows are never removed here.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dialer.models import CallLog
@@ -42,6 +42,15 @@ def minutes(now: dt.datetime, *, dry_run: bool) -> Counted:
     return counted
 
 
+def messages(before: dt.datetime, *, dry_run: bool) -> Counted:
+    """Messages to agents that were sent before then. Those that an agent has not read yet stay before them."""
+    counted, table = Counted("messages to agents"), "dialer_agentmessage"
+    old = "id BETWEEN %s AND %s AND at < %s AND read_at IS NOT NULL"
+    for first, last in old_ranges(table, "at", before):
+        counted.rows += removed(table, old, [first, last, before], dry_run=dry_run)
+    return counted
+
+
 def recordings(before: dt.datetime, directory: Path, *, dry_run: bool) -> Counted:
     """Recordings of calls that ended before then: the file, and the link to it in the call record. Only files directly
     named by a call's own uuid are touched; others, links that lead elsewhere, and calls going on are left alone."""
@@ -62,6 +71,11 @@ def recordings(before: dt.datetime, directory: Path, *, dry_run: bool) -> Counte
             if not dry_run:
                 CallLog.objects.filter(call_id=key).update(recording_url="", recording_stored=False)
     return counted
+
+
+# What other rooms keep for a time only: (name of the setting in days, what removes rows older than a moment). Without a
+# setting it is what no figure reads any more after a day.
+others: list[tuple[str, Callable[..., Counted]]] = []
 
 
 def _named(directory: Path) -> Iterator[dict[uuid.UUID, Path]]:

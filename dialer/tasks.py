@@ -15,8 +15,11 @@ from dialer import census, outbox, whatif_runs
 from dialer.lease import LeaseLost
 from dialer.limits import PRESENCE_EVERY_SECONDS
 from dialer.models import DialerCampaign
+from dialer.queues import QUEUED_AT
 from dialer.services import (
     agents,
+    answering,
+    call_moves,
     calls,
     cdr,
     commands,
@@ -51,7 +54,7 @@ class Sequential(Task):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         name, begun = self.name.rpartition(".")[2], time.monotonic()
-        if isinstance(queued_at := self.request.get("queued_at"), int | float):
+        if isinstance(queued_at := self.request.get(QUEUED_AT), int | float):
             counters.observe("dialer_task_wait_seconds", time.time() - queued_at, task=name)
         try:
             return super().__call__(*args, **kwargs)
@@ -86,6 +89,7 @@ def process_dialer_logic() -> int:
             agents.due_limits(act)
             agents.due_softphones(act)
             dialing.follow_schedules(act)
+            call_moves.overdue(act)
         if now - _last_panels >= PRESENCE_EVERY_SECONDS:
             _last_panels = now
             panels.sweep(act)
@@ -93,6 +97,7 @@ def process_dialer_logic() -> int:
             _last_doubts = now
             doubts.settle(act)
             told.missed(act)
+            answering.overdue(act)
         preview.upkeep(act)
     if now - _last_overlooked >= OVERLOOKED_EVERY_SECONDS:
         _last_overlooked = now

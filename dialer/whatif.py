@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from dialer.figures import NOTHING
 from dialer.pacing import Policy, Power, Progressive, standard
 from dialer.pacing.predictive import Predictive
 from dialer.pacing_simulation import SLICE_SECONDS, Result, Scenario, simulate
@@ -16,6 +17,11 @@ from dialer.pacing_simulation import SLICE_SECONDS, Result, Scenario, simulate
 MODES = ("progressive", "power", "predictive")
 # Waits are told as the share of people joined within so many seconds.
 WITHIN = tuple(n / 10 for n in range(21))
+
+
+def seconds(value: float | None) -> str:
+    """As the page and the command tell a wait."""
+    return NOTHING if value is None else f"{value:.2f} s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from celery import signals
 from django import db
 from kombu.utils.json import loads
 
-from dialer import announce, lease
+from dialer import announce, lease, queues
 from dialer.limits import LEASE_RENEW_SECONDS, LEASE_SECONDS, TICK_SECONDS
 from dialer.services import wake
 from events import neighbours, streams
@@ -158,7 +158,8 @@ def _lost(why: str) -> None:
 def _beat(client: redis.Redis, component: str, more: dict[str, Any]) -> None:
     queue = QUEUE if component == "dialer" else "default"
     try:
-        beat = {"at": time.time(), "queue": client.llen(queue), **more}
+        now = time.time()
+        beat = {"at": now, "queue": client.llen(queue), "delay_ms": queues.delay_ms(client, queue, now), **more}
         client.set(f"{streams.HEARTBEAT_PREFIX}{component}", json.dumps(beat), ex=streams.HEARTBEAT_SECONDS)
     except redis.RedisError:
         pass

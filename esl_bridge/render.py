@@ -23,8 +23,8 @@ MAX_EXTENSION_DIGITS: Final = 6
 MAX_LINE_CHARACTERS: Final = 2_000
 
 # The digit that the eavesdrop application understands, pressed on the supervisor's leg while it listens to the
-# *agent's* leg: 2 = heard by the leg listened to (whisper to the agent), 3 = by both sides.
-EAVESDROP_DIGITS: Final = {"listen": "", "whisper": "2", "barge": "3"}
+# *agent's* leg: 0 = heard by nobody, 2 = by the leg listened to (whisper to the agent), 3 = by both sides.
+EAVESDROP_DIGITS: Final = {"listen": "0", "whisper": "2", "barge": "3"}
 
 _TEMPLATE = re.compile(r"[A-Za-z0-9_./@:;=,|+~$\[\]-]*\Z")
 _DIRECTORY = re.compile(r"/[A-Za-z0-9_./-]*\Z")
@@ -68,26 +68,26 @@ def render(order: orders.AnyOrder, plan: DialPlan) -> Command:
 
 def follow_up(order: orders.AnyOrder) -> Command | None:
     """What is said once the order's own command has succeeded: the mode of an eavesdropping supervisor."""
-    if isinstance(order, orders.Eavesdrop) and (digit := EAVESDROP_DIGITS[order.mode]):
-        return Command(f"uuid_recv_dtmf {order.leg} {digit}")
+    if isinstance(order, orders.Eavesdrop) and order.mode != "listen":  # as it begins
+        return Command(_mode(order.leg, order.mode))
     return None
 
 
 def seconds_allowed(order: orders.AnyOrder) -> int:
     """How long the switch itself may take over it, in seconds: the ringing time of a call, else next to nothing."""
     match order:
-        case orders.OriginateCustomer() | orders.OriginateAgent() | orders.Eavesdrop():
+        case orders.OriginateCustomer() | orders.OriginateAgent() | orders.Eavesdrop() | orders.CallExtension():
             return order.timeout
         case _:
             return 0
 
 
 def is_originate(order: orders.AnyOrder) -> bool:
-    return isinstance(order, orders.OriginateCustomer | orders.OriginateAgent | orders.Eavesdrop)
+    return parks_when_answered(order) or isinstance(order, orders.Eavesdrop)
 
 
 def parks_when_answered(order: orders.AnyOrder) -> bool:
-    return isinstance(order, orders.OriginateCustomer | orders.OriginateAgent)
+    return isinstance(order, orders.OriginateCustomer | orders.OriginateAgent | orders.CallExtension)
 
 
 def legs_moved(order: orders.AnyOrder) -> tuple[str, ...]:
@@ -109,12 +109,18 @@ def _render(order: orders.AnyOrder, plan: DialPlan) -> Command:
             return Command(_originate_agent(order, plan))
         case orders.Eavesdrop():
             return Command(_eavesdrop(order, plan))
+        case orders.ListenMode():
+            return Command(_mode(order.leg, order.mode))
+        case orders.CallExtension():
+            return Command(_call_extension(order, plan))
         case orders.Bridge():
             if order.leg == order.peer:
                 raise Refused("a leg cannot be bridged to itself")
             return Command(f"uuid_bridge {order.leg} {order.peer}")
         case orders.Hold():
             return Command(f"uuid_hold {order.leg}" if order.on else f"uuid_hold off {order.leg}")
+        case orders.Mute():
+            return Command(f"uuid_audio {order.leg} start read mute -1" if order.on else f"uuid_audio {order.leg} stop")
         case orders.Park():
             return Command(f"uuid_park {order.leg}")
         case orders.Transfer():
@@ -180,11 +186,31 @@ def _eavesdrop(order: orders.Eavesdrop, plan: DialPlan) -> str:
         "originate_timeout": str(order.timeout),
         "ignore_early_media": "true",
         "eavesdrop_enable_dtmf": "true",
+        # Should it be joined to the customer later (take over): it does not outlive the call.
+        "hangup_after_bridge": "true",
         "orch_role": "supervisor",
         "orch_agent": order.supervisor,
     }
     address = _filled(plan.agent, "{extension}", _extension(order.extension))
     return _originate(variables, address, f"&eavesdrop({order.target})")
+
+
+def _mode(leg: str, mode: str) -> str:
+    return f"uuid_recv_dtmf {leg} {EAVESDROP_DIGITS[mode]}"
+
+
+def _call_extension(order: orders.CallExtension, plan: DialPlan) -> str:
+    variables = {
+        "origination_uuid": order.leg,
+        "origination_caller_id_name": _quoted(order.caller_id_name),
+        "originate_timeout": str(order.timeout),
+        "ignore_early_media": "true",
+        "hangup_after_bridge": "true",
+        "orch_role": order.role,
+        "orch_agent": order.who,
+    }
+    address = _filled(plan.agent, "{extension}", _extension(order.extension))
+    return _originate(variables, address, "&park()")
 
 
 def _originate(variables: dict[str, str], address: str, application: str) -> str:

@@ -25,7 +25,7 @@ VAGUE_CAUSES: Final = frozenset({"", "NONE", "LOST"})
 # Unbridges remembered per leg until the next bridge makes them history; more than a few never happen.
 UNBRIDGES_KEPT: Final = 8
 
-# The facts that change a leg. The others (parked, digit, orders, jobs, link) say nothing about its state.
+# The facts that change a leg. The others (digit, orders, jobs, link) say nothing about its state.
 LEG_FACTS: Final = (
     facts.LegCreated,
     facts.LegRinging,
@@ -34,6 +34,7 @@ LEG_FACTS: Final = (
     facts.LegUnbridged,
     facts.LegHeld,
     facts.LegUnheld,
+    facts.LegParked,
     facts.LegEnded,
     facts.RecordingStarted,
     facts.RecordingStopped,
@@ -71,6 +72,7 @@ class LegState(msgspec.Struct, frozen=True, kw_only=True):
     bridge_at: int | None = None
     bridge_peer: str = ""
     unbridged: dict[str, int] = {}
+    parked_at: int | None = None
     held_at: int | None = None
     unheld_at: int | None = None
     recording_at: int | None = None
@@ -134,6 +136,9 @@ def _changes(leg: LegState, fact: facts.AnyFact, at: int) -> dict[str, Any]:
             return {"held_at": _latest(leg.held_at, at)}
         case facts.LegUnheld():
             return {"unheld_at": _latest(leg.unheld_at, at)}
+        case facts.LegParked():
+            # No state of its own: a leg parks when it is answered, and whenever a bridge lets it go.
+            return {"parked_at": _latest(leg.parked_at, at)}
         case facts.LegEnded():
             return _ended(leg, fact, at)
         case facts.RecordingStarted():

@@ -14,8 +14,10 @@ from typing import Any, Literal
 import msgspec
 
 Event = Mapping[str, Any]
-Role = Literal["customer", "agent", "supervisor", "other"]
-ROLES: dict[str, Role] = {"customer": "customer", "agent": "agent", "supervisor": "supervisor"}
+Role = Literal["customer", "agent", "supervisor", "consulted", "other"]
+ROLES: dict[str, Role] = {
+    "customer": "customer", "agent": "agent", "supervisor": "supervisor", "consulted": "consulted",
+}  # fmt: skip
 
 # Subclasses of CUSTOM events that the bridge writes itself.
 ORDER_REPORT = "orchestrator::order"
@@ -368,7 +370,8 @@ def facts_of(event: Event) -> tuple[AnyFact, ...]:
         case "CHANNEL_UNHOLD":
             return (LegUnheld(leg=_leg(event), at=at),)
         case "CHANNEL_PARK":
-            return (LegParked(leg=_leg(event), at=at),)
+            # Should all that came before have been lost, it carries the same profile as they did.
+            return _created(event), LegParked(leg=_leg(event), at=at)
         case "CHANNEL_HANGUP":
             return (_ended(event, complete=False),)
         case "CHANNEL_HANGUP_COMPLETE":

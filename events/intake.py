@@ -24,7 +24,7 @@ ENDED_KEPT: Final = 20_000
 # Facts about legs that the dialer acts on, for legs of a role; and facts about no leg, always.
 _FOR_DIALER_LEG: Final = (
     facts.LegCreated, facts.LegRinging, facts.LegAnswered, facts.LegBridged, facts.LegUnbridged, facts.LegHeld,
-    facts.LegUnheld, facts.LegEnded, facts.RecordingStarted, facts.RecordingStopped,
+    facts.LegUnheld, facts.LegParked, facts.LegEnded, facts.RecordingStarted, facts.RecordingStopped,
 )  # fmt: skip
 _FOR_DIALER: Final = (
     facts.OrderReported, facts.LinkReported, facts.SyncFinished, facts.MachineHeard, facts.SoftphoneRegistration,

@@ -39,7 +39,8 @@ class FreeSwitchEvent(models.Model):
         ]
         indexes = [
             models.Index(fields=["event_type", "timestamp"], name="event_type_time"),
-            models.Index(fields=["channel_uuid"], name="event_channel"),
+            # An agent's leg lives all day, and a call's page asks for the events of a minute of it.
+            models.Index(fields=["channel_uuid", "timestamp"], name="event_channel_time"),
             models.Index(fields=["destination_number", "timestamp"], name="event_destination_time"),
             models.Index(fields=["timestamp"], name="event_time"),
         ]

@@ -4,6 +4,7 @@ Streams and keys live in the broker's database (`settings.REDIS_URL`); the cache
 """
 
 from functools import cache
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -30,6 +31,11 @@ ORDER_CLAIM_SECONDS = 24 * 3600
 # Live legs, hash leg uuid -> LegState as JSON; written by the ingest only. The cache's call_state: keys are copies.
 LIVE_LEGS = "live:legs"
 
+# call_hold:{customer's leg} -> when the call was last put on hold or taken off, ISO 8601; written by the dialer
+# (services/holds.py).
+HOLD_PREFIX = "call_hold:"
+HOLD_SECONDS = 24 * 3600
+
 # Announced changes of agents, calls, campaigns (dialer) and legs (ingest): field `c` = {"kind", "id", "data"} as JSON.
 CHANGES = "floor:changes"
 CHANGES_FIELD = "c"
@@ -44,6 +50,8 @@ RESULTS_CHANNEL = "floor:results"
 
 # Open panels, sorted set: "agent_id process" -> the time (s since 1970) at which the entry ends (dialer/presence.py).
 PANELS = "console:panels"
+# Round trips of agents' panels, hash agent_id -> "ms at" (console/round_trips.py).
+ROUND_TRIPS = "console:round_trips"
 
 # Open websockets, hash: web process -> JSON {"at", "agent", "floor"}; an entry older than SOCKETS_SECONDS is of a
 # process that is gone.
@@ -53,6 +61,9 @@ SOCKETS_SECONDS = 10
 # heartbeat:{component} -> JSON {"at": epoch seconds, ...}; a component that has died stops being there.
 HEARTBEAT_PREFIX = "heartbeat:"
 HEARTBEAT_SECONDS = 15
+
+# Of the orders nobody has read, counted one by one.
+ORDERS_COUNTED = 1_000
 
 # Longest block of a reading call: short enough to notice a stop request, long enough to cost nothing.
 BLOCK_MS = 1_000
@@ -75,3 +86,17 @@ def connect(url: str | None = None, *, blocking: bool = False) -> redis.Redis:
 def shared() -> redis.Redis:
     """This process's connection for short commands (thread safe)."""
     return connect()
+
+
+def orders_waiting(client: redis.Redis, now: float) -> dict[str, Any]:
+    """{at, queue, delay_ms}: orders that the bridge has not read, counted up to ORDERS_COUNTED, and how long the oldest
+    has waited. `now`: seconds since 1970."""
+    groups = client.xinfo_groups(ORDERS) if client.exists(ORDERS) else []
+    read = next((group["last-delivered-id"] for group in groups if group["name"] == ORDERS_GROUP.encode()), b"0-0")
+    waiting = client.xrange(ORDERS, min=b"(" + read, count=ORDERS_COUNTED) if groups else []
+    oldest = int(waiting[0][0].split(b"-")[0]) if waiting else None
+    return {
+        "at": now,
+        "queue": len(waiting),
+        "delay_ms": 0 if oldest is None else max(0, int(now * 1000) - oldest),
+    }

@@ -1,10 +1,8 @@
 """The Celery application: two queues on Redis, JSON only. Queues and routes are in settings."""
 
 import os
-import time
-from typing import Any
 
-from celery import Celery, signals
+from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 
@@ -13,10 +11,3 @@ app = Celery("orchestrator")
 app.set_default()
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-
-
-@signals.before_task_publish.connect
-def stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
-    """When a task was put on its queue, for the metrics of how long it waited."""
-    if headers is not None:
-        headers["queued_at"] = time.time()

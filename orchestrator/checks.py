@@ -10,6 +10,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 
+from console.webhook_address import is_plain, wrong_url
+
 # Shorter keys can be guessed; Django's own generator makes 50.
 SECRET_KEY_LENGTH = 50
 # Everything that starts with one of these would be allowed: as good as no list.
@@ -71,6 +73,19 @@ def problems(values: Any) -> list[tuple[str, str, str]]:
                 "Give the database user a password of its own and set DB_PASSWORD.",
             )
         )
+    if url := values.ALERT_WEBHOOK_URL:
+        if wrong := wrong_url(url):
+            found.append(
+                ("orchestrator.E011", f"ALERT_WEBHOOK_URL: {wrong}.", "Set a full https:// address, or leave it empty.")
+            )
+        elif is_plain(url):
+            found.append(
+                (
+                    "orchestrator.E012",
+                    "ALERT_WEBHOOK_URL would send alerts over plain http to another machine.",
+                    "Use https://, or a receiver on this machine.",
+                )
+            )
     return found
 
 

@@ -121,7 +121,7 @@ def _processes() -> Iterator[Finding]:
     beats = {name: health.read_beat(value) for name, value in zip(health.BEATS, raw, strict=True)}
     for name, part in health.assess(beats, time.time()).items():
         mend = "" if part.ok else f"Start it, or read its log: {_START[name]}"
-        yield Finding(health.BEATS[name], "ok" if part.ok else "fault", part.detail, mend)
+        yield Finding(health.PARTS[name], "ok" if part.ok else "fault", part.detail, mend)
     holder = lease.holder_of()
     if not holder:
         words = "nobody holds the dialer's lease: nothing is dialled"
@@ -130,6 +130,7 @@ def _processes() -> Iterator[Finding]:
 
 _START: Final = {
     "bridge": "manage.py run_esl_bridge",
+    "orders": "manage.py run_esl_bridge",
     "ingest": "manage.py run_event_ingest",
     "floor": "manage.py run_floor_publisher",
     "dialer": "celery -A orchestrator worker -Q dialer_queue -c 1",

@@ -50,16 +50,19 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def components() -> dict[str, Health]:
-    """database, redis, bridge, ingest, floor, dialer, default, asked now."""
+    """database, redis, bridge, ingest, floor, dialer, default, orders, asked now."""
     parts = {"database": _database()}
+    now = time.time()
     try:
         raw = streams.shared().mget([streams.HEARTBEAT_PREFIX + name for name in health.BEATS])
+        orders = streams.orders_waiting(streams.shared(), now)
     except redis.RedisError as error:
         silent = Health(ok=False, detail=f"no answer ({type(error).__name__})")
         unknown = Health(ok=False, detail="unknown without Redis")
-        return parts | {"redis": silent} | dict.fromkeys(health.BEATS, unknown)
+        return parts | {"redis": silent} | dict.fromkeys(health.PARTS, unknown)
     beats = {name: health.read_beat(value) for name, value in zip(health.BEATS, raw, strict=True)}
-    return parts | {"redis": Health(ok=True, detail="answers")} | health.assess(beats, time.time())
+    beats[health.ORDERS] = orders
+    return parts | {"redis": Health(ok=True, detail="answers")} | health.assess(beats, now)
 
 
 def _database() -> Health:

@@ -7,7 +7,6 @@ DEBUG is on and from this machine (behind a proxy everybody would seem to be).
 from __future__ import annotations
 
 import hmac
-import json
 import logging
 import time
 from collections import defaultdict
@@ -25,6 +24,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from console import health
+from dialer import queues
 from dialer.models import CallLog
 from events import counters, streams
 from events.models import EventBatch
@@ -125,27 +125,17 @@ def _queues() -> Iterator[Metric]:
     client, now = streams.shared(), time.time()
     pipe = client.pipeline(transaction=False)
     for queue in QUEUES:
-        pipe.llen(queue).lindex(queue, -1)
+        pipe.llen(queue)
     for stream in STREAMS.values():
         pipe.xlen(stream)
     answers = pipe.execute()
-    lengths, oldest = answers[0 : 2 * len(QUEUES) : 2], answers[1 : 2 * len(QUEUES) : 2]
-    yield _gauge("queue_length", "Tasks that wait", zip(QUEUES, map(float, lengths), strict=True), "queue")
-    ages = ((queue, _age(raw, now)) for queue, raw in zip(QUEUES, oldest, strict=True))
+    lengths = zip(QUEUES, map(float, answers[: len(QUEUES)]), strict=True)
+    yield _gauge("queue_length", "Tasks that wait", lengths, "queue")
+    delays = {queue: queues.delay_ms(client, queue, now) for queue in QUEUES}
+    ages = ((queue, None if delay is None else delay / 1000) for queue, delay in delays.items())
     yield _gauge("queue_oldest_seconds", "How long the next task has waited; 0 when none does", ages, "queue")
-    found = zip(STREAMS, map(float, answers[2 * len(QUEUES) :]), strict=True)
+    found = zip(STREAMS, map(float, answers[len(QUEUES) :]), strict=True)
     yield _gauge("stream_length", "Entries in a stream, read ones among them until it is trimmed", found, "stream")
-
-
-def _age(raw: bytes | None, now: float) -> float | None:
-    """Seconds since a queued task was published; None when it does not say."""
-    if raw is None:
-        return 0.0
-    try:
-        at = _number(json.loads(raw)["headers"].get("queued_at"))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return None if at is None else max(0.0, now - at)
 
 
 def _floor() -> Iterator[Metric]:

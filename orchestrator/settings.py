@@ -78,6 +78,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "console.middleware.AuditSource",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -221,6 +222,8 @@ CALLER_ID_NUMBER = env.get("CALLER_ID_NUMBER", "+12125550100")
 CALLER_ID_NAME = env.get("CALLER_ID_NAME", "Voice Orchestrator")
 # Only numbers that start with one of these are ever dialled. The simulator dials nobody, so it may dial "+1".
 DIAL_ALLOWED_PREFIXES = env_list("DIAL_ALLOWED_PREFIXES", "+1" if SWITCH == "simulator" else "")
+# Whether agents are shown who listens to their calls. In many places they must know.
+MONITORING_VISIBLE_TO_AGENTS = env_bool("MONITORING_VISIBLE_TO_AGENTS", True)
 # An agent who works with a panel and has had none open for so long is put on a break; 0: panels do not count.
 PANEL_GRACE_SECONDS = int(env.get("PANEL_GRACE_SECONDS", "60"))
 DEFAULT_REGION = env.get("DEFAULT_REGION", "US")
@@ -237,6 +240,14 @@ MESSAGES_DIR = env.get(
 DECISIONS_KEEP_DAYS = int(env.get("DECISIONS_KEEP_DAYS", "90"))
 EVENTS_KEEP_DAYS = int(env.get("EVENTS_KEEP_DAYS", "30"))
 RECORDINGS_KEEP_DAYS = int(env.get("RECORDINGS_KEEP_DAYS", "0"))
+# 0: for ever. Trimmed by a command of its own (`trim_audit`), never beside the rest.
+AUDIT_KEEP_DAYS = int(env.get("AUDIT_KEEP_DAYS", "0"))
+MESSAGES_KEEP_DAYS = int(env.get("MESSAGES_KEEP_DAYS", "30"))
+ALERTS_KEEP_DAYS = int(env.get("ALERTS_KEEP_DAYS", "90"))
+
+# --- Alerts: where each change of an alert is posted, and what it is signed with (docs/alerts.md) -------------------
+ALERT_WEBHOOK_URL = env.get("ALERT_WEBHOOK_URL", "").strip()
+ALERT_WEBHOOK_SECRET = env.get("ALERT_WEBHOOK_SECRET", "")
 
 # --- Metrics: a bearer token for /metrics; without one it answers this machine only, and only while DEBUG is on -------
 METRICS_TOKEN = env.get("METRICS_TOKEN", "")

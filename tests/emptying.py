@@ -5,6 +5,9 @@ of tests, and what the migrations had stored (the groups) is gone after the firs
 wrote to costs one look: 10 ms, and every test finds the same, in whatever order.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 from django.db import connection
 from django.test import TransactionTestCase
 
@@ -13,6 +16,7 @@ _KEPT = "as_migrated"
 # Above so many bytes, of rows or of what deleted ones have left, all are truncated: that is then cheaper, and the next
 # test's plans and estimates start from nothing.
 _TRUNCATED = 256 * 1024
+_shared = False
 
 
 def remember() -> None:
@@ -38,7 +42,19 @@ def restore() -> None:
 
 def install() -> None:
     """Instead of a flush, from now on."""
-    TransactionTestCase._fixture_teardown = lambda self: restore()  # type: ignore[method-assign]
+    TransactionTestCase._fixture_teardown = lambda self: None if _shared else restore()  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def shared() -> Iterator[None]:
+    """For tests that share one floor: what a test leaves is there for the next; emptied when the last has ended."""
+    global _shared
+    _shared = True
+    try:
+        yield
+    finally:
+        _shared = False
+        restore()
 
 
 def _function(empty: list[str], kept: list[str]) -> str:
@@ -59,9 +75,12 @@ def _function(empty: list[str], kept: list[str]) -> str:
     return f"""
         CREATE FUNCTION {_KEPT}.restore() RETURNS void LANGUAGE plpgsql AS $$
         BEGIN
+            -- The audit log lets nothing be removed otherwise.
+            PERFORM set_config('orchestrator.audit_trim', 'on', true);
             LOCK TABLE {every} IN SHARE ROW EXCLUSIVE MODE;
             IF greatest({sizes}) > {_TRUNCATED} THEN
-                TRUNCATE {", ".join(f'"{table}"' for table in empty)};
+                -- A kept table that refers to one of these goes with it, and comes back below.
+                TRUNCATE {", ".join(f'"{table}"' for table in empty)} CASCADE;
             ELSE
                 {deletions}
             END IF;

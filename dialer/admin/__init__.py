@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from dialer.admin import agents, calls, campaigns, contacts, dispositions, importing, previews, rules
+from dialer.admin import agents, calls, campaigns, contacts, dispositions, importing, messages, previews, rules
 
-__all__ = ["agents", "calls", "campaigns", "contacts", "dispositions", "importing", "previews", "rules"]
+__all__ = ["agents", "calls", "campaigns", "contacts", "dispositions", "importing", "messages", "previews", "rules"]
 
 admin.site.site_header = admin.site.site_title = "Voice Orchestrator"
 admin.site.index_title = "Administration"

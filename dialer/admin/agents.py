@@ -9,9 +9,21 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from dialer import inbox
-from dialer.admin.base import BesideTheWorker, changelist_link, send_commands
-from dialer.models import Agent, AgentLeg, AgentSkill, AgentState, AgentStatus, CallLog, ReasonCode, Skill, Team
-from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, pretty
+from dialer.admin.base import BesideTheWorker, changelist_link, page_link, send_commands
+from dialer.admin.inlines import CallsInline
+from dialer.models import (
+    Agent,
+    AgentDay,
+    AgentLeg,
+    AgentSkill,
+    AgentState,
+    AgentStatus,
+    CallLog,
+    ReasonCode,
+    Skill,
+    Team,
+)
+from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, day_filter, pretty
 
 
 @admin.register(ReasonCode)
@@ -30,9 +42,16 @@ class SkillAdmin(admin.ModelAdmin):
 
 @admin.register(Team)
 class TeamAdmin(admin.ModelAdmin):
-    list_display = ("name", "code")
+    list_display = ("name", "code", "who_supervises")
     search_fields = ("name", "code")
     filter_horizontal = ("supervisors",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Team]:
+        return super().get_queryset(request).prefetch_related("supervisors")
+
+    @admin.display(description="supervisors")
+    def who_supervises(self, obj: Team) -> str:
+        return ", ".join(user.get_username() for user in obj.supervisors.all()) or "-"
 
 
 class AgentSkillInline(admin.TabularInline):
@@ -52,15 +71,17 @@ class AgentAdmin(BesideTheWorker):
         "status_since",
         "pending_status",
         "softphone",
+        "team",
         "is_active",
         "user",
+        "day",
     )
-    list_filter = ("status", "softphone", "is_active", "team", "campaigns")
-    list_select_related = ("user",)
-    search_fields = ("agent_id", "name", "extension", "user__username")
+    list_filter = ("status", "softphone", "registered", "is_active", "team", "campaigns")
+    list_select_related = ("user", "team")
+    search_fields = ("agent_id", "name", "extension", "user__username", "team__name")
     autocomplete_fields = ("user", "team")
     actions = ("set_break", "set_offline")
-    inlines = (AgentSkillInline,)
+    inlines = (AgentSkillInline, CallsInline)
     readonly_fields = (
         "status",
         "status_reason",
@@ -106,13 +127,18 @@ class AgentAdmin(BesideTheWorker):
         # The id is in everybody's keys, messages and history: it never changes.
         return ("agent_id", *self.readonly_fields) if obj else self.readonly_fields
 
+    @admin.display(description="day")
+    def day(self, obj: Agent) -> SafeString | str:
+        return page_link("agent_day", "today", obj.agent_id)
+
     @admin.display(description="history")
     def history(self, obj: Agent) -> SafeString | str:
         if obj.pk is None:
             return "-"
         pages = (("agentstate", "states"), ("calllog", "calls"))
         links = ((changelist_link(model, label, agent__id__exact=obj.pk),) for model, label in pages)
-        return format_html_join(" · ", "{}", links)
+        own = (self.day(obj), page_link("calls", "look for calls", agent=obj.agent_id))
+        return format_html_join(" · ", "{}", (*((link,) for link in own), *links))
 
     @admin.action(description="Set selected agents to break", permissions=["change"])
     def set_break(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
@@ -144,12 +170,49 @@ class AgentLegAdmin(LargeTableAdmin, ReadOnlyAdmin):
     search_help_text = "Whole leg uuid."
 
 
+@admin.register(AgentDay)
+class AgentDayAdmin(LargeTableAdmin, ReadOnlyAdmin):
+    list_display = ("day", "agent", "handled", "contacts", "talk", "hold", "wrap_up", "idle", "on_break", "page")
+    list_filter = ("agent",)
+    list_select_related = ("agent",)
+    indexed_filters = ("agent__id__exact",)
+
+    @admin.display(description="talk")
+    def talk(self, obj: AgentDay) -> str:
+        return _clock(obj.talk_ms)
+
+    @admin.display(description="hold")
+    def hold(self, obj: AgentDay) -> str:
+        return _clock(obj.hold_ms)
+
+    @admin.display(description="wrap-up")
+    def wrap_up(self, obj: AgentDay) -> str:
+        return _clock(obj.wrap_up_ms)
+
+    @admin.display(description="idle")
+    def idle(self, obj: AgentDay) -> str:
+        return _clock(obj.idle_ms)
+
+    @admin.display(description="break")
+    def on_break(self, obj: AgentDay) -> str:
+        return _clock(obj.break_ms)
+
+    @admin.display(description="page")
+    def page(self, obj: AgentDay) -> SafeString | str:
+        return page_link("agent_day", "the day", obj.agent.agent_id, day=obj.day)
+
+
+def _clock(ms: int) -> str:
+    minutes, seconds = divmod(ms // 1000, 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
 @admin.register(AgentState)
 class AgentStateAdmin(LargeTableAdmin, ReadOnlyAdmin):
     list_display = ("timestamp", "agent", "state", "reason", "by", "call")
-    list_filter = ("state", "agent")
+    list_filter = (day_filter("timestamp", "day"), "state", "agent")
     list_select_related = ("agent",)
-    indexed_filters = ("agent__id__exact",)
+    indexed_filters = ("agent__id__exact", "day")
     exclude = ("metadata",)
     readonly_fields = (pretty("metadata"),)
 

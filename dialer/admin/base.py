@@ -10,7 +10,7 @@ from typing import Any
 import redis
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import F, Model
+from django.db.models import F, Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
@@ -21,6 +21,7 @@ from django.utils.safestring import SafeString
 from kombu.exceptions import OperationalError
 
 from dialer import announce, inbox
+from dialer.services import audit
 
 
 def send_commands(
@@ -36,6 +37,7 @@ def send_commands(
             "command_id": str(uuid.uuid4()),
             "actor": request.user.get_username(),
             "requested_at": time.time(),
+            "source": audit.source_of(request).as_dict(),
             **command,
         }
         try:
@@ -90,3 +92,48 @@ def changelist_link(model: str, label: str, **query: Any) -> SafeString:
     """A link to the change list of a model of the dialer, filtered."""
     address = reverse(f"admin:dialer_{model}_changelist")
     return format_html('<a href="{}?{}">{}</a>', address, urlencode(query), label)
+
+
+def page_link(page: str, label: str, *of: Any, **query: Any) -> SafeString | str:
+    """A link to a page of the console, by its name there."""
+    address = reverse(f"console:{page}", args=of)
+    return format_html('<a href="{}{}">{}</a>', address, f"?{urlencode(query)}" if query else "", label)
+
+
+class NewestInline(admin.TabularInline):
+    """The newest few rows that hang on an object, to be looked at; all of them have a page of their own."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = True
+    newest = 10
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """By their keys: a formset cannot filter a query that is cut off."""
+        match = request.resolver_match
+        parent = (match.kwargs.get("object_id") if match else None) or ""
+        found = super().get_queryset(request).order_by("-pk")
+        if not str(parent).isascii() or not str(parent).isdigit():
+            return found.none()
+        name = self.fk_name or next(
+            field.name for field in self.opts.get_fields() if getattr(field, "related_model", None) is self.parent_model
+        )
+        keys = self.model._default_manager.filter(**{f"{name}_id": parent}).order_by("-pk")
+        return found.filter(pk__in=list(keys.values_list("pk", flat=True)[: self.newest]))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return self.fields or ()
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        # Not part of what is sent back: by then others may be the newest, and a formset would stumble over that.
+        exists = request.resolver_match is not None and "object_id" in request.resolver_match.kwargs
+        return request.method != "POST" and exists and super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from dialer.admin.base import changelist_link
+from dialer.admin.base import changelist_link, page_link
 from dialer.admin.exporting import ExportsCsv
+from dialer.admin.inlines import DispositionsInline
 from dialer.models import (
     AppliedCommand,
+    AuditEntry,
     CallLog,
     CampaignDay,
     CampaignMinute,
@@ -19,10 +25,25 @@ from dialer.models import (
     Order,
     PacingDecision,
     QueuedCommand,
+    SideLeg,
     WorkerLease,
 )
-from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, pretty
+from dialer.retry import OUTCOMES
+from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, day_filter, pretty
 from events.privacy import mask
+
+
+class OutcomeFilter(admin.SimpleListFilter):
+    """By name, without reading the table for the values there are."""
+
+    title = "outcome"
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name.replace("_", " ")) for name in OUTCOMES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(outcome=self.value()) if self.value() else queryset
 
 
 @admin.register(CallLog)
@@ -40,19 +61,27 @@ class CallLogAdmin(ExportsCsv, LargeTableAdmin, ReadOnlyAdmin):
         "disconnect_reason",
         "abandoned",
         "ended_at",
+        "page",
     )
     list_display_links = ("initiated_at", "number")
-    list_filter = ("status", "campaign", "agent", "abandoned")
+    list_filter = (day_filter("initiated_at", "placed on"), "status", OutcomeFilter, "campaign", "agent", "abandoned")
     list_select_related = ("campaign", "agent", "disposition")
-    indexed_filters = ("status__exact", "agent__id__exact", "campaign__id__exact", "contact__id__exact")
+    indexed_filters = (
+        "status__exact", "agent__id__exact", "campaign__id__exact", "contact__id__exact", "outcome", "day",
+    )  # fmt: skip
     exact_search = ("to_number", "freeswitch_uuid", "call_id")
     search_help_text = "Whole number (+12125550100), call id or leg uuid."
+    inlines = (DispositionsInline,)
     exclude = ("cdr_data",)
-    readonly_fields = ("trail", pretty("cdr_data", "the switch's own record"))
+    readonly_fields = ("page", "trail", pretty("cdr_data", "the switch's own record"))
 
     @admin.display(description="number")
     def number(self, obj: CallLog) -> str:
         return mask(obj.to_number)
+
+    @admin.display(description="page")
+    def page(self, obj: CallLog) -> SafeString | str:
+        return page_link("call", "ladder", obj.call_id)
 
     @admin.display(description="talk time")
     def talk(self, obj: CallLog) -> str:
@@ -74,6 +103,17 @@ class CallLogAdmin(ExportsCsv, LargeTableAdmin, ReadOnlyAdmin):
         orders = changelist_link("order", "orders", call__id__exact=obj.pk)
         changes = changelist_link("dispositionchange", "dispositions", call__id__exact=obj.pk)
         return format_html("{} · {} · {} · {}", *events, orders, changes)
+
+
+@admin.register(SideLeg)
+class SideLegAdmin(LargeTableAdmin, ReadOnlyAdmin):
+    """Who listened to whom, took over or was consulted: the audit of monitoring."""
+
+    list_display = ("requested_at", "actor", "purpose", "mode", "agent", "call", "joined_at", "ended_at", "extension")
+    list_filter = ("purpose",)
+    list_select_related = ("agent", "call")
+    exact_search = ("actor", "leg_uuid")
+    search_help_text = "Whole user name, or leg uuid."
 
 
 @admin.register(Order)
@@ -102,20 +142,32 @@ class QueuedCommandAdmin(ReadOnlyAdmin):
 class AppliedCommandAdmin(LargeTableAdmin, ReadOnlyAdmin):
     list_display = ("applied_at", "kind", "target", "actor", "status", "reason")
     list_display_links = ("applied_at", "kind")
-    list_filter = ("status",)
-    exact_search = ("command_id",)
-    search_help_text = "Whole command id."
+    list_filter = (day_filter("applied_at", "day"), "status")
+    indexed_filters = ("day",)
+    exact_search = ("command_id", "target")
+    search_help_text = "Whole command id, or what it was about: a call's id, an agent's, a campaign's."
     exclude = ("payload", "result")
     readonly_fields = (pretty("payload"), pretty("result"))
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(LargeTableAdmin, ReadOnlyAdmin):
+    list_display = ("at", "actor", "action", "target_kind", "target", "result", "reason", "address", "via")
+    list_display_links = ("at", "action")
+    list_filter = ("result",)
+    exact_search = ("actor", "action", "target", "command_id")
+    search_help_text = "Whole user name, action, target or command id. The console's audit page finds more."
+    exclude = ("details",)
+    readonly_fields = (pretty("details"),)
 
 
 @admin.register(PacingDecision)
 class PacingDecisionAdmin(LargeTableAdmin, ReadOnlyAdmin):
     list_display = ("decided_at", "campaign", "placed", "binding_reason", "summary", "repeats", "last_at")
     list_display_links = ("decided_at", "summary")
-    list_filter = ("campaign",)
+    list_filter = (day_filter("decided_at", "day"), "campaign")
     list_select_related = ("campaign",)
-    indexed_filters = ("campaign__id__exact",)
+    indexed_filters = ("campaign__id__exact", "day")
     exclude = ("inputs",)
     readonly_fields = (pretty("inputs"),)
 

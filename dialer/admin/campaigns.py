@@ -12,7 +12,8 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from dialer import inbox
-from dialer.admin.base import BesideTheWorker, announce_on_commit, changelist_link, send_commands
+from dialer.admin.base import BesideTheWorker, announce_on_commit, changelist_link, page_link, send_commands
+from dialer.admin.inlines import CallsInline
 from dialer.models import Assignment, DialerCampaign, RequiredSkill
 from dialer.services import freeing
 
@@ -47,18 +48,19 @@ class DialerCampaignAdmin(BesideTheWorker):
         "max_lines",
         "scheduled_start",
         "scheduled_end",
+        "why",
     )
-    list_filter = ("status", "mode")
+    list_filter = ("status", "mode", "profile", "target_list")
     list_select_related = ("target_list",)
     search_fields = ("name", "description")
     date_hierarchy = "created_at"
-    inlines = (AssignmentInline, RequiredSkillInline)
-    autocomplete_fields = ("target_list", "profile", "message", "machine_message")
+    inlines = (AssignmentInline, RequiredSkillInline, CallsInline)
+    autocomplete_fields = ("target_list", "profile", "message", "machine_message", "supervisors")
     actions = ("activate", "pause")
     # The status belongs to the sequential worker.
     readonly_fields = ("campaign_id", "status", "version", "created_by", "created_at", "updated_at", "what_it_did")
     fieldsets = (
-        (None, {"fields": ("name", "description", "status", "what_it_did")}),
+        (None, {"fields": ("name", "description", "status", "what_it_did", "supervisors")}),
         ("Who is called", {"fields": ("target_list", "script")}),
         (
             "Calls that agents place",
@@ -117,13 +119,19 @@ class DialerCampaignAdmin(BesideTheWorker):
     def agents(self, obj: Any) -> int:
         return int(obj.agent_count)
 
+    @admin.display(description="why")
+    def why(self, obj: DialerCampaign) -> SafeString | str:
+        return page_link("decisions", "why it dials", campaign=obj.campaign_id)
+
     @admin.display(description="what it did")
     def what_it_did(self, obj: DialerCampaign) -> SafeString | str:
         if obj.pk is None:
             return "-"
         pages = (("calllog", "calls"), ("pacingdecision", "decisions"), ("campaignday", "days"))
         links = ((changelist_link(model, label, campaign__id__exact=obj.pk),) for model, label in pages)
-        return format_html_join(" · ", "{}", links)
+        asked = {"campaign": obj.campaign_id}
+        live = ((page_link("decisions", "why it dials", **asked),), (page_link("calls", "look for calls", **asked),))
+        return format_html_join(" · ", "{}", (*live, *links))
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         if not change:

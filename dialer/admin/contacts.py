@@ -12,11 +12,13 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from dialer.admin.base import changelist_link
+from dialer.admin.base import changelist_link, page_link
 from dialer.admin.exporting import ExportsCsv
 from dialer.admin.importing import import_view, may_import
+from dialer.admin.inlines import CallsInline, ContactsInline
 from dialer.models import FINISHED_CONTACTS, Contact, ContactStatus, DialerTargetList, ExportRun
 from events.admin.large_tables import LargeTableAdmin
 from events.privacy import mask
@@ -45,6 +47,7 @@ class DialerTargetListAdmin(admin.ModelAdmin):
         "its_imports",
     )
     fields = ("name", "description", *readonly_fields)
+    inlines = (ContactsInline,)
     change_list_template = "admin/dialer/target_list_changes.html"
     change_form_template = "admin/dialer/target_list_form.html"
 
@@ -101,7 +104,10 @@ class DialerTargetListAdmin(admin.ModelAdmin):
 @admin.register(Contact)
 class ContactAdmin(ExportsCsv, LargeTableAdmin):
     export = ExportRun.What.CONTACTS
-    list_display = ("name_or_number", "masked", "target_list", "status", "attempts", "last_outcome", "next_attempt_at")
+    list_display = (
+        "name_or_number", "masked", "target_list", "status", "attempts", "last_outcome", "next_attempt_at", "page",
+    )  # fmt: skip
+    inlines = (CallsInline,)
     list_filter = ("status", "target_list")
     list_select_related = ("target_list",)
     indexed_filters = ("target_list__id__exact",)
@@ -180,10 +186,17 @@ class ContactAdmin(ExportsCsv, LargeTableAdmin):
     def name_or_number(self, obj: Contact) -> str:
         return obj.name or "(no name)"
 
+    @admin.display(description="page")
+    def page(self, obj: Contact) -> SafeString | str:
+        return page_link("contact", "history", obj.pk)
+
     @admin.display(description="number")
     def masked(self, obj: Contact) -> str:
         return mask(obj.number)
 
     @admin.display(description="calls")
     def its_calls(self, obj: Contact) -> SafeString | str:
-        return changelist_link("calllog", "calls", contact__id__exact=obj.pk) if obj.pk else "-"
+        if not obj.pk:
+            return "-"
+        calls = changelist_link("calllog", "calls", contact__id__exact=obj.pk)
+        return format_html("{} · {}", page_link("contact", "history and gates", obj.pk), calls)

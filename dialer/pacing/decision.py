@@ -36,8 +36,3 @@ class Decision:
 
 def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def percent(share: float) -> str:
-    """With one figure behind the point."""
-    return f"{100 * share:.1f} %"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dialer import limits
+from dialer.figures import percent
 from dialer.pacing.decision import BindingReason, Decision
 from dialer.pacing.observation import Observation, WindowCount
 from dialer.pacing.profile import Profile
@@ -88,7 +89,7 @@ def cap_bar(seen: Observation) -> Bar | None:
 
 
 def _spent(window: WindowCount, how: str) -> str:
-    return f"{window.lost} of {window.answered} abandoned in {window.name}, {how} {100 * window.cap:.1f} %"
+    return f"{window.lost} of {window.answered} abandoned in {window.name}, {how} {percent(window.cap)}"
 
 
 def decided(

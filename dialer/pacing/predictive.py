@@ -10,9 +10,10 @@ import math
 import numpy as np
 
 from dialer import limits
+from dialer.figures import percent
 from dialer.pacing import guards, price, risk
 from dialer.pacing.answer_rate import AnswerRate
-from dialer.pacing.decision import Decision, counted, percent
+from dialer.pacing.decision import Decision, counted
 from dialer.pacing.durations import Array, Durations, Releases, RingTimes
 from dialer.pacing.observation import NO_STRATUM, Observation, Stratum
 from dialer.pacing.profile import Profile, standard

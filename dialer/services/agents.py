@@ -21,7 +21,7 @@ from dialer.models import (
     RequiredSkill,
     Softphone,
 )
-from dialer.services import pacers, wake
+from dialer.services import agent_days, pacers, wake
 from dialer.services.acting import Act
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,7 @@ def apply(
         pacers.wrapped(agent.pk, agent.status_since, act.now)
     moved = (after.status, after.reason) != (before.status, before.reason)
     if moved:
+        _count_time(act, agent, before, call, talked=isinstance(event, machine.Released) and event.talked)
         agent.status, agent.status_reason, agent.status_since = after.status, after.reason, act.now
         agent.wrap_up_until = None
         if after.in_wrap_up and isinstance(event, machine.Released):
@@ -125,6 +126,20 @@ def apply(
     if moved:
         _follow(act, agent, after)
     return None
+
+
+def _count_time(act: Act, agent: Agent, before: machine.State, call: CallLog | None, *, talked: bool) -> None:
+    """The state that ends now belongs to the agent's day; and the call, if one ends with it."""
+    handled = talked and call is not None
+    agent_days.state_ended(
+        agent.pk,
+        before,
+        agent.status_since or agent.created_at,
+        act.now,
+        hold_ms=call.hold_ms if call is not None and before.status is machine.Status.ON_CALL else 0,
+        handled=int(handled),
+        contacts=int(handled and call is not None and not call.machine),
+    )
 
 
 def _over_at(state: machine.State, now: dt.datetime, call: CallLog | None) -> dt.datetime | None:

@@ -4,11 +4,13 @@ order that the ingest's fold allows, and changes something only the first time."
 import datetime as dt
 import logging
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import F
+from django.db.models.expressions import RawSQL
 
 from dialer import agent_states as machine
-from dialer import announce, dispositions, eligibility, hangup_causes, orders, outbox, retry, rules
+from dialer import announce, dispositions, eligibility, figures, hangup_causes, orders, outbox, retry, rules
 from dialer.limits import ANSWER_GRACE, BRIDGE_PATIENCE
 from dialer.models import (
     Agent,
@@ -23,7 +25,7 @@ from dialer.models import (
     Order,
     Recording,
 )
-from dialer.services import agents, drops, following, pacers, wake
+from dialer.services import agents, answering, drops, following, pacers, side_legs, wake
 from dialer.services.acting import Act
 
 log = logging.getLogger(__name__)
@@ -42,17 +44,27 @@ def save(call: CallLog, *fields: str) -> None:
     announce.changed("call", call.pk)
 
 
-def count(call: CallLog, act: Act, **amounts: int | Decimal) -> None:
-    """Add to the campaign's figures of the day on which the attempt was made, and of the minute of its answer."""
+def count(call: CallLog, act: Act, wait: dt.timedelta | None = None, **amounts: int | Decimal) -> None:
+    """Add to the campaign's figures of the day on which the attempt was made, and of the minute of its answer. wait:
+    of a customer who is joined to an agent now."""
     if call.campaign_id is None:
         return
     drops.count(call, amounts)
     day = {"campaign_id": call.campaign_id, "day": call.initiated_at.date()}
-    added = {name: F(name) + amount for name, amount in amounts.items()}
+    added: dict[str, Any] = {name: F(name) + amount for name, amount in amounts.items()}
+    if wait is not None:
+        added |= _waited(wait.total_seconds() * 1000)
     if not CampaignDay.objects.filter(**day).update(**added):
         CampaignDay.objects.get_or_create(**day)
         CampaignDay.objects.filter(**day).update(**added)
     announce.changed("campaign", call.campaign_id)
+
+
+def _waited(wait_ms: float) -> dict[str, Any]:
+    """One more wait in the day's counts by length."""
+    place = figures.bucket_of(wait_ms) + 1  # PostgreSQL counts from 1
+    one_more = RawSQL("waits[:%s] || (waits[%s] + 1) || waits[%s:]", [place - 1, place, place + 1])
+    return {"waits": one_more, "wait_ms": F("wait_ms") + round(wait_ms)}
 
 
 def started(act: Act, call: CallLog) -> None:
@@ -147,11 +159,18 @@ def bridged(act: Act, call: CallLog, peer: str, at: dt.datetime) -> None:
     if not call.abandoned and call.answered_at is not None and _waited_too_long(call, call.bridged_at):
         _abandon(act, call)
     save(call, "bridged_at", "status", "abandoned")
-    count(call, act, connected=1)
+    count(call, act, wait=call.bridged_at - (call.answered_at or call.bridged_at), connected=1)
     agents.apply(act, agent, machine.Connected(), call=call, engagement=machine.Engagement.TALKING)
     announce.changed("agent", agent.pk)
     if call.campaign is not None and call.campaign.record_calls:
         record(act, call, "start")
+
+
+def hold_over(call: CallLog, at: dt.datetime) -> None:
+    """Count (and not save) the hold that ends at this time, if the customer is on hold."""
+    if call.held_at is not None:
+        call.hold_ms += max(0, round((at - call.held_at).total_seconds() * 1000))
+        call.held_at = None
 
 
 def record(act: Act, call: CallLog, action: str, command_id: str | None = None) -> None:
@@ -167,6 +186,7 @@ def record(act: Act, call: CallLog, action: str, command_id: str | None = None) 
 
 def recording(act: Act, call: CallLog, path: str, *, stored: bool) -> None:
     """The switch began or finished writing the call's recording. path: where it says the file is."""
+    answering.confirm(act, call, "record_stop" if stored else "record_start")
     if not stored and call.recording != Recording.OFF and call.recording_url == path[:500]:
         return  # told again; it may be paused by now
     call.recording_url, call.recording_stored = path[:500], stored
@@ -288,6 +308,7 @@ def ended(
     if call.bridged_at is not None:
         call.talk_time_seconds = round((call.ended_at - call.bridged_at).total_seconds())
     call.in_doubt_since = None
+    hold_over(call, call.ended_at)
     if reached is None:
         reached = hangup_causes.reached_customer(cause) or call.status == CallStatus.DIALING
     call.outcome = retry.kind_of(
@@ -299,17 +320,32 @@ def ended(
         machine=call.machine,
     )
     _settle_contact(act, call)
+    side_legs.call_ended(act, call)
     save(
         call,
         "status", "outcome", "disconnect_reason", "ended_at", "duration_seconds", "talk_time_seconds", "answered_at",
-        "in_doubt_since", "abandoned", "retry_after", "machine",
+        "in_doubt_since", "abandoned", "retry_after", "machine", "operation", "operation_at", "hold_ms",
+        *side_legs.FREED,
     )  # fmt: skip
     amounts = {name: 1 for name in ("busy", "no_answer", "failed") if name == outcome.value}
     if call.outcome == retry.MACHINE:
         amounts |= drops.machine(call)
+    amounts |= _first(call)
     count(call, act, talk_seconds=call.talk_time_seconds or 0, spent=_cost(call), **amounts)
     pacers.talked(call, act.now)
     release(act, call, talked=was_talking)
+
+
+def _first(call: CallLog) -> dict[str, int]:
+    """What the end of the call adds to the contacts tried and reached, each counted once."""
+    if call.contact_id is None:
+        return {}
+    if call.outcome == retry.NOT_DIALLED:
+        return {"tried": -1} if call.attempt_number == 1 else {}
+    if call.bridged_at is None or call.machine:
+        return {}
+    talked = CallLog.objects.filter(contact=call.contact_id, bridged_at__isnull=False, machine=False)
+    return {} if talked.exclude(pk=call.pk).exists() else {"reached": 1}
 
 
 def _waited_too_long(call: CallLog, at: dt.datetime) -> bool:
@@ -335,7 +371,7 @@ def _settle_contact(act: Act, call: CallLog) -> None:
         call.retry_after = disposed.at if isinstance(disposed, dispositions.Retry) else None
     else:
         _follow_outcome(act, call, contact)
-    following.count(contact, before)
+    following.count(contact, before, call.campaign_id, act.now)
     contact.save(update_fields=["status", "next_attempt_at", "attempts", "last_outcome", "blocked_by", "updated_at"])
 
 
@@ -371,9 +407,11 @@ def transferred(act: Act, call: CallLog) -> None:
     """The customer was sent elsewhere: the agent is done with them, the call itself goes on."""
     if call.ended_at is not None or call.agent_id is None:
         return
+    hold_over(call, act.now)
     release(act, call, talked=call.bridged_at is not None)
+    side_legs.agent_leaves(act, call)
     old: Agent | None = call.agent
-    call.agent = None
-    save(call, "agent")
+    call.agent, call.operation, call.operation_at = None, "", None
+    save(call, "agent", "operation", "operation_at", "hold_ms", *side_legs.FREED)
     if old is not None:
         announce.changed("agent", old.pk)

@@ -2,32 +2,39 @@
 comes."""
 
 import datetime as dt
-import json
 import logging
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
-import redis
-
 from dialer import agent_states as machine
-from dialer import announce, inbox, orders, outbox
+from dialer import announce, inbox
 from dialer.limits import COMMAND_SECONDS, OVERLOOKED_AFTER, OVERLOOKED_LIMIT
 from dialer.models import (
     Agent,
     AppliedCommand,
-    CallLog,
     CampaignStatus,
     DialerCampaign,
     DialingMode,
     QueuedCommand,
     ReasonCode,
-    Recording,
 )
-from dialer.services import agents, calls, dialing, disposing, manual, offers, preview, wake
+from dialer.services import (
+    agents,
+    answering,
+    call_control,
+    calls,
+    dialing,
+    disposing,
+    failing,
+    limiting,
+    manual,
+    messages,
+    offers,
+    preview,
+    wake,
+)
 from dialer.services.acting import Act, Rejected, acting
-from events import streams
 
 log = logging.getLogger(__name__)
 Command = dict[str, Any]
@@ -40,20 +47,25 @@ def set_agent_state(command: Command) -> Result:
 
 
 def control(command: Command) -> Result:
-    """campaign_control {campaign_id, action, mode}, call_control {call_id, action, extension}, preview_control
-    {agent_id, action, preview_id, at, personal, reason}, manual_dial {agent_id, campaign_id, number} or dispose_call
-    {call_id, code, notes, callback_at, callback_personal}; see docs/protocol.md."""
+    """campaign_control {campaign_id, action, mode, max_lines, calls_per_second, power_ratio}, call_control {call_id,
+    action, extension}, preview_control {agent_id, action, preview_id, at, personal, reason}, manual_dial {agent_id,
+    campaign_id, number}, dispose_call {call_id, code, notes, callback_at, callback_personal}, send_message {agents,
+    teams, campaigns, text} or read_message {agent_id, message_id}; see docs/protocol.md."""
     match command.get("kind"):
         case "campaign_control":
             return _once(command, "campaign_control", str(command.get("campaign_id", "")), _campaign_control)
         case "call_control":
-            return _once(command, "call_control", str(command.get("call_id", "")), _call_control)
+            return _once(command, "call_control", str(command.get("call_id", "")), call_control.control)
         case "preview_control":
             return _once(command, "preview_control", str(command.get("agent_id", "")), _preview_control)
         case "manual_dial":
             return _once(command, "manual_dial", str(command.get("agent_id", "")), _manual_dial)
         case "dispose_call":
             return _once(command, "dispose_call", str(command.get("call_id", "")), disposing.dispose)
+        case "send_message":
+            return _once(command, "send_message", messages.addressees(command), messages.send)
+        case "read_message":
+            return _once(command, "read_message", str(command.get("agent_id", "")), messages.read)
         case kind:
             return _once(command, str(kind)[:40], "", _unknown)
 
@@ -67,21 +79,25 @@ def overlooked(now: dt.datetime) -> int:
     return len(waiting)
 
 
+@failing.answered
 def _once(command: Command, kind: str, target: str, do: Callable[[Act, Command], Result]) -> Result:
     """Run a command once; the row that says so is committed with its effect."""
     command_id, actor = _command_id(command), str(command.get("actor") or "")[:150]
     earlier = AppliedCommand.objects.filter(command_id=command_id).first()
     if earlier is not None:
         QueuedCommand.objects.filter(command_id=command_id).delete()
-        return publish(command_id, earlier.status, earlier.reason, earlier.result)
+        return answering.publish(earlier)
     status, reason, result = AppliedCommand.Status.APPLIED, "", {}
+    confirmation = AppliedCommand.Confirmation.NONE
     with acting(actor or "unknown", command_id) as act:
         try:
             _fresh(command, act.now)
             result = do(act, command)
+            if result.pop(call_control.AWAITS, False):
+                confirmation = AppliedCommand.Confirmation.WAITING
         except Rejected as refusal:
             status, reason = AppliedCommand.Status.REJECTED, str(refusal)[:300]
-        AppliedCommand.objects.create(
+        row = AppliedCommand.objects.create(
             command_id=command_id,
             kind=kind,
             actor=actor,
@@ -91,9 +107,10 @@ def _once(command: Command, kind: str, target: str, do: Callable[[Act, Command],
             reason=reason,
             result=result,
             applied_at=act.now,
+            confirmation=confirmation,
         )
         QueuedCommand.objects.filter(command_id=command_id).delete()
-    return publish(command_id, status, reason, result)
+    return answering.publish(row)
 
 
 def _command_id(command: Command) -> str:
@@ -110,16 +127,6 @@ def _fresh(command: Command, now: dt.datetime) -> None:
         raise Rejected(
             f"asked for {round(now.timestamp() - asked)} s ago; look again and repeat it if you still want it"
         )
-
-
-def publish(command_id: str, status: str, reason: str, result: Result) -> Result:
-    """Tell whoever waits for it; the row keeps the answer for those who ask again."""
-    answer = {"command_id": command_id, "status": str(status), "reason": reason, "result": result}
-    try:
-        streams.shared().publish(streams.RESULTS_CHANNEL, json.dumps({**answer, "at": time.time()}))
-    except redis.RedisError as error:
-        log.warning("result of command %s not published: %s", command_id, type(error).__name__)
-    return answer
 
 
 def _unknown(act: Act, command: Command) -> Result:
@@ -197,17 +204,19 @@ _FROM = {
     "pause": {CampaignStatus.ACTIVE, CampaignStatus.SCHEDULED},
     "stop": {CampaignStatus.DRAFT, CampaignStatus.ACTIVE, CampaignStatus.PAUSED, CampaignStatus.SCHEDULED},
 }
-SET_MODE = "set_mode"
+SET_MODE, SET_LIMITS = "set_mode", "set_limits"
 _TO = {"start": CampaignStatus.ACTIVE, "pause": CampaignStatus.PAUSED, "stop": CampaignStatus.COMPLETED}
 
 
 def _campaign_control(act: Act, command: Command) -> Result:
     action = str(command.get("action", ""))
-    if action not in _TO and action != SET_MODE:
-        raise Rejected(f"{action[:30]!r} is not one of {', '.join((*_TO, SET_MODE))}")
+    if action not in {*_TO, SET_MODE, SET_LIMITS}:
+        raise Rejected(f"{action[:30]!r} is not one of {', '.join((*_TO, SET_MODE, SET_LIMITS))}")
     campaign = _campaign(command.get("campaign_id"))
     if action == SET_MODE:
         return _set_mode(act, campaign, str(command.get("mode") or ""))
+    if action == SET_LIMITS:
+        return limiting.set_limits(campaign, command)
     target = _TO[action]
     if campaign.status != target:
         if campaign.status not in _FROM[action]:
@@ -253,68 +262,3 @@ def _campaign(campaign_id: Any) -> DialerCampaign:
     if campaign is None:
         raise Rejected("there is no such campaign")
     return campaign
-
-
-# --- Calls --------------------------------------------------------------------------------------------------------
-
-
-def _call_control(act: Act, command: Command) -> Result:
-    call = calls.locked(str(command.get("call_id", "")))
-    if call is None:
-        raise Rejected("there is no such call")
-    if call.ended_at is not None:
-        raise Rejected("this call has ended")
-    action, leg = str(command.get("action", "")), call.freeswitch_uuid
-    if action == "hangup":
-        _order(act, call, orders.Hangup(**outbox.header(), leg=leg))
-    elif call.answered_at is None:
-        raise Rejected("this call has not been answered yet")
-    elif action in {"hold", "unhold"}:
-        _order(act, call, orders.Hold(**outbox.header(), leg=leg, on=action == "hold"))
-    elif action == "park":
-        _order(act, call, orders.Park(**outbox.header(), leg=leg))
-    elif action == "transfer":
-        _order(act, call, orders.Transfer(**outbox.header(), leg=leg, extension=_extension(command)))
-    elif action in {"record_start", "record_stop"}:
-        calls.record(act, call, action.removeprefix("record_"), act.command_id)
-    elif action in {"record_pause", "record_resume"}:
-        _mask(act, call, paused=action == "record_pause")
-    elif action in {"listen", "whisper", "barge"}:
-        _eavesdrop(act, call, command, action)
-    else:
-        raise Rejected(f"{action[:30]!r} is no action on a call")
-    announce.changed("call", call.pk)
-    return {"call_id": str(call.call_id), "action": action}
-
-
-def _order(act: Act, call: CallLog, order: orders.AnyOrder) -> None:
-    outbox.add(order, token=act.token, call_id=call.pk, agent_id=call.agent_id, command_id=act.command_id)
-
-
-def _mask(act: Act, call: CallLog, *, paused: bool) -> None:
-    if call.recording == Recording.OFF:
-        raise Rejected("this call is not being recorded")
-    if (call.recording == Recording.PAUSED) == paused:
-        raise Rejected("the recording is paused already" if paused else "the recording is not paused")
-    calls.record(act, call, "mask" if paused else "unmask", act.command_id)
-
-
-def _extension(command: Command) -> str:
-    extension = str(command.get("extension") or "")
-    if not (extension.isascii() and extension.isdigit() and 2 <= len(extension) <= 12):
-        raise Rejected("an extension is 2 to 12 digits")
-    return extension
-
-
-def _eavesdrop(act: Act, call: CallLog, command: Command, mode: str) -> None:
-    if call.bridged_at is None or call.agent_leg is None:
-        raise Rejected("nobody is talking on this call yet")
-    order = orders.Eavesdrop(
-        **outbox.header(),
-        leg=str(uuid.uuid4()),
-        extension=_extension(command),
-        target=str(call.agent_leg.leg_uuid),
-        supervisor=act.by if act.by.isascii() and act.by.replace("_", "").isalnum() else "",
-        mode=mode,  # type: ignore[arg-type]  # orders.validated checks it
-    )
-    _order(act, call, order)

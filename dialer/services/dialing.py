@@ -201,7 +201,13 @@ def _place(
         announce.changed("call", call.pk)
         if call.agent_id is not None:
             announce.changed("agent", call.agent_id)
-    calls.count(placed[0], act, attempts=len(placed), spent=campaign.price_per_attempt * len(placed))
+    calls.count(
+        placed[0],
+        act,
+        attempts=len(placed),
+        tried=sum(call.attempt_number == 1 for call in placed),
+        spent=campaign.price_per_attempt * len(placed),
+    )
     pacers.placed(campaign.pk, act.now, [call.attempt_number for call in placed])
     return placed
 

@@ -5,7 +5,7 @@ import datetime as dt
 from typing import Any
 
 from dialer import agent_states as machine
-from dialer import announce, dispositions, rules, selectors
+from dialer import announce, appointments, dispositions, rules, selectors
 from dialer.models import (
     Agent,
     Callback,
@@ -40,11 +40,13 @@ def dispose(act: Act, command: Command) -> Result:
         call=call, disposition=chosen, notes=notes, by=act.by, at=act.now, command_id=act.command_id
     )
     _take_back(before, change, chosen)
+    # Only now: what the disposition before this one has forbidden does not stand against it.
+    _check_time(act, call, what)
     if chosen.is_do_not_call and change.do_not_call is None:
         change.do_not_call = _forbid(act, call)
     if isinstance(what, dispositions.Appointment):
         change.callback = _appoint(act, call, what, notes)
-    change.effect = _move_contact(call, what, before)
+    change.effect = _move_contact(act, call, what, before)
     change.save()
     call.disposition, call.disposition_notes, call.disposed_by = chosen, notes, act.by
     call.disposed_at = call.disposed_at or act.now
@@ -80,6 +82,15 @@ def _following(act: Act, call: CallLog, chosen: Disposition, command: Command) -
     if isinstance(what, dispositions.Refused):
         raise Rejected(what.reason)
     return what
+
+
+def _check_time(act: Act, call: CallLog, what: dispositions.Following) -> None:
+    """Raises Rejected for an appointment at a time at which the rules will allow no call."""
+    if not isinstance(what, dispositions.Appointment) or call.contact is None or call.campaign is None:
+        return
+    possible = appointments.Times(call.contact, call.campaign, act.now).at(what.at)
+    if possible.reason:
+        raise Rejected(f"no call at that time: {possible.reason}")
 
 
 def _take_back(before: DispositionChange | None, change: DispositionChange, chosen: Disposition) -> None:
@@ -124,7 +135,9 @@ def _appoint(act: Act, call: CallLog, what: dispositions.Appointment, notes: str
     )
 
 
-def _move_contact(call: CallLog, what: dispositions.Following, earlier: DispositionChange | None) -> dict[str, Any]:
+def _move_contact(
+    act: Act, call: CallLog, what: dispositions.Following, earlier: DispositionChange | None
+) -> dict[str, Any]:
     """{before, after} of the contact, or why it was left. While the call lasts its end will do it."""
     if call.contact_id is None:
         return {}
@@ -146,7 +159,7 @@ def _move_contact(call: CallLog, what: dispositions.Following, earlier: Disposit
         contact.status = ContactStatus(original["status"])
         contact.next_attempt_at = dt.datetime.fromisoformat(original["next_attempt_at"])
     contact.save(update_fields=["status", "next_attempt_at", "blocked_by", "updated_at"])
-    following.count(contact, was)
+    following.count(contact, was, call.campaign_id, act.now)
     after = {"status": contact.status, "next_attempt_at": contact.next_attempt_at.isoformat()}
     return {"before": before, "after": after}
 

@@ -12,8 +12,8 @@ from django.db.models import Q
 
 from dialer import orders, outbox
 from dialer.limits import IN_DOUBT_AFTER, MISSING_AFTER, PROBE_EVERY
-from dialer.models import AgentLeg, CallLog, CallStatus, Order
-from dialer.services import agents, calls
+from dialer.models import AgentLeg, CallLog, CallStatus, Order, SideLeg
+from dialer.services import agents, call_moves, calls
 from dialer.services.acting import Act
 from events import streams
 
@@ -70,6 +70,11 @@ def settle(act: Act) -> int:
         if str(leg_uuid) not in live:
             probe(act, str(leg_uuid), agent_id=agent_pk)
             asked += 1
+    sides = SideLeg.objects.filter(ended_at=None, requested_at__lt=before)
+    for side_uuid, call_pk in sides.values_list("leg_uuid", "call_id"):
+        if str(side_uuid) not in live:
+            probe(act, str(side_uuid), call_id=call_pk)
+            asked += 1
     return asked
 
 
@@ -89,11 +94,14 @@ def probed(act: Act, leg: str, *, exists: bool) -> None:
         return
     softphone = AgentLeg.objects.select_for_update(of=("self",)).filter(leg_uuid=leg, ended_at=None).first()
     if softphone is None:
+        if not exists:
+            call_moves.side_ended(act, leg, "LOST")
         return
     if exists and softphone.opened_at is None and _is_live_and_answered(leg):
         agents.leg_opened(act, softphone)
     elif not exists:
         agents.leg_ended(act, softphone, "LOST")
+        call_moves.agent_leg_ended(act, leg)
 
 
 def _is_live_and_answered(leg: str) -> bool:

@@ -30,6 +30,10 @@ VALUES (%s, %s, {", ".join(["%s"] * len(COUNTED))})
 ON CONFLICT (campaign_id, minute) DO UPDATE
 SET {", ".join(f"{name} = kept.{name} + EXCLUDED.{name}" for name in COUNTED)}
 """  # noqa: S608 - made of constants
+_FINISHED = """
+INSERT INTO dialer_campaignminute AS kept (campaign_id, minute, finished) VALUES (%s, %s, 1)
+ON CONFLICT (campaign_id, minute) DO UPDATE SET finished = kept.finished + 1
+"""
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint" for name in COUNTED)
 _OF_MINUTES = f"SELECT %s, {_SUMS} FROM dialer_campaignminute WHERE campaign_id = %s AND minute >= %s"  # noqa: S608
 _OF_DAYS = f"SELECT %s, {_SUMS} FROM dialer_campaignday WHERE campaign_id = %s AND day >= %s"  # noqa: S608
@@ -66,6 +70,12 @@ def count(call: CallLog, amounts: Mapping[str, int | Decimal]) -> None:
     with connection.cursor() as cursor:
         minute = _minute(call.answered_at)
         cursor.execute(_ADD, [call.campaign_id, minute, *(int(amounts.get(name, 0)) for name in COUNTED)])
+
+
+def finished(campaign: int, at: dt.datetime) -> None:
+    """One more contact that the campaign's list (of this key) is done with."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FINISHED, [campaign, _minute(at)])
 
 
 def machine(call: CallLog) -> dict[str, int]:

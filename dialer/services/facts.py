@@ -14,11 +14,12 @@ from typing import Any
 
 import redis
 from django.db import InterfaceError, OperationalError
+from django.db.models import Q
 
 from dialer import hangup_causes, orders, outbox
 from dialer.lease import LeaseLost
-from dialer.models import Agent, AgentLeg, CallLog, Order
-from dialer.services import agents, calls, doubts
+from dialer.models import Agent, AgentLeg, CallLog, Order, SideLeg
+from dialer.services import agents, call_moves, calls, doubts, holds
 from dialer.services.acting import Act, acting
 from events import facts as f
 from events import streams
@@ -36,7 +37,7 @@ _REPORTED = {
     "expired": Order.Status.EXPIRED,
     "in_doubt": Order.Status.IN_DOUBT,
 }
-_ABOUT_OPEN_LEGS = (f.LegCreated, f.LegAnswered, f.LegBridged, f.LegEnded, f.MachineHeard)
+_ABOUT_OPEN_LEGS = (f.LegCreated, f.LegAnswered, f.LegHeld, f.LegUnheld, f.LegEnded, f.MachineHeard)
 _OPEN_ORDER = (Order.Status.PENDING, Order.Status.SENT, Order.Status.ACCEPTED, Order.Status.IN_DOUBT)
 
 
@@ -130,20 +131,33 @@ def _relevant(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
     legs = {fact.leg for fact in facts if fact.leg}
     known = dict(CallLog.objects.filter(freeswitch_uuid__in=legs).values_list("freeswitch_uuid", "ended_at"))
     ours = {leg for leg, ended_at in known.items() if ended_at is None}
-    ours |= {
-        str(leg)
-        for leg in AgentLeg.objects.filter(leg_uuid__in=_uuids(legs), ended_at=None).values_list("leg_uuid", flat=True)
-    }
+    uuids = _uuids(legs)
+    sides = SideLeg.objects.filter(leg_uuid__in=uuids, ended_at=None).values_list("leg_uuid", flat=True)
+    ours |= {str(leg) for leg in sides}
+    bridgeable = set(ours)
+    agents_own = AgentLeg.objects.filter(leg_uuid__in=uuids, ended_at=None).values_list("leg_uuid", flat=True)
+    ours |= {str(leg) for leg in agents_own}
+    parking = _moving() if any(isinstance(fact, f.LegParked) for fact in facts) else frozenset()
     news = _registration_news([fact for fact in facts if isinstance(fact, f.SoftphoneRegistration)])
     return [
         fact
         for fact in facts
         if (isinstance(fact, f.OrderReported) and fact.status != "sent")
         or (isinstance(fact, _ABOUT_OPEN_LEGS) and fact.leg in ours)
+        or (isinstance(fact, f.LegBridged) and fact.leg in bridgeable)
+        # Every leg parks, between customers and before the first; it is news where somebody moves the call.
+        or (isinstance(fact, f.LegParked) and fact.leg in parking)
         # A recording is finished when the call is over.
         or (isinstance(fact, f.RecordingStarted | f.RecordingStopped) and fact.leg in known)
         or (isinstance(fact, f.SoftphoneRegistration) and fact in news)
     ]
+
+
+def _moving() -> frozenset[str]:
+    """The customers' and agents' legs of the calls that somebody is moving, or that are parked."""
+    moved = CallLog.objects.filter(~Q(operation="") | Q(parked_at__isnull=False), ended_at=None)
+    legs = moved.values_list("freeswitch_uuid", "agent_leg__leg_uuid")
+    return frozenset(str(leg) for pair in legs for leg in pair if leg)
 
 
 def _registration_news(facts: list[f.SoftphoneRegistration]) -> list[f.SoftphoneRegistration]:
@@ -185,14 +199,24 @@ def apply(act: Act, fact: f.AnyFact) -> None:
     """Do what one fact asks for; facts about legs that are not ours ask for nothing."""
     match fact:
         case f.LegCreated():
-            _with_call(fact, lambda call: calls.started(act, call))
+            if not _with_call(fact, lambda call: calls.started(act, call)):
+                call_moves.side_created(act, fact.leg)
         case f.LegAnswered():
             if (call := calls.locked(fact.leg)) is not None:
                 calls.answered(act, call, moment(fact.at, act.now))
             elif (leg := _agent_leg(fact.leg)) is not None and leg.ended_at is None:
                 agents.leg_opened(act, leg)
+            else:
+                call_moves.side_answered(act, fact.leg)
         case f.LegBridged():
-            _with_call(fact, lambda call: calls.bridged(act, call, fact.peer, moment(fact.at, act.now)))
+            if not _with_call(fact, lambda call: _bridged(act, call, fact)):
+                call_moves.side_bridged(act, fact.leg, fact.peer)
+        case f.LegParked():
+            if not _with_call(fact, lambda call: call_moves.customer_parked(act, call)):
+                call_moves.agent_parked(act, fact.leg)
+        case f.LegHeld() | f.LegUnheld():
+            on, at = isinstance(fact, f.LegHeld), moment(fact.at, act.now)
+            holds.held(act, fact.leg, on=on, at=at)
         case f.LegEnded():
             if (call := calls.locked(fact.leg)) is not None:
                 at = moment(fact.at, act.now)
@@ -200,6 +224,9 @@ def apply(act: Act, fact: f.AnyFact) -> None:
                 calls.ended(act, call, fact.cause, at, answered_at=answered_at, reached=True, machine=fact.machine)
             elif (leg := _agent_leg(fact.leg)) is not None:
                 agents.leg_ended(act, leg, fact.cause)
+                call_moves.agent_leg_ended(act, fact.leg)
+            else:
+                call_moves.side_ended(act, fact.leg, fact.cause)
         case f.SoftphoneRegistration():
             agents.registration_changed(act, fact.user, registered=fact.registered, registration=fact.registration)
         case f.RecordingStarted(path=path):
@@ -214,10 +241,20 @@ def apply(act: Act, fact: f.AnyFact) -> None:
             pass
 
 
-def _with_call(fact: f.AnyFact, do: Callable[[CallLog], None]) -> None:
+def _with_call(fact: f.AnyFact, do: Callable[[CallLog], None]) -> bool:
+    """False when the leg is no customer's."""
     call = calls.locked(fact.leg)
     if call is not None:
         do(call)
+    return call is not None
+
+
+def _bridged(act: Act, call: CallLog, fact: f.LegBridged) -> None:
+    """For the first time, or again because somebody has moved the call."""
+    if call.bridged_at is None:
+        calls.bridged(act, call, fact.peer, moment(fact.at, act.now))
+    else:
+        call_moves.customer_bridged(act, call, fact.peer)
 
 
 def _agent_leg(leg_uuid: str) -> AgentLeg | None:
@@ -254,6 +291,7 @@ def _order_reported(act: Act, fact: f.OrderReported) -> None:
             _no_detection(fact.reply)
         case "probe" if fact.leg_exists is not None:
             doubts.probed(act, str(order.leg_uuid), exists=fact.leg_exists)
+    call_moves.order_reported(act, order, fact)
 
 
 def _leg_of(order: Order) -> str:

@@ -1,10 +1,13 @@
 """What a disposition asks for, done to the contact."""
 
+import datetime as dt
+
 from django.db.models import F
 from django.db.models.functions import Greatest
 
 from dialer import dispositions, rules
 from dialer.models import FINISHED_CONTACTS, Callback, CallLog, Contact, ContactStatus, DialerTargetList
+from dialer.services import drops
 from dialer.services.acting import Act
 
 
@@ -22,12 +25,15 @@ def move(contact: Contact, following: dispositions.Following) -> bool:
     return True
 
 
-def count(contact: Contact, before: str) -> None:
-    """Keep the list's count of finished contacts true after the status has changed from `before`."""
+def count(contact: Contact, before: str, campaign: int | None, at: dt.datetime) -> None:
+    """Keep the list's count of finished contacts true after the status has changed from `before`; and the pace of the
+    campaign (key) that finished it."""
     change = (contact.status in FINISHED_CONTACTS) - (before in FINISHED_CONTACTS)
     if change:
         lists = DialerTargetList.objects.filter(pk=contact.target_list_id)
         lists.update(processed_contacts=Greatest(F("processed_contacts") + change, 0))
+    if change > 0 and campaign is not None:
+        drops.finished(campaign, at)
 
 
 def of(act: Act, call: CallLog, contact: Contact) -> dispositions.Following:

@@ -60,7 +60,7 @@ def _contact(act: Act, target_list: int, number: str) -> Contact:
     if contact.status == ContactStatus.COMPLETED:
         # The list was done with them; the agent is not. Attempts, quiet days and all other rules still count.
         contact.status = ContactStatus.READY
-        following.count(contact, ContactStatus.COMPLETED)
+        following.count(contact, ContactStatus.COMPLETED, None, act.now)
     # When the dialer would have tried again by itself. The delay after an outcome is a rule, and is asked as such.
     contact.next_attempt_at = min(contact.next_attempt_at, act.now)
     return contact

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
-from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, pretty
+from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, day_filter, pretty
 from events.models import CallStateEvent, EventBatch, EventProcessingStatus, FreeSwitchEvent
 from events.privacy import mask
 
@@ -65,8 +65,8 @@ class FreeSwitchEventAdmin(LargeTableAdmin, ReadOnlyAdmin):
         "event_sequence",
     )
     list_display_links = ("timestamp", "event_type")
-    list_filter = (EventTypeFilter,)
-    indexed_filters = ("event_type",)
+    list_filter = (day_filter("timestamp", "day"), EventTypeFilter)
+    indexed_filters = ("event_type", "day")
     exact_search = ("channel_uuid", "destination_number")
     search_help_text = "Whole channel uuid or destination number."
     exclude = ("event_data",)

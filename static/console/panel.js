@@ -1,52 +1,96 @@
-// The agent's panel: which state button is pressed, the contact for preview, and the form to dial by hand.
+// The agent's panel: which state is pressed, the customer of the call, the contact for preview, the form to dial by hand.
 (function () {
   "use strict";
 
-  // A refusal is shown where the agent looks, long enough to be read.
-  var REFUSED_MS = 15000;
+  const ID = /0{8}-(0{4}-){3}0{12}/;
+  let preview = "", record = "", note = "";
 
-  var preview = "", refusal = "", refusedTimer = 0;
-
-  function $(id) { return document.getElementById(id); }
+  const $ = (id) => document.getElementById(id);
+  function say(words) { $("said").textContent = words; }
 
   function follow() {
-    var mine = $("mystate");
-    if (!mine) return;
-    var kind = mine.dataset.kind === "wrap_up" ? "busy" : mine.dataset.kind;
-    document.querySelectorAll(".states .choice").forEach(function (button) {
-      var pressed = button.dataset.state === kind && (button.dataset.reason || "") === mine.dataset.reason;
-      if (button.getAttribute("aria-pressed") !== String(pressed)) button.setAttribute("aria-pressed", String(pressed));
-    });
-    var hint = $("oncall-hint");
-    if (hint.hidden !== !mine.dataset.oncall) hint.hidden = !mine.dataset.oncall;
-    followPreview(mine.dataset.preview || "", mine.dataset.contact || "");
+    const mine = $("mystate").dataset, kind = mine.kind === "wrap_up" ? "busy" : mine.kind;
+    for (const button of document.querySelectorAll(".states .choice")) {
+      const pressed = String(button.dataset.state === kind && (button.dataset.reason || "") === mine.reason);
+      if (button.getAttribute("aria-pressed") !== pressed) button.setAttribute("aria-pressed", pressed);
+    }
+    const hint = $("oncall-hint");
+    if (hint.hidden !== !mine.oncall) hint.hidden = !mine.oncall;
+    followPreview(mine.preview, mine.contact);
+    followRecord(mine.record);
     followManual();
-    followRefusal();
+    followNote();
+    $("no-record").hidden = Boolean(record || preview);
   }
 
-  // --- the contact for preview: fetched once, when it comes ---
+  // Made by our own templates, which escape what people have written.
+  function load(section, id, then) {
+    fetch(section.dataset.url.replace(ID, id), { credentials: "same-origin", cache: "no-store", redirect: "error" })
+      .then((answer) => (answer.status === 200 ? answer.text() : ""))
+      .then(then)
+      .catch(() => then(null));
+  }
+
+  function put(section, html) { section.replaceChildren(document.createRange().createContextualFragment(html)); }
+
+  // --- the customer of the call: fetched once, when it comes ---
+
+  function followRecord(id) {
+    if (id === record) return;
+    record = id;
+    const section = $("record");
+    if (!id) { empty(section); return; }
+    load(section, id, (html) => {
+      if (record !== id) return;
+      if (html === null) { record = ""; return; /* asked again with the next frame */ }
+      if (!html) { empty(section); return; }
+      put(section, html);
+      localTimes(section);
+      section.hidden = false;
+      say("Customer: " + $("h-record").textContent);
+    });
+  }
+
+  function empty(section) {
+    const held = section.contains(document.activeElement);
+    section.hidden = true;
+    section.replaceChildren();
+    if (held) $("main").focus({ preventScroll: true });
+  }
+
+  // Times of people are told in the agent's own; the customer's clock beside it, where their zone is known.
+  function localTimes(section) {
+    const how = { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+    for (const element of section.querySelectorAll("time[datetime]")) {
+      element.textContent = new Date(element.dateTime).toLocaleString(undefined, how);
+    }
+    for (const element of section.querySelectorAll("[data-zone]")) {
+      try {
+        const clock = new Intl.DateTimeFormat(undefined, { timeZone: element.dataset.zone, hour: "2-digit", minute: "2-digit" }).format(new Date());
+        element.textContent = clock + " there (" + element.dataset.zone.split("/").pop().replace(/_/g, " ") + ")";
+      } catch (error) { /* a zone the browser does not know: its name stays */ }
+    }
+  }
+
+  // --- the contact for preview ---
 
   function followPreview(id, contact) {
     if (id === preview) return;
     preview = id;
-    var section = $("preview");
-    if (!id) { closePreview(); return; }
-    htmx.ajax("GET", section.dataset.url.replace(/[0-9a-f-]{36}/, id), { target: "#preview", swap: "innerHTML" }).then(function () {
-      if (preview !== id || !$("preview-dial")) { if (preview === id) closePreview(); return; }
+    const section = $("preview");
+    if (!id) { empty(section); return; }
+    load(section, id, (html) => {
+      if (preview !== id) return;
+      if (html === null) { preview = ""; return; }
+      if (!html) { empty(section); return; }
+      put(section, html);
+      localTimes(section);
       section.hidden = false;
-      $("preview-said").textContent = "Contact for preview: " + (contact || "no name");
+      say("Contact for preview: " + (contact || "no name"));
       $("preview-at").min = localTime(new Date());
       // Only where the keyboard is nowhere else: what is being typed goes on.
       if (document.activeElement === document.body || document.activeElement === null) $("preview-dial").focus();
     });
-  }
-
-  function closePreview() {
-    var section = $("preview"), held = section.contains(document.activeElement);
-    section.hidden = true;
-    section.replaceChildren();
-    $("preview-said").textContent = "";
-    if (held) $("main").focus({ preventScroll: true });
   }
 
   function localTime(date) {
@@ -56,35 +100,31 @@
   // --- dialling by hand: the campaigns in which it is allowed now ---
 
   function followManual() {
-    var select = $("manual-campaign"), source = $("mymanual");
-    if (!select || !source) return;
-    var wanted = Array.prototype.map.call(source.children, function (item) { return item.dataset.id + item.textContent; }).join("\n");
+    const select = $("manual-campaign"), items = Array.from($("mymanual").children);
+    const wanted = items.map((item) => item.dataset.id + item.textContent).join("\n");
     if (select.dataset.shown === wanted) return;
     select.dataset.shown = wanted;
-    var chosen = select.value;
-    select.replaceChildren.apply(select, Array.prototype.map.call(source.children, function (item) {
-      var option = new Option(item.textContent, item.dataset.id);
+    const chosen = select.value;
+    select.replaceChildren(...items.map((item) => {
+      const option = new Option(item.textContent, item.dataset.id);
       option.selected = item.dataset.id === chosen;
       return option;
     }));
-    $("manual").hidden = !source.children.length;
+    $("manual").hidden = !items.length;
   }
 
-  // --- the last refusal, as one sentence ---
+  // --- a supervisor's message ---
 
-  function followRefusal() {
-    var lines = document.querySelectorAll("#commands .command.t-trouble > span");
-    var last = lines[lines.length - 1], text = last ? last.textContent.trim() : "", key = last ? last.parentNode.id + text : "";
-    if (!key || key === refusal) return;
-    refusal = key;
-    $("refused").textContent = text;
-    $("refused").hidden = false;
-    clearTimeout(refusedTimer);
-    refusedTimer = setTimeout(function () { $("refused").hidden = true; }, REFUSED_MS);
+  function followNote() {
+    const box = $("mynote");
+    if (box.dataset.note === note) return;
+    note = box.dataset.note;
+    document.body.toggleAttribute("data-noted", Boolean(note));
+    if (note) say("Message from " + box.querySelector(".from b").textContent + ": " + box.querySelector(".text").textContent);
   }
 
-  document.addEventListener("DOMContentLoaded", function () {
-    $("live").addEventListener("htmx:wsAfterMessage", follow);
+  document.addEventListener("DOMContentLoaded", () => {
+    document.addEventListener("panel:message", follow);
     follow();
   });
 })();

@@ -161,7 +161,8 @@ def _judge(campaign: Any, options: argparse.Namespace, legs: Sequence[dict[str, 
 
 
 def _utilisation(campaign: Any) -> float:
-    """Talk and wrap-up time by the time from a minute after the first work to the end of the last, over all agents."""
+    """Occupancy from a minute after the first work to the end of the last, over all agents; nobody has a break here."""
+    from dialer import figures
     from dialer.models import AgentState, CallLog
 
     first = AgentState.objects.order_by("timestamp").values_list("timestamp", flat=True).first()
@@ -178,7 +179,7 @@ def _utilisation(campaign: Any) -> float:
             seconds = max(0.0, min(until, end) - max(at, begin))
             total += seconds
             worked += seconds * (state in {"on_call", "busy"})
-    return worked / total if total else 0.0
+    return figures.occupancy(worked, 0, 0, total - worked).value or 0.0
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
+from dialer.models import Agent, ReasonCode
 from tests.conftest import PATIENCE
-from tests.fakes.console import beating, session_cookie
+from tests.fakes.console import beating, make_user, session_cookie
 from tests.fakes.console_web import web_process
 from tests.fakes.processes import Processes
 
@@ -109,3 +110,32 @@ def tab(chromium: Browser, web: Processes) -> Iterator[Callable[..., Tab]]:
     for context in contexts:
         context.close()
     assert [error for made in tabs for error in made.errors] == []
+
+
+@pytest.fixture
+def worker(web: Processes) -> Iterator[None]:
+    """The sequential worker, for tests of what it answers."""
+    web.worker("dialer_queue")
+    yield
+    web.kill("dialer_queue")
+
+
+@pytest.fixture
+def watcher(redis_empty: Any) -> Any:
+    """A supervisor with a softphone of their own."""
+    ReasonCode.objects.create(code="lunch", label="Lunch", status="break")
+    user = make_user("sup", supervisor=True)
+    Agent.objects.create(agent_id="sup", name="Sup", extension="1999", user=user)
+    return user
+
+
+@pytest.fixture
+def board(tab: Callable[..., Tab], watcher: Any) -> Callable[..., Page]:
+    """`board()`: the watcher's board, live."""
+
+    def opened(**options: Any) -> Page:
+        page = tab(watcher, **options).open("/console/")
+        expect(page.locator("#fresh")).to_have_attribute("data-state", "live")
+        return page
+
+    return opened

@@ -1,18 +1,17 @@
 """The agent's panel in a real browser, on a phone."""
 
 import datetime as dt
-from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from dialer.management.commands.seed_demo import set_up_dispositions
-from dialer.models import Agent, Callback, CallLog, ReasonCode
-from tests.browser.conftest import LAPTOP, PHONE
-from tests.browser.test_board import live, make_call
+from dialer.models import Agent, Callback, ReasonCode
+from tests.browser.conftest import LAPTOP
+from tests.browser.panel_page import fits, live, make_call, panel, talk
 from tests.conftest import wait_until
-from tests.fakes.console import announce_agent, announce_call, make_user, publishing, set_status
+from tests.fakes.console import announce_agent, make_user, publishing, set_status
 from tests.fakes.floor import make_agents, make_campaign
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("switch")]
@@ -25,12 +24,6 @@ def agent() -> Agent:
     make_campaign([agent], name="Spring")
     make_user("ann", agent=agent)
     return agent
-
-
-def panel(tab: Any, agent: Agent, viewport: Any = PHONE) -> Page:
-    page = tab(agent.user, viewport).open("/")
-    live(page)
-    return page
 
 
 def test_my_state_my_call_and_my_softphone_follow(tab, agent):
@@ -47,7 +40,7 @@ def test_my_state_my_call_and_my_softphone_follow(tab, agent):
         expect(page.locator("#mycall")).to_contain_text("Grace Hopper")
         expect(page.locator("#mycall")).to_contain_text("Spring")
         expect(page.get_by_role("button", name="Hold")).to_be_enabled()
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert fits(page)
 
 
 def test_a_pending_state_is_shown_and_can_be_cancelled(tab, agent):
@@ -85,17 +78,6 @@ def test_other_agents_are_not_on_my_panel(tab, agent):
         assert other.name not in page.content()
 
 
-def talk(agent: Agent) -> CallLog:
-    """The agent is on a call, as the worker leaves it."""
-    call = make_call(agent, "bridged", "Grace <b>Hopper</b>")
-    call.answered_at = call.bridged_at = timezone.now()
-    call.save()
-    announce_call(call)
-    Agent.objects.filter(pk=agent.pk).update(last_call=call)
-    set_status(agent, "on_call")
-    return call
-
-
 def test_a_call_is_disposed_of_with_two_keys_and_what_was_typed_survives_updates(tab, agent, web):
     set_up_dispositions()
     web.worker("dialer_queue")
@@ -104,7 +86,7 @@ def test_a_call_is_disposed_of_with_two_keys_and_what_was_typed_survives_updates
             page = panel(tab, agent)
             call = talk(agent)
             expect(page.locator("#disposing")).to_contain_text("Grace <b>Hopper</b>")
-            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+            assert fits(page)
             page.get_by_label("Notes").fill("sends the contract; s")
             expect(page.get_by_role("radio", checked=True)).to_have_count(0)
             set_status(agent, "busy", "wrap_up")
@@ -120,7 +102,7 @@ def test_a_call_is_disposed_of_with_two_keys_and_what_was_typed_survives_updates
             call.refresh_from_db()
             assert (call.disposition.code, call.disposition_notes) == ("sale", "sends the contract; s")
             assert call.disposed_by == agent.user.get_username()
-            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+            assert fits(page)
     finally:
         web.stop("dialer_queue")
 

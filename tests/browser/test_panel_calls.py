@@ -1,7 +1,6 @@
 """Preview and dialling by hand on the agent's panel, on a phone and by keyboard."""
 
 import datetime as dt
-import os
 from typing import Any
 
 import pytest
@@ -10,10 +9,10 @@ from playwright.sync_api import Page, expect
 
 from dialer.models import Agent, CallLog, Contact, ContactReservation, DialerCampaign
 from tests.browser.conftest import LAPTOP, PHONE
-from tests.browser.test_board import live, make_call
+from tests.browser.panel_page import fits, live, make_call, picture
 from tests.fakes.console import announce, announce_agent, announce_call, announce_campaign, make_user, publishing
 from tests.fakes.floor import make_agents, make_campaign
-from tests.unit.test_console_render import HOSTILE
+from tests.fakes.hostile import FEW as HOSTILE
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("switch")]
 
@@ -52,24 +51,25 @@ def panel(tab: Any, viewport: Any = PHONE) -> Page:
     return page
 
 
-def picture(page: Page, name: str) -> None:
-    """Kept where PICTURES says, for people to look at."""
-    if where := os.environ.get("PICTURES"):
-        page.screenshot(path=f"{where}/{name}.png", full_page=True)
-
-
 @pytest.mark.parametrize("viewport", [PHONE, LAPTOP], ids=["phone", "laptop"])
 def test_the_contact_comes_with_all_the_call_needs_and_goes_when_it_is_over(tab, campaign, viewport):
     with publishing():
         page = panel(tab, viewport)
         made = offered(campaign)
         section = page.get_by_role("region", name="Contact for preview")
-        for words in ("Grace Hopper", made.contact.number, "Spring renewals", "AC-1906", "two questions", "busy"):
+        for words in (
+            "Grace Hopper",
+            made.contact.number,
+            "Spring renewals",
+            "AC-1906",
+            "this is Agent 101 of",
+            "busy",
+        ):
             expect(section).to_contain_text(words)
         expect(section.get_by_role("timer")).to_contain_text("0:")
-        expect(page.locator("#preview-said[role=status]")).to_contain_text("Contact for preview: Grace Hopper")
+        expect(page.locator("#said[role=status]")).to_contain_text("Contact for preview: Grace Hopper")
         expect(page.get_by_role("button", name="Dial")).to_be_focused()
-        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        assert fits(page)
         page.get_by_text("Reschedule…").click()
         picture(page, f"preview-{viewport['width']}")
         ContactReservation.objects.update(state="expired", ended_at=timezone.now())
@@ -117,7 +117,7 @@ def test_a_refusal_is_one_sentence_where_the_agent_looks(tab, campaign, web):
             form.get_by_label("Number").press("Enter")
             expect(page.locator("#refused")).to_contain_text("premium rate", timeout=40_000)
             assert "/console/agent/" in page.url and not CallLog.objects.exists()
-            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+            assert fits(page)
             picture(page, "manual-refused")
     finally:
         web.stop("dialer_queue")
@@ -145,12 +145,13 @@ def test_the_recording_can_be_paused_where_there_is_one(tab, campaign):
         page = panel(tab)
         call = make_call(Agent.objects.get(), "bridged", "Ada")
         expect(page.locator("#mycall")).to_contain_text("Ada")
-        expect(page.locator("#my-record")).to_have_count(0)
+        expect(page.locator("#my-record")).to_be_disabled()
+        expect(page.locator("#my-record")).to_have_attribute("data-why", "this call is not recorded")
         for state, button in (("on", "Pause recording"), ("paused", "Resume recording")):
             call.recording, call.version = state, call.version + 1
             call.save()
             announce_call(call)
-            expect(page.get_by_role("button", name=button)).to_be_visible()
+            expect(page.get_by_role("button", name=button)).to_be_enabled()
         picture(page, "recording-paused")
         announce("leg", str(call.call_id), None)
 
@@ -164,7 +165,7 @@ def test_hostile_names_and_fields_are_inert(tab, campaign):
             page.evaluate("document.querySelectorAll('#preview img, #preview script, #preview svg[onload]').length")
             == 0
         )
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert fits(page)
 
 
 def test_another_agents_contact_is_not_found(tab, campaign):

@@ -337,6 +337,65 @@ def test_a_supervisor_leaves_when_the_call_ends(client: Client, calls: Calls) ->
     assert client.wait_gone(s)["Hangup-Cause"] == "NORMAL_CLEARING"
 
 
+def test_a_supervisor_who_listens_can_be_joined_to_the_customer_in_the_agents_place(
+    client: Client, calls: Calls
+) -> None:
+    c, a = calls.bridged(variables="hangup_after_bridge=true", agent_variables="park_after_bridge=true")
+    variables = "eavesdrop_enable_dtmf=true,hangup_after_bridge=true"
+    s, job = calls.agent("1003", variables, f"'&eavesdrop({a})'")
+    client.job_done(job)
+    client.wait_for("MEDIA_BUG_START", a)
+    assert client.api(f"uuid_bridge {c} {s}") == f"+OK {s}\n"
+    client.wait(lambda e: e.name == "CHANNEL_BRIDGE" and e["Bridge-B-Unique-ID"] == s, "the supervisor's bridge")
+    client.until(lambda: client.leg_names(a).count("PARK") == 2, "the agent parked")
+    client.wait_for("MEDIA_BUG_STOP", a)
+    client.api(f"uuid_kill {s}")
+    client.wait_gone(c)
+    assert client.api(f"uuid_exists {a}") == "true"
+
+
+def test_a_consulted_leg_is_joined_to_the_parked_customer_and_the_agent_parks(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged(variables="hangup_after_bridge=true", agent_variables="park_after_bridge=true")
+    client.api(f"uuid_park {c}")
+    for leg in (c, a):
+        client.until(lambda leg=leg: client.leg_names(leg).count("PARK") == 2, f"{leg} parked")  # type: ignore[misc]
+    x, job = calls.agent("1002", "hangup_after_bridge=true")
+    client.job_done(job)
+    client.wait_for("CHANNEL_PARK", x)
+    client.api(f"uuid_bridge {x} {a}")
+    client.wait_for("CHANNEL_BRIDGE", x)
+    client.api(f"uuid_bridge {c} {x}")
+    client.wait(lambda e: e.name == "CHANNEL_BRIDGE" and e["Bridge-B-Unique-ID"] == x, "customer and consulted")
+    client.until(lambda: client.leg_names(a).count("PARK") == 3, "the agent parked")
+    client.api(f"uuid_kill {x}")
+    client.wait_gone(c)
+    assert client.api(f"uuid_exists {a}") == "true"
+
+
+def test_a_consulted_leg_that_the_agent_is_taken_from_is_hung_up(client: Client, calls: Calls) -> None:
+    c, a = calls.parked(variables="hangup_after_bridge=true", agent_variables="park_after_bridge=true")
+    x, job = calls.agent("1002", "hangup_after_bridge=true")
+    client.job_done(job)
+    client.wait_for("CHANNEL_PARK", x)
+    client.api(f"uuid_bridge {x} {a}")
+    client.wait_for("CHANNEL_BRIDGE", x)
+    assert client.api(f"uuid_bridge {c} {a}") == f"+OK {a}\n"
+    client.wait(lambda e: e.name == "CHANNEL_BRIDGE" and e["Bridge-B-Unique-ID"] == a and e.uuid == c, "back")
+    client.wait_gone(x)
+    assert client.api(f"uuid_exists {c}") == client.api(f"uuid_exists {a}") == "true"
+
+
+def test_a_mute_outlives_the_bridge_it_was_made_in(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged(agent_variables="park_after_bridge=true")
+    client.api(f"uuid_audio {a} start read mute -1")
+    client.wait_for("MEDIA_BUG_START", a)
+    client.api(f"uuid_kill {c}")
+    client.until(lambda: client.leg_names(a).count("PARK") == 2, "the agent parked")
+    assert "MEDIA_BUG_STOP" not in client.leg_names(a)
+    client.api(f"uuid_audio {a} stop")
+    client.wait_for("MEDIA_BUG_STOP", a)
+
+
 def test_a_blind_transfer_gives_the_customer_a_new_leg_and_ends_the_old_one(client: Client, calls: Calls) -> None:
     c, a = calls.bridged()
     assert client.api(f"uuid_transfer {c} 1002 XML default") == "+OK\n"

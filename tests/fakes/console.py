@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,21 +18,30 @@ from console.floor import Publisher
 from console.floor_state import FloorState, apply_frame
 from console.permissions import SUPERVISORS
 from dialer import selectors
-from dialer.models import Agent, CallLog, DialerCampaign
+from dialer.models import Agent, CallLog, DialerCampaign, Team
 from events import streams
 from tests.conftest import PATIENCE, wait_until
 
 
-def make_user(name: str, *, supervisor: bool = False, agent: Agent | None = None, **fields: Any) -> User:
+def make_user(
+    name: str, *, supervisor: bool = False, agent: Agent | None = None, group: str = "", **fields: Any
+) -> User:
     # One round instead of a million: any hasher reads it, and a test does not wait a second for each user.
     password = PBKDF2PasswordHasher().encode("not-secret-1", "salt", 1)
     user = User.objects.create(username=name, password=password, **fields)
-    if supervisor:
-        user.groups.add(Group.objects.get_or_create(name=SUPERVISORS)[0])
+    if supervisor or group:
+        user.groups.add(Group.objects.get_or_create(name=group or SUPERVISORS)[0])
     if agent is not None:
         agent.user = user
         agent.save()
     return user
+
+
+def make_team(code: str, agents: Sequence[Agent] = (), supervisors: Sequence[User] = ()) -> Team:
+    team = Team.objects.create(code=code, name=code.title())
+    Agent.objects.filter(pk__in=[agent.pk for agent in agents]).update(team=team)
+    team.supervisors.set(supervisors)
+    return team
 
 
 def session_cookie(user: User) -> str:
@@ -83,6 +92,7 @@ def publishing(**options: Any) -> Iterator[Publisher]:
         stop.set()
         thread.join(PATIENCE)
         publisher.reader.join(PATIENCE)
+        publisher.watch.join(PATIENCE)
         assert not thread.is_alive()
 
 
@@ -179,13 +189,18 @@ class Socket:
     def until_current(self) -> FloorState:
         """The floor once it is of the epoch that is published now: a web process that lives longer than one test may
         still show the one before."""
-        return self.until_floor(lambda floor: floor.epoch and (now := published()) and floor.epoch == now.epoch)
+        return self.until_floor(_is_current)
 
     def until_floor(self, condition: Any, seconds: float = PATIENCE) -> FloorState:
         end = time.monotonic() + seconds
         while not condition(self.floor):
             self.next(max(0.01, end - time.monotonic()))
         return self.floor
+
+
+def _is_current(floor: FloorState) -> bool:
+    now = published()
+    return bool(now and floor.epoch.partition("/")[0] == now.epoch)
 
 
 def same(one: FloorState, other: FloorState) -> bool:

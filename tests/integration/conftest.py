@@ -17,6 +17,14 @@ def web(tmp_path_factory, django_db_setup, django_db_blocker) -> Iterator[Proces
 
 
 @pytest.fixture
+def worker(web: Processes) -> Iterator[None]:
+    """The sequential worker, started for the test that needs one: a Redis emptied between tests loses its lease."""
+    web.worker("dialer_queue")
+    yield
+    web.kill("dialer_queue")  # An orderly end takes two seconds, and what it would leave in order is emptied.
+
+
+@pytest.fixture
 def door(web: Processes) -> Door:
     return Door(web)
 

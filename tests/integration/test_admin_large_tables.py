@@ -151,7 +151,9 @@ def questions(model: type[models.Model]) -> list[dict[str, Any]]:
     ]
     for name in admin.site._registry[model].list_filter:
         if not isinstance(name, str):
-            asked += [{"event_type": "CHANNEL_ANSWER"}, {"event_type": "RECORD_STOP"}]
+            offered = name.lookups(None, None, None)
+            asked += [{name.parameter_name: value} for value, _ in (*offered[:3], offered[-1])]
+            asked += [{"day": "2020-01-31"}, {"day": "soon"}] if name.parameter_name == "day" else []
             continue
         field = model._meta.get_field(name)
         if field.is_relation:

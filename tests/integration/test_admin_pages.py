@@ -8,8 +8,9 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth import get_user_model
-from django.db import models
+from django.db import connection, models
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -26,9 +27,12 @@ MODELS = [
     model for app in ("dialer", "events") for model in apps.get_app_config(app).get_models() if model not in WITHIN
 ]
 HISTORY = [
+    d.AgentDay,
     d.AgentLeg,
+    d.AgentMessage,
     d.AgentState,
     d.AppliedCommand,
+    d.AuditEntry,
     d.CallLog,
     d.CampaignDay,
     d.ContactReservation,
@@ -39,6 +43,7 @@ HISTORY = [
     d.Order,
     d.PacingDecision,
     d.QueuedCommand,
+    d.SideLeg,
     d.WorkerLease,
     e.CallStateEvent,
     e.EventBatch,
@@ -173,6 +178,20 @@ def full() -> None:
         created_at=now,
     )
     rows(
+        d.SideLeg,
+        leg_uuid=lambda n: uuid.uuid4(),
+        call=lambda n: calls[n],
+        agent=lambda n: agents[n],
+        purpose="listen",
+        actor=HOSTILE,
+        extension="1010",
+        mode="barge",
+        changes=[hostile],
+        requested_at=now,
+        ended_at=now,
+        hangup_cause=HOSTILE,
+    )
+    rows(
         d.AppliedCommand,
         command_id=lambda n: uuid.uuid4(),
         kind=HOSTILE[:40],
@@ -182,6 +201,19 @@ def full() -> None:
         reason=HOSTILE,
         payload=hostile,
         applied_at=now,
+    )
+    rows(
+        d.AuditEntry,
+        at=now,
+        actor=HOSTILE,
+        action=HOSTILE,
+        target_kind=HOSTILE,
+        target=HOSTILE,
+        result="refused",
+        reason=HOSTILE,
+        details=hostile,
+        via=HOSTILE,
+        page=HOSTILE,
     )
     rows(d.QueuedCommand, command_id=lambda n: uuid.uuid4(), task=HOSTILE[:60], payload=hostile, queued_at=now)
     rows(
@@ -196,6 +228,8 @@ def full() -> None:
     rows(d.ImportRun, list_name=HOSTILE, file_name=HOSTILE, error=HOSTILE, actor=HOSTILE, state="done", report=hostile)
     rows(d.ExportRun, what="calls", filters=hostile, actor=HOSTILE)
     rows(d.CampaignDay, campaign=lambda n: campaigns[n], day=lambda n: now.date() - dt.timedelta(days=n))
+    rows(d.AgentDay, agent=lambda n: agents[n], day=now.date())
+    rows(d.AgentMessage, agent=lambda n: agents[n], sender=HOSTILE, text=HOSTILE, at=now)
     rows(d.CampaignMinute, campaign=lambda n: campaigns[n], minute=lambda n: now - dt.timedelta(minutes=n))
     events = rows(
         e.FreeSwitchEvent,
@@ -255,7 +289,9 @@ def test_the_site_carries_our_name(client):
 def test_every_page_renders_and_hostile_text_is_inert(client, model):
     response = client.get(address(model, "changelist"))
     assert response.status_code == 200
-    assert len(response.context["cl"].result_list) == min(ROWS, model.objects.count())
+    assert len(response.context["cl"].result_list) == min(
+        admin.site._registry[model].list_per_page, model.objects.count()
+    )
     harmless(response)
     response = client.get(address(model, "change", model.objects.order_by("-pk")[0].pk))
     assert response.status_code == 200
@@ -335,3 +371,63 @@ def test_nobody_sees_a_page_without_permission(model):
     assert client.get(address(model, "changelist")).status_code == 302
     client.force_login(get_user_model().objects.create(username="clerk", is_staff=True))
     assert client.get(address(model, "changelist")).status_code == 403
+
+
+# --- For daily use --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("full")
+def test_the_first_page_shows_the_floor_to_those_who_may_read_it(client):
+    text = harmless(client.get(reverse("admin:index")))
+    for words in ("Agents", "Open alerts", "Campaigns that run", "Last imports", 'href="/console/"', "/docs/protocol/"):
+        assert words in text, words
+    clerk = get_user_model().objects.create_user("clerk", is_staff=True)
+    client.force_login(clerk)
+    text = client.get(reverse("admin:index")).content.decode()
+    for words in ("<h2>Agents", "Open alerts", "Campaigns that run", "Last imports", 'href="/console/"'):
+        assert words not in text, words
+
+
+@pytest.mark.usefixtures("full")
+def test_the_first_page_costs_the_same_for_any_number_of_rows(client):
+    d.DialerCampaign.objects.filter(pk=d.DialerCampaign.objects.latest("pk").pk).update(status="active")
+    with CaptureQueriesContext(connection) as captured:
+        client.get(reverse("admin:index"))
+    d.DialerCampaign.objects.update(status="active")
+    with CaptureQueriesContext(connection) as more:
+        client.get(reverse("admin:index"))
+    assert len(more) == len(captured) < 20
+
+
+@pytest.mark.usefixtures("full")
+def test_the_newest_rows_stand_beside_what_they_belong_to_and_cannot_be_changed_there(client):
+    campaign, agent = d.DialerCampaign.objects.latest("pk"), d.Agent.objects.latest("pk")
+    contact = d.Contact.objects.latest("pk")
+    now = timezone.now()
+    for n in range(15):
+        d.CallLog.objects.create(
+            freeswitch_uuid=f"of one {n}", to_number=f"+1646555{n:04d}", campaign=campaign, agent=agent,
+            contact=contact, initiated_at=now, ended_at=now, status="busy",
+        )  # fmt: skip
+    newest = d.CallLog.objects.latest("pk")
+    for model, row in ((d.DialerCampaign, campaign), (d.Agent, agent), (d.Contact, contact)):
+        text = harmless(client.get(address(model, "change", row.pk)))
+        assert text.count("+1646***") == 10 and f"/console/calls/{newest.call_id}/" in text
+        assert 'name="calls-0-status"' not in text
+    contacts = harmless(client.get(address(d.DialerTargetList, "change", contact.target_list_id)))
+    assert f"/console/contacts/{contact.pk}/" in contacts
+
+
+@pytest.mark.usefixtures("full")
+def test_any_day_of_a_large_table_is_one_click_away(client):
+    old = timezone.now() - dt.timedelta(days=400)
+    d.CallLog.objects.create(
+        freeswitch_uuid="old", to_number="+16465550000", initiated_at=old, ended_at=old, status="busy"
+    )
+    page = address(d.CallLog, "changelist")
+    assert "Yesterday" in client.get(page).content.decode()
+    listed = client.get(page, {"day": f"{old:%Y-%m-%d}"}).context["cl"].result_list
+    assert [row.freeswitch_uuid for row in listed] == ["old"]
+    assert len(client.get(page, {"day": f"{timezone.now():%Y-%m-%d}"}).context["cl"].result_list) == ROWS
+    for nothing in ("soon", "2026-02-31", "9999-12-31", "0001-01-01"):
+        assert client.get(page, {"day": nothing}).context["cl"].result_count == 0

@@ -2,7 +2,6 @@
 
 import time
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,21 +14,12 @@ from events import streams
 from tests.conftest import wait_until
 from tests.fakes.console import make_user, publishing
 from tests.fakes.floor import make_agents, make_campaign, reason_code
-from tests.fakes.processes import Processes
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("redis_empty"),
     pytest.mark.stack,
 ]
-
-
-@pytest.fixture
-def worker(web: Processes) -> Iterator[None]:
-    """The sequential worker, started for the test that needs one: a Redis emptied between tests loses its lease."""
-    web.worker("dialer_queue")
-    yield
-    web.kill("dialer_queue")  # An orderly end takes two seconds, and what it would leave in order is emptied.
 
 
 def answer(client: Any, command: Any) -> Any:
@@ -202,6 +192,22 @@ def test_a_result_that_was_never_published_is_looked_up(door, supervisor):
         assert (result.status, result.reason) == ("rejected", "because")
 
 
+def test_what_the_switch_said_is_looked_up_too_when_its_publication_was_lost(door, supervisor):
+    call = CallLog.objects.create(to_number="+12125550101", freeswitch_uuid="x", initiated_at=timezone.now())
+    with door.token(supervisor) as client:
+        client.say(protocol.CallControl(id="1", call_id=str(call.call_id), action="hangup"))
+        ack = client.until(protocol.Ack)
+        row = AppliedCommand.objects.create(
+            command_id=ack.command_id, kind="call_control", status="applied", confirmation="waiting",
+            applied_at=timezone.now(),
+        )  # fmt: skip
+        assert client.until(protocol.Result).awaits
+        row.confirmation, row.confirmation_reason = "failed", "no such leg"
+        row.save()
+        confirmed = client.until(protocol.Confirmed)
+        assert (confirmed.id, confirmed.status, confirmed.reason) == ("1", "failed", "no such leg")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_a_command_that_nobody_answers_says_so(door, supervisor):
@@ -212,15 +218,16 @@ def test_a_command_that_nobody_answers_says_so(door, supervisor):
         assert client.until(protocol.Error, 40).code == codes.NO_ANSWER
 
 
-def test_the_board_page_gets_the_same_answers_as_lines_of_html(door, supervisor, worker):
+def test_the_agents_page_gets_the_same_answers_as_lines_of_html(door, worker):
     agent = make_agents(1)[0]
+    ann = make_user("ann", agent=agent)
     agent.name = "<b>Ann</b>"
     agent.save()
-    with publishing(), door.cookie(supervisor, "/ws/console/board/") as client:
+    with publishing(), door.cookie(ann, "/ws/console/agent/") as client:
         client.say(protocol.SetAgentState(id="abc", agent_id=agent.agent_id, state="break"))
         texts = []
         wait_until(lambda: texts.append(client.connection.recv(timeout=40)) or "applied" in texts[-1], "the result")
     lines = [text for text in texts if "cmd-abc" in text]
     assert "queued" in lines[0] and "applied" in lines[-1]
     assert "&lt;b&gt;Ann&lt;/b&gt;" in lines[0] and "<b>Ann" not in lines[0]
-    assert any('id="agents"' in text for text in texts)
+    assert any('id="me"' in text for text in texts)

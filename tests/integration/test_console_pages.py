@@ -12,10 +12,11 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from console.health import LABELS
 from console.models import ApiToken, digest
 from console.permissions import GROUPS
 from dialer import census
-from dialer.models import CallLog, PacingDecision, ReasonCode
+from dialer.models import Agent, PacingDecision, ReasonCode
 from events import streams
 from orchestrator import health
 from tests.fakes.console import make_user, publishing, wait_published
@@ -39,7 +40,7 @@ def supervisor(browser) -> User:
 
 
 def test_signed_out_people_are_sent_to_sign_in(browser):
-    for page in ("/", *PAGES, "/console/agents/a/menu/"):
+    for page in ("/", *PAGES):
         answer = browser.get(page)
         assert answer.status_code == 302 and answer.headers["Location"].startswith("/login/")
     assert browser.get("/console/session/").status_code == 401
@@ -87,7 +88,6 @@ def test_page_matrix(browser):
     ):
         browser.force_login(user)
         assert {page: browser.get(page).status_code for page in PAGES} == expected
-    assert browser.get(f"/console/agents/{agent.agent_id}/menu/").status_code == 403
 
 
 def test_the_migration_makes_the_groups_that_give_rights():
@@ -97,32 +97,34 @@ def test_the_migration_makes_the_groups_that_give_rights():
     assert set(Group.objects.values_list("name", flat=True)) == set(GROUPS)
 
 
-def test_the_board_holds_the_floor_before_any_script_runs(browser, supervisor):
-    agents = make_agents(3)
-    make_campaign(agents, name="Spring")
-    with publishing():
-        wait_published(lambda f: len(f.agents) == 3, "the floor")
-        text = browser.get("/console/").content.decode()
-    for agent in agents:
-        assert agent.name in text
-    assert "Spring" in text and 'ws-connect="/ws/console/board/"' in text
-
-
-def test_the_board_without_a_publisher_says_so(browser, supervisor):
-    text = browser.get("/console/").content.decode()
-    assert "No agents yet." in text
-
-
-def test_the_menu_offers_every_state_with_its_reasons_and_the_call(browser, supervisor):
+def test_the_board_holds_the_words_and_no_data_of_people(browser, supervisor):
     agent = make_agents(1)[0]
+    with publishing():
+        wait_published(lambda floor: len(floor.agents) == 1, "the floor")
+        text = browser.get("/console/").content.decode()
+    assert agent.name not in text and 'data-socket="/ws/v1/floor/"' in text
+    words = json.loads(text.split('<script id="words" type="application/json">')[1].split("</script>")[0])
+    assert words["agent_states"]["on_call"][0] == "On call"
+    assert set(words["parts"]) == set(LABELS)
+
+
+def test_a_refused_page_is_told_why(browser):
+    browser.force_login(make_user("ann", agent=make_agents(1)[0]))
+    assert browser.get("/console/session/").status_code == 204
+    assert browser.get("/console/session/?floor").status_code == 403
+    browser.force_login(make_user("sup", supervisor=True))
+    assert browser.get("/console/session/?floor").status_code == 204
+
+
+def test_the_board_knows_every_state_with_its_reasons_and_who_looks_at_it(browser, supervisor):
+    Agent.objects.create(agent_id="sup", extension="1999", user=supervisor)
     ReasonCode.objects.create(code="lunch", label="Lunch", status="break")
     ReasonCode.objects.create(code="old", label="Old", status="break", is_active=False)
     ReasonCode.objects.create(code="wrap_up", label="Wrap-up", status="busy")
-    CallLog.objects.create(to_number="+12125550101", freeswitch_uuid="x", agent=agent, initiated_at=timezone.now())
-    text = browser.get(f"/console/agents/{agent.agent_id}/menu/").content.decode()
-    assert 'data-state="available"' in text and 'data-reason="lunch"' in text and "Hang up" in text
-    assert "Old" not in text and 'data-reason="wrap_up"' not in text
-    assert browser.get("/console/agents/nobody/menu/").status_code == 404
+    words = browser.get("/console/").context["words"]
+    choices = [(choice["status"], choice["reason"]) for choice in words["choices"]]
+    assert choices == [("available", ""), ("break", "lunch"), ("busy", ""), ("offline", "")]
+    assert words["me"] == {"user": "sup", "extension": "1999"}
 
 
 def test_the_chosen_campaigns_gates_and_census_stand_beside_its_decisions(browser, supervisor):
@@ -159,7 +161,7 @@ def test_healthz_asks_nobody_and_readyz_names_every_part(browser):
     answer = browser.get("/readyz")
     body = json.loads(answer.content)
     assert answer.status_code == 503 and body["ready"] is False
-    assert list(body["components"]) == ["database", "redis", "bridge", "ingest", "floor", "dialer", "default"]
+    assert list(body["components"]) == ["database", "redis", "bridge", "ingest", "floor", "dialer", "default", "orders"]
     assert body["components"]["database"]["ok"] and not body["components"]["dialer"]["ok"]
     for name in ("ingest", "floor", "dialer", "default"):
         streams.shared().set(f"heartbeat:{name}", json.dumps({"at": time.time()}))

@@ -153,7 +153,9 @@ def test_a_flushed_redis_is_a_new_epoch_and_everything_is_there_again():
     with publishing(lease_seconds=1.0):
         before = wait_until(published, "a snapshot")
         streams.shared().flushdb()
-        after = wait_until(published, "a snapshot after the flush")
+        after = wait_until(
+            lambda: (now := published()) and now.epoch != before.epoch and now, "a new epoch's snapshot after the flush"
+        )
         assert epoch_order(after.epoch) > epoch_order(before.epoch)
         assert set(after.agents) == {agent.agent_id for agent in agents}
         announce_agent(agents[0])

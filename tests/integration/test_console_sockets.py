@@ -9,7 +9,8 @@ from django.utils import timezone
 from console import codes, protocol
 from console.floor_state import FloorState
 from console.models import ApiToken
-from dialer.models import CallLog
+from console.transport import HARD_MESSAGE_BYTES
+from dialer.models import Agent, CallLog
 from dialer.services import panels
 from events import streams
 from tests.conftest import wait_until
@@ -37,7 +38,7 @@ pytestmark = [
 
 
 def test_without_anything_nobody_gets_in(door):
-    for path in ("/ws/v1/floor/", "/ws/v1/agent/", "/ws/console/board/", "/ws/console/agent/", "/ws/nowhere/"):
+    for path in ("/ws/v1/floor/", "/ws/v1/agent/", "/ws/console/agent/", "/ws/nowhere/"):
         assert refused(lambda path=path: Socket(door.url(path))) == 403
 
 
@@ -80,7 +81,6 @@ def test_agents_see_their_panel_but_not_the_floor_and_others_see_nothing(door):
     agent = make_agents(1)[0]
     ann, bob = make_user("ann", agent=agent), make_user("bob")
     assert refused(lambda: door.token(ann)) == 403
-    assert refused(lambda: door.token(ann, "/ws/console/board/")) == 403
     assert refused(lambda: door.token(bob)) == 403
     assert refused(lambda: door.token(bob, "/ws/v1/agent/")) == 403
     with door.token(ann, "/ws/v1/agent/") as client:
@@ -284,3 +284,26 @@ def test_several_tabs_of_an_agent_are_one_presence_until_the_last_is_closed(door
         time.sleep(1.5)  # longer than a closed panel takes to be noticed
         assert present()
     wait_until(lambda: panels.present() == set(), "the last panel is gone")
+
+
+def test_a_panels_round_trip_is_on_the_board_and_a_supervisors_is_nobodys(door, supervisor):
+    [agent] = make_agents(1)
+    with publishing():
+        with door.token(make_user("ann", agent=agent), "/ws/v1/agent/") as panel, door.token(supervisor) as board:
+            board.say(protocol.Ping(round_trip_ms=999))
+            board.until(protocol.Pong)
+            panel.say(protocol.Ping(round_trip_ms=85))
+            panel.until(protocol.Pong)
+            board.until_floor(lambda f: f.agents and f.agents[agent.agent_id].round_trip_ms == 85)
+            panel.until_floor(lambda f: f.agents and f.agents[agent.agent_id].round_trip_ms == 85)
+        assert streams.shared().hkeys(streams.ROUND_TRIPS) == [agent.agent_id.encode()]
+
+
+def test_the_snapshot_of_a_large_floor_is_sent_though_what_clients_send_is_limited(door, supervisor):
+    Agent.objects.bulk_create(
+        Agent(agent_id=f"agent_{n}", name="x" * 120, extension=str(10_000 + n)) for n in range(400)
+    )
+    with publishing(), door.token(supervisor) as client:
+        floor = client.until_current()
+        assert len(floor.agents) == 400
+        assert len(protocol.text(floor.snapshot())) > HARD_MESSAGE_BYTES

@@ -6,7 +6,6 @@ import uuid
 from io import StringIO
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -14,8 +13,9 @@ from django.test import Client
 from django.utils import timezone
 
 from console import whatif as whatif_page
+from console.models import Right
 from dialer import census, measured, tasks, whatif
-from dialer.models import AgentState, CallLog, CampaignDay, Contact, DoNotCall, PacingDecision
+from dialer.models import AgentState, AuditEntry, CallLog, CampaignDay, Contact, DoNotCall, PacingDecision
 from tests.fakes.console import make_user
 from tests.fakes.floor import make_agents, make_campaign
 from tests.integration.test_admin_large_tables import explained
@@ -73,7 +73,7 @@ def test_only_supervisors_see_why():
     assert agent.post(WHAT_IF, {"agents": 3}).status_code == 403
 
 
-def test_numbers_are_full_only_for_those_who_may_read_contacts(browser):
+def test_numbers_are_full_only_for_those_with_the_right_and_each_page_of_them_is_audited(browser):
     contact = make_campaign([], contacts=1).target_list.contacts.get()
     (made,) = decide(contact.target_list.campaigns.get(), placed=1)
     make_call(made.campaign, contact, decision=made)
@@ -81,11 +81,14 @@ def test_numbers_are_full_only_for_those_who_may_read_contacts(browser):
     for page in pages:
         shown = text_of(browser.get(page))
         assert contact.number not in shown and "+1212***00" in shown
+    seen = AuditEntry.objects.filter(action="full_numbers_seen").values_list("actor", "target")
+    assert not seen
     reader = make_user("reader", supervisor=True)
-    reader.user_permissions.add(Permission.objects.get(codename="view_contact"))
+    Right.objects.create(user=reader, permission="full_numbers", given=True)
     browser.force_login(reader)
     for page in pages:
         assert contact.number in text_of(browser.get(page))
+    assert sorted(seen.all()) == sorted(("reader", page) for page in pages)
 
 
 # --- Numbers --------------------------------------------------------------------------------------------------------
@@ -262,7 +265,7 @@ def test_a_run_is_queued_once_shown_when_done_and_kept_by_its_parameters(browser
     assert name == tasks.simulate_pacing.name
     tasks.simulate_pacing(*arguments)
     shown = text_of(browser.get(answer.headers["Location"]))
-    assert "3 agents" in shown and "<polyline" in shown and "Utilisation" in shown and "every 1s" not in shown
+    assert "3 agents" in shown and "<polyline" in shown and "Occupancy" in shown and "every 1s" not in shown
     assert cache.get(whatif_page.BUSY) is None
     assert browser.post(WHAT_IF, ASKED).status_code == 302 and len(queue) == 1, "known already"
     assert browser.post(WHAT_IF, ASKED | {"seed": 2}).status_code == 302 and len(queue) == 2

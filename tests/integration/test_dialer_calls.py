@@ -527,14 +527,20 @@ def test_call_control_orders_what_was_asked(switch):
     assert control("hold")["status"] == "rejected", "nobody is on it yet"
     switch.answer(call)
     switch.bridge(call)
-    for action in ("hold", "unhold", "park", "record_start", "record_stop"):
+    call.refresh_from_db()
+    held = {"leg": str(call.agent_leg.leg_uuid), "at": now_us()}
+    assert control("hold")["status"] == "applied"
+    switch.tell(f.LegHeld(**held))
+    assert control("unhold")["status"] == "applied"
+    switch.tell(f.LegUnheld(**held))
+    for action in ("mute", "record_start", "record_stop"):
         assert control(action)["status"] == "applied"
     assert control("listen", extension="1010")["status"] == "applied"
     assert control("transfer", extension="10;02")["status"] == "rejected"
     assert control("transfer", extension="1002")["status"] == "applied"
     assert control("hangup")["status"] == "applied"
     kinds = list(Order.objects.exclude(kind__startswith="originate").order_by("id").values_list("kind", flat=True))
-    assert kinds == ["bridge", "hold", "hold", "park", "record", "record", "eavesdrop", "transfer", "hangup"]
+    assert kinds == ["bridge", "hold", "hold", "mute", "record", "record", "eavesdrop", "transfer", "hangup"]
     [transfer] = switch.orders("transfer")
     switch.report(transfer, "done")
     agent.refresh_from_db()

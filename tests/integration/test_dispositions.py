@@ -176,6 +176,15 @@ def test_what_cannot_be_is_refused_with_a_reason_and_changes_nothing(switch, cod
     assert agent_of(call).status_reason == "wrap_up"
 
 
+def test_an_appointment_at_a_time_without_a_call_is_refused_and_changes_nothing(switch):
+    call = in_wrap_up(switch)
+    DoNotCall.objects.create(number=call.to_number, source="post")
+    answer = dispose(call, "callback", callback_at=in_ms(hours=1))
+    assert answer["status"] == "rejected" and "no call at that time" in answer["reason"]
+    assert call.disposed_at is None
+    assert not DispositionChange.objects.exists() and not Callback.objects.exists()
+
+
 def test_an_unanswered_call_has_no_disposition(switch):
     [agent] = make_agents(1)
     set_state(agent, "available")

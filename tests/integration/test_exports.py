@@ -14,7 +14,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dialer import exports
-from dialer.admin.exporting import _sent
 from dialer.models import CallLog, CallStatus, Contact, DialerTargetList, ExportRun
 from dialer.target_import import import_contacts
 from events.admin import large_tables
@@ -215,7 +214,7 @@ def test_an_export_is_sent_as_it_is_read_not_gathered_first():
             yield str(n)
 
     async def first() -> str:
-        return await anext(_sent(pieces()))
+        return await anext(exports.sent(pieces()))
 
     assert asyncio.run(first()) == "0"
     assert drawn == [0]

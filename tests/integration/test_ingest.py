@@ -60,7 +60,7 @@ def test_the_dialer_gets_its_facts_in_order_on_its_own_queue(redis_empty):
         drain(one)
     told = [(fact["type"], fact["leg"]) for fact in facts_sent(redis_empty) if fact["leg"] == CALL]
     assert [kind for kind, _ in told] == [
-        "LegCreated", "LegRinging", "LegAnswered", "LegBridged", "LegUnbridged", "LegEnded", "LegEnded",
+        "LegCreated", "LegRinging", "LegAnswered", "LegParked", "LegBridged", "LegUnbridged", "LegEnded", "LegEnded",
     ]  # fmt: skip
     assert [kind for kind, _, _ in tasks(redis_empty, "dialer_queue")] == [
         "dialer.tasks.handle_facts"

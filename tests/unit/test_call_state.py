@@ -173,7 +173,6 @@ def test_the_first_word_about_who_it_is_wins_over_silence_and_stays():
 @pytest.mark.parametrize(
     "fact",
     [
-        facts.LegParked(leg=A, at=ms(3)),
         facts.DigitPressed(leg=A, at=ms(3), digit="1"),
         facts.OrderReported(leg=A, at=ms(3), order_id="o", status="done"),
         facts.JobFinished(order_id="o", ok=False),
@@ -185,6 +184,14 @@ def test_facts_about_something_else_change_no_leg(fact):
     state, _ = told(CREATED)
     assert fold(state, fact) == (state, None)
     assert fact.leg == B or fold(None, fact) == (None, None)
+
+
+def test_parking_is_no_state_and_is_news_once():
+    state, _ = told(CREATED, LegAnswered(leg=A, at=ms(2)))
+    parked, transition = fold(state, facts.LegParked(leg=A, at=ms(3)))
+    assert (parked.state, parked.since, parked.parked_at, transition) == (state.state, state.since, 3, None)
+    for again in (facts.LegParked(leg=A, at=ms(3)), facts.LegParked(leg=A, at=ms(1))):
+        assert fold(parked, again)[0] is parked
 
 
 def test_a_fact_said_twice_gives_back_the_same_object():

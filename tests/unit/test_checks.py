@@ -17,6 +17,7 @@ SAFE = {
     "ALLOWED_HOSTS": ["calls.example.com"],
     "DIAL_ALLOWED_PREFIXES": ["+1212"],
     "WEBSOCKET_ORIGINS": ["https://calls.example.com"],
+    "ALERT_WEBHOOK_URL": "https://alerts.example.com/in",
     "DATABASES": {"default": {"PASSWORD": "long"}},
 }
 
@@ -37,11 +38,21 @@ def test_safe_settings_start():
         ("DIAL_ALLOWED_PREFIXES", ["+1212", ""]),
         ("DIAL_ALLOWED_PREFIXES", ["+"]),
         ("WEBSOCKET_ORIGINS", ["*"]),
+        ("ALERT_WEBHOOK_URL", "http://alerts.example.com/in"),
+        ("ALERT_WEBHOOK_URL", "http://10.0.0.5:9000/"),
+        ("ALERT_WEBHOOK_URL", "ftp://alerts.example.com/"),
+        ("ALERT_WEBHOOK_URL", "file:///etc/passwd"),
+        ("ALERT_WEBHOOK_URL", "https://host:port/"),
     ],
 )
 def test_each_unsafe_setting_is_refused_by_name(name, value):
     found = checks.problems(SimpleNamespace(**{**SAFE, name: value}))
     assert len(found) == 1 and name in found[0][1]
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9000/", "http://localhost/x", "http://[::1]:80/"])
+def test_alerts_may_be_posted_in_plain_http_to_this_machine(url):
+    assert checks.problems(SimpleNamespace(**{**SAFE, "ALERT_WEBHOOK_URL": url})) == []
 
 
 def test_the_default_database_password_is_refused():

@@ -1,20 +1,13 @@
-"""Who may do what, from where, and how often: the pure rules."""
+"""From where, how often, how late, and in which words: the pure rules."""
 
 import itertools
 
 import pytest
 
 from console import health, intents, origins, words
-from console.permissions import Actor, refusal
-from console.protocol import CallControl, CampaignControl, DisposeCall, ManualDial, PreviewControl, SetAgentState
+from console.protocol import CallControl, SetAgentState
 from console.rates import Rate
-
-SUPERVISOR = Actor(1, "sup", supervisor=True)
-AGENT = Actor(2, "ann", agent_id="a1", extension="1001")
-NOBODY = Actor(3, "bob")
-
-
-DISPOSE = DisposeCall(id="1", call_id="c1", code="sale")
+from dialer.services.audit import Source
 
 
 def state(agent_id: str) -> SetAgentState:
@@ -23,64 +16,6 @@ def state(agent_id: str) -> SetAgentState:
 
 def control(action: str) -> CallControl:
     return CallControl(id="1", call_id="c1", action=action)
-
-
-def preview(agent_id: str) -> PreviewControl:
-    return PreviewControl(id="1", agent_id=agent_id, action="dial")
-
-
-def by_hand(agent_id: str) -> ManualDial:
-    return ManualDial(id="1", agent_id=agent_id, campaign_id="k", number="+12125550100")
-
-
-@pytest.mark.parametrize(
-    ("who", "intent", "owner", "allowed"),
-    [
-        (SUPERVISOR, state("a1"), None, True),
-        (SUPERVISOR, control("hangup"), "a1", True),
-        (SUPERVISOR, control("barge"), None, True),
-        (SUPERVISOR, CampaignControl(id="1", campaign_id="k", action="stop"), None, True),
-        (AGENT, state("a1"), None, True),
-        (AGENT, state("a2"), None, False),
-        (AGENT, state(""), None, False),
-        (AGENT, control("hangup"), "a1", True),
-        (AGENT, control("hold"), "a1", True),
-        (AGENT, control("transfer"), "a1", True),
-        (AGENT, control("hangup"), "a2", False),
-        (AGENT, control("hangup"), None, False),
-        (AGENT, control("listen"), "a1", False),
-        (AGENT, control("whisper"), "a1", False),
-        (AGENT, control("barge"), "a1", False),
-        (AGENT, CampaignControl(id="1", campaign_id="k", action="pause"), None, False),
-        (AGENT, control("record_pause"), "a1", True),
-        (AGENT, control("record_resume"), "a1", True),
-        (AGENT, control("record_pause"), "a2", False),
-        (AGENT, preview("a1"), None, True),
-        (AGENT, preview("a2"), None, False),
-        (AGENT, preview(""), None, False),
-        (AGENT, by_hand("a1"), None, True),
-        (AGENT, by_hand("a2"), None, False),
-        (SUPERVISOR, preview("a1"), None, True),
-        (SUPERVISOR, by_hand("a1"), None, True),
-        (NOBODY, preview(""), None, False),
-        (NOBODY, preview("a1"), None, False),
-        (NOBODY, by_hand(""), None, False),
-        (AGENT, CampaignControl(id="1", campaign_id="k", action="set_mode", mode="manual"), None, False),
-        (SUPERVISOR, DISPOSE, "a1", True),
-        (AGENT, DISPOSE, "a1", True),
-        (AGENT, DISPOSE, "a2", False),
-        (AGENT, DISPOSE, None, False),
-        (NOBODY, DISPOSE, None, False),
-        (NOBODY, DISPOSE, "", False),
-        (NOBODY, state("a1"), None, False),
-        (NOBODY, state(""), None, False),
-        (NOBODY, control("hangup"), None, False),
-        (NOBODY, control("hangup"), "", False),
-        (NOBODY, CampaignControl(id="1", campaign_id="k", action="start"), None, False),
-    ],
-)
-def test_permission_matrix(who, intent, owner, allowed):
-    assert (refusal(who, intent, owner) == "") is allowed
 
 
 OWN = "http://floor.example:8000"
@@ -158,17 +93,19 @@ def test_a_command_that_waited_in_an_offline_page_is_refused():
 
 
 def test_tasks_carry_exactly_what_the_dialer_expects():
-    name, command = intents.task_of(control("transfer"), "id", "ann", 5.0)
+    source = Source("session 1", "/ws/v1/floor/", "127.0.0.1", 7)
+    told = {"via": "session 1", "page": "/ws/v1/floor/", "address": "127.0.0.1", "user_id": 7}
+    name, command = intents.task_of(control("transfer"), "id", "ann", 5.0, source)
     assert name == "dialer.tasks.handle_command"
     assert command == {
         "command_id": "id", "actor": "ann", "requested_at": 5.0, "kind": "call_control",
-        "call_id": "c1", "action": "transfer", "extension": "",
+        "call_id": "c1", "action": "transfer", "extension": "", "source": told,
     }  # fmt: skip
-    name, command = intents.task_of(state("a1"), "id", "ann", 5.0)
+    name, command = intents.task_of(state("a1"), "id", "ann", 5.0, source)
     assert name == "dialer.tasks.handle_agent_state"
     assert command == {
         "command_id": "id", "actor": "ann", "requested_at": 5.0, "agent_id": "a1",
-        "state": "break", "reason": "", "cancel_pending": False,
+        "state": "break", "reason": "", "cancel_pending": False, "source": told,
     }  # fmt: skip
 
 
@@ -205,8 +142,3 @@ def test_a_heartbeat_that_cannot_be_read_is_none(raw):
 def test_no_two_keys_share_an_element():
     keys = ["a.b", "a_b", "a-b", "a_2e_b", "a b", "A.b", "é", "e", "a:b"]
     assert len({words.dom_id("agent", key) for key in keys}) == len(keys)
-
-
-def test_percent_is_a_dash_without_a_denominator():
-    assert words.percent(0, 0) == "–"
-    assert words.percent(1, 3) == "33.3 %"

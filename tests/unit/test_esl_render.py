@@ -44,9 +44,23 @@ CUSTOMER = orders.OriginateCustomer(
             orders.Eavesdrop(**BASE, extension="1003", target=PEER, supervisor="sup", mode="barge"),
             (
                 f"originate {{origination_uuid={LEG},originate_timeout=20,ignore_early_media=true,"
-                f"eavesdrop_enable_dtmf=true,orch_role=supervisor,orch_agent=sup}}user/1003 &eavesdrop({PEER})"
+                "eavesdrop_enable_dtmf=true,hangup_after_bridge=true,"
+                f"orch_role=supervisor,orch_agent=sup}}user/1003 &eavesdrop({PEER})"
             ),
         ),
+        (orders.ListenMode(**BASE, mode="listen"), f"uuid_recv_dtmf {LEG} 0"),
+        (orders.ListenMode(**BASE, mode="whisper"), f"uuid_recv_dtmf {LEG} 2"),
+        (orders.ListenMode(**BASE, mode="barge"), f"uuid_recv_dtmf {LEG} 3"),
+        (
+            orders.CallExtension(**BASE, extension="1003", role="supervisor", who="sup", caller_id_name="Take over"),
+            (
+                f"originate {{origination_uuid={LEG},origination_caller_id_name='Take over',originate_timeout=20,"
+                "ignore_early_media=true,hangup_after_bridge=true,orch_role=supervisor,orch_agent=sup}"
+                "user/1003 &park()"
+            ),
+        ),
+        (orders.Mute(**BASE), f"uuid_audio {LEG} start read mute -1"),
+        (orders.Mute(**BASE, on=False), f"uuid_audio {LEG} stop"),
         (orders.Bridge(**BASE, peer=PEER), f"uuid_bridge {LEG} {PEER}"),
         (orders.Hold(**BASE), f"uuid_hold {LEG}"),
         (orders.Hold(**BASE, on=False), f"uuid_hold off {LEG}"),
@@ -98,6 +112,7 @@ def changed(order, **fields):
         (orders.Transfer(**BASE, extension="2125551234"), "telephone number"),
         (orders.OriginateAgent(**BASE, extension="2125551234", agent_id="a"), "telephone number"),
         (orders.Eavesdrop(**BASE, extension="2125551234", target=PEER), "telephone number"),
+        (orders.CallExtension(**BASE, extension="2125551234", role="consulted"), "telephone number"),
         (orders.Eavesdrop(**BASE, extension="1003", target=LEG), "itself"),
         (orders.Bridge(**BASE, peer=LEG), "itself"),
         (orders.Record(**BASE, action="start", name="../../etc/passwd"), "not a valid order"),
@@ -155,7 +170,7 @@ hostile = st.one_of(
 anything = st.one_of(hostile, st.integers(), st.booleans(), st.none(), st.floats(allow_nan=True))
 KINDS = [
     orders.OriginateCustomer, orders.OriginateAgent, orders.Eavesdrop, orders.Bridge, orders.Hold, orders.Park,
-    orders.Transfer, orders.Hangup, orders.Record, orders.Probe,
+    orders.Transfer, orders.Hangup, orders.Record, orders.Probe, orders.ListenMode, orders.CallExtension, orders.Mute,
 ]  # fmt: skip
 # The whole language that may ever reach the switch, written a second time, independently of the renderer.
 U = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -165,6 +180,7 @@ ALLOWED = re.compile(
     rf"(?:sofia/gateway/carrier/\+(?:1212555|1646)[0-9]+ &park\(\)|user/[0-9]{{2,6}} &(?:park\(\)|eavesdrop\({U}\)))"
     rf"|uuid_bridge {U} {U}|uuid_hold (?:off )?{U}|uuid_park {U}|uuid_transfer {U} [0-9]{{2,6}} XML default"
     rf"|uuid_kill {U} [A-Z0-9_]+|uuid_record {U} (?:start|stop|mask|unmask) /var/lib/rec/{U}\.wav|uuid_exists {U}"
+    rf"|uuid_recv_dtmf {U} [023]|uuid_audio {U} (?:start read mute -1|stop)"
 )
 
 
@@ -176,7 +192,7 @@ def test_whatever_is_in_an_order_it_is_exactly_one_known_command_or_refused(kind
         "order_id": ORDER, "expires_at": 1.0, "leg": LEG, "peer": PEER, "target": PEER, "number": "+12125551234",
         "call_id": CALL, "caller_id_number": "+12125550100", "extension": "1001", "agent_id": "a", "action": "start",
         "name": PEER, "cause": "NORMAL_CLEARING", "timeout": 20, "on": True, "mode": "listen", "supervisor": "s",
-        "campaign_id": "1", "caller_id_name": "A B",
+        "campaign_id": "1", "caller_id_name": "A B", "role": "consulted", "who": "s",
     }  # fmt: skip
     for name in kind.__struct_fields__:
         fields[name] = draw.draw(st.one_of(st.just(valid[name]), st.just(valid[name]), anything))

@@ -30,7 +30,7 @@ def test_a_bridged_call_reaches_the_dialer_in_order_and_without_repetition():
     outcome = take_in(entries(BRIDGED), Legs(), Window())
     assert (outcome.events, outcome.duplicates, outcome.malformed) == (len(BRIDGED), 0, [])
     assert kinds(outcome, CALL) == [
-        "LegCreated", "LegRinging", "LegAnswered", "LegBridged", "LegUnbridged", "LegEnded", "LegEnded",
+        "LegCreated", "LegRinging", "LegAnswered", "LegParked", "LegBridged", "LegUnbridged", "LegEnded", "LegEnded",
     ]  # fmt: skip
     assert [row.get("complete", False) for row in outcome.for_dialer if row["type"] == "LegEnded"] == [False, True] * 2
     assert outcome.changed[CALL].state == outcome.changed[AGENT].state == "ended"

@@ -16,7 +16,7 @@ from events.retention import Counted
 
 
 class Command(BaseCommand):
-    help = "Remove decisions, raw events and recordings older than the settings keep them. Safe to stop and to repeat."
+    help = "Remove decisions, events, messages and recordings older than the settings keep them. Safe to stop."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="remove nothing, say what would be removed")
@@ -52,6 +52,9 @@ class Command(BaseCommand):
             directory = Path(settings.RECORDINGS_DIR)
             return retention.recordings(ago(settings.RECORDINGS_KEEP_DAYS), directory, dry_run=dry)
 
+        def messages(dry: bool) -> Counted:
+            return retention.messages(ago(settings.MESSAGES_KEEP_DAYS), dry_run=dry)
+
         def minutes(dry: bool) -> Counted:
             return retention.minutes(now, dry_run=dry)
 
@@ -59,5 +62,14 @@ class Command(BaseCommand):
         yield settings.EVENTS_KEEP_DAYS, raw_events
         yield settings.EVENTS_KEEP_DAYS, event_batches
         yield settings.RECORDINGS_KEEP_DAYS, recordings
+        yield settings.MESSAGES_KEEP_DAYS, messages
+        for setting, remove in retention.others:
+            days: int = getattr(settings, setting) if setting else 1
+
+            def other(dry: bool, remove: Callable[..., Counted] = remove, days: int = days) -> Counted:
+                return remove(ago(days), dry_run=dry)
+
+            other.__name__ = remove.__name__
+            yield days, other
         # As long as the longest window needs them, whatever the settings say.
         yield 1, minutes

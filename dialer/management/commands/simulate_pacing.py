@@ -7,19 +7,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from dialer.figures import percent
 from dialer.pacing_simulation import Result
-from dialer.whatif import MODES, Parameters, run
+from dialer.whatif import MODES, Parameters, run, seconds
 
 # Bounds of one run: minutes of computing, not hours.
 MOST_AGENTS, MOST_HOURS = 2_000, 24.0
-
-
-def percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.2f} %"
-
-
-def seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f} s"
 
 
 class Command(BaseCommand):
@@ -86,14 +79,14 @@ class Command(BaseCommand):
             row.format("mode", "utilisation", "abandoned", "worst 30 min", "mean wait", "95 % wait", "dialled"),
         ]
         for mode, found in results.items():
-            lost = f"{percent(found.abandon_rate)} ({found.abandoned} of {found.answered})"
+            lost = f"{percent(found.abandon_rate, 2)} ({found.abandoned} of {found.answered})"
             mean = sum(found.waits) / len(found.waits) if found.waits else None
             lines.append(
                 row.format(
                     mode,
-                    percent(found.utilisation),
+                    percent(found.utilisation, 2),
                     lost,
-                    percent(found.worst_half_hour),
+                    percent(found.worst_half_hour, 2),
                     seconds(mean),
                     seconds(found.wait(0.95)),
                     found.dialled,

@@ -1,0 +1,518 @@
+"""Live calls in people's hands, down to the switch's word: given by hand here, in test_call_control_stack.py by the
+simulated switch."""
+
+import json
+import uuid
+
+import pytest
+
+from dialer import selectors, tasks
+from dialer.models import Agent, AppliedCommand, CallLog, Order, SideLeg
+from events import facts as f
+from events import streams
+from tests.fakes.floor import Switch, make_campaign, now_us
+from tests.integration.test_dialer_calls import dial, ready_agent, tick
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
+
+
+class Talk:
+    """A customer and an agent who talk, and what people ask of them."""
+
+    def __init__(self, **campaign: object) -> None:
+        self.switch = Switch()
+        [self.agent] = ready_agent(self.switch)
+        call = dial(make_campaign([self.agent], **campaign))
+        assert call is not None
+        self.call = call
+        self.switch.answer(call)
+        self.switch.bridge(call)
+        self.refresh()
+        self.customer, self.agent_leg = call.freeswitch_uuid, str(self.call.agent_leg.leg_uuid)
+
+    def refresh(self) -> None:
+        self.call = CallLog.objects.select_related("agent", "agent_leg").get(pk=self.call.pk)
+        self.agent.refresh_from_db()
+
+    def ask(self, action: str, actor: str = "ann", **more: str) -> AppliedCommand:
+        command_id = str(uuid.uuid4())
+        command = {"kind": "call_control", "call_id": str(self.call.call_id), "action": action, "actor": actor}
+        tasks.handle_command({"command_id": command_id, **command, **more})
+        self.refresh()
+        return AppliedCommand.objects.get(command_id=command_id)
+
+    def last(self, kind: str) -> Order:
+        return self.switch.orders(kind)[-1]
+
+    def side(self) -> SideLeg:
+        return SideLeg.objects.order_by("-id")[0]
+
+    # What the switch says.
+
+    def tell(self, *facts: f.AnyFact) -> None:
+        self.switch.tell(*facts)
+        self.refresh()
+
+    def parks(self, *legs: str) -> None:
+        for leg in legs:
+            self.tell(f.LegParked(leg=leg, at=now_us()))
+
+    def joins(self, leg: str, peer: str) -> None:
+        self.tell(f.LegBridged(leg=leg, peer=peer, at=now_us()), f.LegBridged(leg=peer, peer=leg, at=now_us()))
+
+    def answers(self, leg: str) -> None:
+        self.tell(f.LegCreated(leg=leg, at=now_us()), f.LegAnswered(leg=leg, at=now_us()))
+
+    def ends(self, leg: str, cause: str = "NORMAL_CLEARING") -> None:
+        self.tell(f.LegEnded(leg=leg, at=now_us(), cause=cause, complete=True))
+
+    def reports(self, order: Order, status: str = "done", **more: object) -> None:
+        self.switch.report(order, status, **more)
+        self.refresh()
+
+    @property
+    def row(self) -> dict:
+        return selectors.call_rows([self.call.pk])[0]
+
+
+@pytest.fixture
+def talk() -> Talk:
+    return Talk()
+
+
+def confirmation(command: AppliedCommand) -> tuple[str, str]:
+    command.refresh_from_db()
+    return command.confirmation, command.confirmation_reason
+
+
+# --- Hold and mute ----------------------------------------------------------------------------------------------------
+
+
+def test_on_hold_the_customer_hears_music_because_the_agents_leg_holds_and_only_the_switch_says_so(talk):
+    hold = talk.ask("hold")
+    assert talk.last("hold").payload["leg"] == talk.agent_leg
+    assert hold.confirmation == "waiting" and talk.row["held_at"] is None
+    talk.reports(talk.last("hold"), reply="+OK Success")
+    assert talk.row["held_at"] is None, "an unknown leg is answered with success, too"
+    talk.tell(f.LegHeld(leg=talk.agent_leg, at=now_us()))
+    assert talk.row["held_at"] and confirmation(hold) == ("confirmed", "")
+    assert talk.ask("hold").reason == "this call is on hold already"
+    unhold = talk.ask("unhold")
+    talk.tell(f.LegUnheld(leg=talk.agent_leg, at=now_us()))
+    assert talk.row["held_at"] is None and confirmation(unhold) == ("confirmed", "")
+
+
+def test_a_hold_that_is_told_again_after_its_end_holds_nobody_and_an_end_told_again_ends_no_later_hold(talk):
+    """The queue may bring a task of facts once more, behind later ones."""
+    start = now_us()
+    first, end, second = (
+        kind(leg=talk.agent_leg, at=start + seconds * 1_000_000)
+        for seconds, kind in ((1, f.LegHeld), (3, f.LegUnheld), (6, f.LegHeld))
+    )
+    talk.tell(first, end)
+    assert (talk.row["held_at"], talk.call.hold_ms) == (None, 2000), "by the switch's clock"
+    talk.tell(first)
+    assert talk.row["held_at"] is None
+    talk.tell(second)
+    held_at = talk.row["held_at"]
+    assert held_at == second.at // 1000
+    talk.tell(first, end)
+    assert (talk.row["held_at"], talk.call.hold_ms) == (held_at, 2000)
+
+
+def test_without_redis_a_hold_is_still_believed(talk):
+    streams.shared().flushdb()
+    talk.tell(f.LegHeld(leg=talk.agent_leg, at=now_us()))
+    assert talk.row["held_at"]
+
+
+def test_a_muted_agent_is_heard_again_by_the_next_customer(talk):
+    mute = talk.ask("mute")
+    talk.reports(talk.last("mute"))
+    assert talk.row["muted"] and confirmation(mute) == ("confirmed", "")
+    assert talk.row["muted_since"] == int(talk.last("mute").settled_at.timestamp() * 1000)
+    talk.switch.end(talk.call)
+    talk.refresh()
+    assert [order.payload["on"] for order in talk.switch.orders("mute")] == [True, False]
+    assert not talk.call.muted
+
+
+def test_a_mute_that_comes_after_the_call_is_taken_back(talk):
+    talk.ask("mute")
+    order = talk.last("mute")
+    talk.switch.end(talk.call)
+    talk.reports(order)
+    assert [order.payload["on"] for order in talk.switch.orders("mute")] == [True, False]
+    assert not talk.call.muted
+
+
+def test_what_the_switch_refuses_fails_with_its_reason(talk):
+    mute = talk.ask("mute")
+    talk.reports(talk.last("mute"), "failed", reply="-ERR No such channel!")
+    assert confirmation(mute) == ("failed", "the switch refused: -ERR No such channel!")
+    assert (talk.row["muted"], talk.row["muted_since"]) == (False, None)
+
+
+# --- Park -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_parked_customer_waits_while_the_agent_stays_on_the_call_and_is_joined_again(talk):
+    park = talk.ask("park")
+    assert talk.row["operation"] == "park" and not talk.row["parked"]
+    assert "being parked" in talk.ask("transfer", extension="1002").reason
+    talk.parks(talk.customer, talk.agent_leg)
+    assert talk.row["parked"] and confirmation(park) == ("confirmed", "")
+    assert talk.agent.status == "on_call"
+    unpark = talk.ask("unpark")
+    bridge = talk.last("bridge").payload
+    assert (bridge["leg"], bridge["peer"]) == (talk.customer, talk.agent_leg)
+    talk.joins(talk.customer, talk.agent_leg)
+    assert not talk.row["parked"] and talk.row["operation"] == ""
+    assert confirmation(unpark) == ("confirmed", "") and talk.agent.status == "on_call"
+
+
+def test_a_customer_who_leaves_the_park_frees_the_agent_and_fails_what_waits(talk):
+    talk.ask("park")
+    talk.parks(talk.customer, talk.agent_leg)
+    unpark = talk.ask("unpark")
+    talk.ends(talk.customer)
+    assert (talk.agent.status, talk.agent.status_reason) == ("busy", "wrap_up")
+    assert confirmation(unpark) == ("failed", "the call has ended")
+    assert not talk.call.parked_at and not talk.call.operation
+
+
+def test_a_parked_customer_whose_agents_softphone_dies_is_not_kept_waiting_for_ever(talk):
+    talk.ask("park")
+    talk.parks(talk.customer, talk.agent_leg)
+    talk.ends(talk.agent_leg)
+    assert talk.last("hangup").payload["leg"] == talk.customer
+
+
+# --- Supervisors who listen -------------------------------------------------------------------------------------------
+
+
+def test_a_supervisor_listens_whispers_on_the_same_leg_and_leaves_and_all_of_it_is_kept(talk):
+    listen = talk.ask("listen", extension="1010")
+    side = talk.side()
+    order = talk.last("eavesdrop").payload
+    assert (order["leg"], order["target"], order["extension"]) == (str(side.leg_uuid), talk.agent_leg, "1010")
+    assert talk.row["listeners"] == []
+    talk.answers(str(side.leg_uuid))
+    assert talk.row["listeners"] == [], "answered is not listening yet"
+    talk.reports(talk.last("eavesdrop"))
+    [heard_by] = talk.row["listeners"]
+    assert (heard_by["user"], heard_by["mode"]) == ("ann", "listen") and confirmation(listen) == ("confirmed", "")
+    assert selectors.agent_rows([talk.agent.pk])[0]["listeners"] == [heard_by]
+
+    whisper = talk.ask("whisper", extension="1010")
+    assert len(talk.switch.orders("eavesdrop")) == 1, "their softphone is not called twice"
+    assert talk.row["listeners"][0]["mode"] == "listen"
+    talk.reports(talk.last("listen_mode"))
+    assert talk.row["listeners"][0]["mode"] == "whisper" and confirmation(whisper) == ("confirmed", "")
+    assert "already" in talk.ask("whisper", extension="1010").reason
+
+    stop = talk.ask("stop_listening")
+    assert talk.last("hangup").payload["leg"] == str(side.leg_uuid)
+    talk.ends(str(side.leg_uuid))
+    assert talk.row["listeners"] == [] and confirmation(stop) == ("confirmed", "")
+    side.refresh_from_db()
+    assert [change["mode"] for change in side.changes] == ["listen", "whisper"]
+    assert side.actor == "ann" and side.agent == talk.agent and side.joined_at and side.ended_at
+
+
+def test_two_supervisors_listen_and_each_stops_only_for_themselves(talk):
+    for actor, extension in (("ann", "1010"), ("ben", "1011")):
+        talk.ask("listen", actor=actor, extension=extension)
+        talk.reports(talk.last("eavesdrop"))
+    assert [row["user"] for row in talk.row["listeners"]] == ["ann", "ben"]
+    assert talk.ask("stop_listening", actor="cleo").reason == "you do not listen to this call"
+    talk.ask("stop_listening", actor="ben")
+    talk.ends(talk.last("hangup").payload["leg"])
+    assert [row["user"] for row in talk.row["listeners"]] == ["ann"]
+
+
+def test_when_the_call_ends_the_supervisors_leg_is_hung_up_although_the_agents_leg_lives_on(talk):
+    talk.ask("listen", extension="1010")
+    talk.reports(talk.last("eavesdrop"))
+    talk.ends(talk.customer)
+    assert talk.last("hangup").payload["leg"] == str(talk.side().leg_uuid)
+
+
+def test_one_who_answers_after_the_call_does_not_hear_the_next(talk):
+    talk.ask("listen", extension="1010")
+    order = talk.last("eavesdrop")
+    talk.ends(talk.customer)
+    hangups = len(talk.switch.orders("hangup"))
+    talk.reports(order)
+    assert len(talk.switch.orders("hangup")) > hangups
+
+
+def test_a_supervisor_who_does_not_answer_listens_to_nobody_and_is_told_why(talk):
+    listen = talk.ask("barge", extension="1041")
+    talk.reports(talk.last("eavesdrop"), "failed", reply="-ERR NO_ANSWER", leg_exists=False)
+    assert confirmation(listen) == ("failed", "nobody answered")
+    assert talk.row["listeners"] == [] and talk.side().ended_at
+
+
+def test_a_listening_leg_that_the_switch_has_lost_leaves_the_board(talk):
+    talk.ask("listen", extension="1010")
+    talk.reports(talk.last("eavesdrop"))
+    side = talk.side()
+    SideLeg.objects.update(requested_at="2026-01-01T00:00:00Z")
+    tick()
+    [probe] = [order for order in talk.switch.orders("probe") if order.leg_uuid == side.leg_uuid]
+    talk.reports(probe, leg_exists=False)
+    assert talk.row["listeners"] == []
+
+
+# --- Take over --------------------------------------------------------------------------------------------------------
+
+
+def test_a_supervisor_takes_over_and_the_agent_goes_to_wrap_up(talk):
+    command = talk.ask("take_over", extension="1010")
+    side = str(talk.side().leg_uuid)
+    assert talk.last("call_extension").payload["leg"] == side
+    assert talk.agent.status == "on_call" and len(talk.switch.orders("bridge")) == 1
+    talk.answers(side)
+    bridge = talk.last("bridge").payload
+    assert (bridge["leg"], bridge["peer"]) == (talk.customer, side)
+    assert talk.agent.status == "on_call", "only the bridge frees them"
+    talk.joins(talk.customer, side)
+    assert (talk.agent.status, talk.agent.status_reason) == ("busy", "wrap_up")
+    assert talk.call.agent is None and talk.call.ended_at is None and talk.call.taken_over_by == "ann"
+    assert confirmation(command) == ("confirmed", "") and talk.row["taken_over_by"] == "ann"
+    assert talk.ask("park").reason == "no agent is on this call any more"
+    talk.ask("hold")
+    assert talk.last("hold").payload["leg"] == side
+    talk.ends(talk.customer)
+    assert talk.call.outcome == "conversation"
+
+
+def test_nothing_changes_when_the_supervisor_does_not_answer(talk):
+    command = talk.ask("take_over", extension="1041")
+    side = str(talk.side().leg_uuid)
+    talk.tell(f.LegCreated(leg=side, at=now_us()))
+    talk.ends(side, "NO_ANSWER")
+    assert confirmation(command) == ("failed", "nobody answered")
+    assert talk.agent.status == "on_call" and talk.call.operation == "" and talk.call.agent == talk.agent
+    assert len(talk.switch.orders("bridge")) == 1 and talk.switch.orders("hangup") == []
+    assert talk.ask("take_over", extension="1010").status == "applied"
+
+
+def test_a_customer_who_leaves_while_the_supervisor_rings_leaves_no_leg_behind(talk):
+    command = talk.ask("take_over", extension="1010")
+    side = str(talk.side().leg_uuid)
+    talk.ends(talk.customer)
+    assert talk.last("hangup").payload["leg"] == side
+    assert confirmation(command) == ("failed", "the call has ended") and talk.agent.status_reason == "wrap_up"
+    talk.answers(side)
+    assert len(talk.switch.orders("bridge")) == 1
+
+
+def test_who_listens_already_takes_over_without_being_called_again(talk):
+    talk.ask("barge", extension="1010")
+    talk.reports(talk.last("eavesdrop"))
+    side = str(talk.side().leg_uuid)
+    command = talk.ask("take_over", extension="1010")
+    assert talk.switch.orders("call_extension") == [] and talk.last("bridge").payload["peer"] == side
+    talk.joins(talk.customer, side)
+    assert confirmation(command) == ("confirmed", "") and talk.row["listeners"] == []
+    assert talk.switch.orders("hangup") == [], "their leg is the customer's other half now"
+    assert [change["mode"] for change in talk.side().changes] == ["barge", "take_over"]
+
+
+def test_a_bridge_that_fails_leaves_the_customer_with_the_agent(talk):
+    command = talk.ask("take_over", extension="1010")
+    side = str(talk.side().leg_uuid)
+    talk.answers(side)
+    talk.reports(talk.last("bridge"), "failed", reply="-ERR Invalid uuid")
+    assert confirmation(command)[0] == "failed" and talk.last("hangup").payload["leg"] == side
+    assert "still being hung up" in talk.ask("take_over", extension="1010").reason
+    assert talk.agent.status == "on_call" and talk.call.operation == ""
+
+
+# --- Consult ----------------------------------------------------------------------------------------------------------
+
+
+def consulting(talk: Talk) -> str:
+    """The agent talks with extension 1002; the customer waits. Returns the consulted leg."""
+    command = talk.ask("consult", extension="1002")
+    side = str(talk.side().leg_uuid)
+    assert talk.last("park").payload["leg"] == talk.customer
+    talk.parks(talk.customer)
+    talk.answers(side)
+    assert len(talk.switch.orders("bridge")) == 1, "the agent's leg has not parked: a bridge now would be undone"
+    talk.parks(talk.agent_leg)
+    bridge = talk.last("bridge").payload
+    assert (bridge["leg"], bridge["peer"]) == (side, talk.agent_leg)
+    assert talk.row["consulting"] == "1002" and not talk.row["consult_answered"]
+    talk.joins(side, talk.agent_leg)
+    assert talk.row["consult_answered"] and talk.row["parked"] and confirmation(command) == ("confirmed", "")
+    return side
+
+
+def test_a_consultation_is_completed_and_the_agent_is_free_while_the_call_goes_on(talk):
+    side = consulting(talk)
+    command = talk.ask("consult_complete")
+    bridge = talk.last("bridge").payload
+    assert (bridge["leg"], bridge["peer"]) == (talk.customer, side)
+    talk.parks(talk.agent_leg)
+    talk.joins(talk.customer, side)
+    assert (talk.agent.status, talk.agent.status_reason) == ("busy", "wrap_up")
+    assert talk.call.agent is None and talk.call.ended_at is None and confirmation(command) == ("confirmed", "")
+    assert talk.switch.orders("hangup") == [] and not talk.row["parked"] and talk.row["consulting"] == ""
+
+
+def test_a_consultation_is_cancelled_and_the_customer_is_back(talk):
+    side = consulting(talk)
+    command = talk.ask("consult_cancel")
+    bridge = talk.last("bridge").payload
+    assert (bridge["leg"], bridge["peer"]) == (talk.customer, talk.agent_leg)
+    talk.joins(talk.customer, talk.agent_leg)
+    talk.ends(side)
+    assert not talk.row["parked"] and talk.row["consulting"] == "" and talk.row["operation"] == ""
+    assert confirmation(command) == ("confirmed", "") and talk.agent.status == "on_call"
+    assert talk.ask("consult", extension="1003").status == "applied"
+
+
+def test_the_consulted_hanging_up_brings_the_customer_back(talk):
+    side = consulting(talk)
+    talk.ends(side)
+    assert len(talk.switch.orders("bridge")) == 2, "the agent's leg is still on its way to the park"
+    talk.parks(talk.agent_leg)
+    bridge = talk.last("bridge").payload
+    assert (bridge["leg"], bridge["peer"]) == (talk.customer, talk.agent_leg)
+    talk.joins(talk.customer, talk.agent_leg)
+    assert not talk.row["parked"] and talk.row["operation"] == ""
+
+
+def test_a_consultation_that_nobody_answers_brings_the_customer_back_and_says_why(talk):
+    command = talk.ask("consult", extension="1044")
+    talk.reports(talk.last("call_extension"), "failed", reply="-ERR USER_BUSY", leg_exists=False)
+    assert confirmation(command) == ("failed", "the extension is busy")
+    assert len(talk.switch.orders("bridge")) == 1, "not before both legs wait"
+    talk.parks(talk.agent_leg, talk.customer)
+    bridge = talk.last("bridge").payload
+    assert (bridge["leg"], bridge["peer"]) == (talk.customer, talk.agent_leg)
+    talk.joins(talk.customer, talk.agent_leg)
+    assert talk.agent.status == "on_call" and talk.row["operation"] == "" and not talk.row["parked"]
+
+
+def test_a_consultation_that_still_rings_can_be_cancelled(talk):
+    consult = talk.ask("consult", extension="1041")
+    side = str(talk.side().leg_uuid)
+    talk.parks(talk.customer, talk.agent_leg)
+    cancel = talk.ask("consult_cancel")
+    assert talk.last("hangup").payload["leg"] == side
+    talk.ends(side, "ORIGINATOR_CANCEL")
+    talk.joins(talk.customer, talk.agent_leg)
+    assert confirmation(consult)[0] == "failed" and confirmation(cancel) == ("confirmed", "")
+    assert len(talk.switch.orders("bridge")) == 2 and talk.row["operation"] == ""
+
+
+def test_a_customer_who_leaves_during_a_consultation_ends_it(talk):
+    side = consulting(talk)
+    talk.ends(talk.customer)
+    assert talk.last("hangup").payload["leg"] == side
+    assert talk.agent.status_reason == "wrap_up" and talk.call.ended_at
+    talk.ends(side)
+    assert not SideLeg.objects.filter(ended_at=None).exists()
+    assert len(talk.switch.orders("bridge")) == 2, "nothing is joined for a call that has ended"
+
+
+def test_an_agent_whose_softphone_dies_during_a_consultation_leaves_nobody_waiting(talk):
+    side = consulting(talk)
+    talk.ends(talk.agent_leg)
+    assert talk.last("hangup").payload["leg"] == talk.customer
+    talk.ends(side)
+    talk.ends(talk.customer)
+    assert talk.agent.status != "on_call" and not SideLeg.objects.filter(ended_at=None).exists()
+
+
+# --- Transfer, hang-up, and answers -----------------------------------------------------------------------------------
+
+
+def test_a_blind_transfer_frees_the_agent_and_leaves_the_record_open(talk):
+    talk.ask("listen", extension="1010")
+    talk.reports(talk.last("eavesdrop"))
+    command = talk.ask("transfer", extension="1002")
+    talk.reports(talk.last("transfer"))
+    assert (talk.agent.status, talk.agent.status_reason) == ("busy", "wrap_up")
+    assert talk.call.agent is None and talk.call.ended_at is None and talk.call.operation == ""
+    assert confirmation(command) == ("confirmed", "")
+    assert talk.last("hangup").payload["leg"] == str(talk.side().leg_uuid), "who listened to the agent leaves"
+    talk.ends(talk.customer)
+    assert talk.call.ended_at
+
+
+def test_a_transfer_that_is_refused_changes_nothing(talk):
+    command = talk.ask("transfer", extension="1002")
+    talk.reports(talk.last("transfer"), "failed", reply="-ERR No such channel!")
+    assert confirmation(command)[0] == "failed"
+    assert talk.agent.status == "on_call" and talk.call.agent == talk.agent and talk.call.operation == ""
+
+
+def test_a_hangup_is_confirmed_by_the_end_and_by_nothing_else(talk):
+    command = talk.ask("hangup")
+    talk.reports(talk.last("hangup"))
+    assert confirmation(command) == ("waiting", "")
+    talk.ends(talk.customer)
+    assert confirmation(command) == ("confirmed", "")
+
+
+def test_a_recording_is_confirmed_by_its_event(talk):
+    start = talk.ask("record_start")
+    talk.reports(talk.last("record"), reply="+OK Success")
+    assert confirmation(start)[0] == "waiting"
+    talk.tell(f.RecordingStarted(leg=talk.customer, at=now_us(), path="/var/x.wav"))
+    assert confirmation(start) == ("confirmed", "") and talk.row["recording"] == "on"
+    assert "already" in talk.ask("record_start").reason
+    pause = talk.ask("record_pause")
+    talk.reports(talk.last("record"))
+    assert confirmation(pause) == ("confirmed", "") and talk.row["recording"] == "paused"
+    stop = talk.ask("record_stop")
+    talk.tell(f.RecordingStopped(leg=talk.customer, at=now_us(), path="/var/x.wav"))
+    assert confirmation(stop) == ("confirmed", "")
+
+
+def test_the_second_answer_is_published_and_given_again_to_who_asks_again(talk, redis_empty):
+    listener = redis_empty.pubsub()
+    listener.subscribe(streams.RESULTS_CHANNEL)
+    listener.get_message(timeout=5)
+    command = talk.ask("mute")
+    talk.reports(talk.last("mute"))
+    said = [json.loads(listener.get_message(timeout=5)["data"]) for _ in range(2)]
+    assert [(one["status"], one.get("awaits"), one.get("confirmation")) for one in said] == [
+        ("applied", True, None), ("confirmed", None, True),
+    ]  # fmt: skip
+    tasks.handle_command({**command.payload, "command_id": str(command.command_id)})
+    again = [json.loads(listener.get_message(timeout=5)["data"]) for _ in range(2)]
+    assert [one["status"] for one in again] == ["applied", "confirmed"]
+    assert len(talk.switch.orders("mute")) == 1
+
+
+def test_what_the_switch_never_confirms_fails_in_the_end_and_may_be_asked_again(talk):
+    park, hold = talk.ask("park"), talk.ask("hold")
+    CallLog.objects.update(operation_at="2026-01-01T00:00:00Z")
+    AppliedCommand.objects.update(applied_at="2026-01-01T00:00:00Z")
+    tick()
+    talk.refresh()
+    for command in (park, hold):
+        assert confirmation(command) == ("failed", "the switch has not said that it was done")
+    assert talk.call.operation == "" and talk.agent.status == "on_call"
+    assert talk.ask("park").status == "applied"
+
+
+def test_a_lost_word_of_the_switch_is_found_in_the_live_state(talk, redis_empty):
+    park = talk.ask("park")
+    state = {"leg": talk.customer, "state": "answered", "peer": ""}
+    redis_empty.hset(streams.LIVE_LEGS, talk.customer, json.dumps(state))
+    CallLog.objects.filter(pk=talk.call.pk).update(operation_at="2026-01-01T00:00:00Z")
+    tick()
+    assert confirmation(park) == ("confirmed", "") and talk.row["parked"]
+
+
+def test_a_supervisor_cannot_listen_with_the_softphone_of_the_agent_who_talks(talk):
+    said = talk.ask("listen", extension=talk.agent.extension)
+    assert (said.status, said.reason) == ("rejected", "that is the agent's own softphone")
+    assert not SideLeg.objects.exists() and Agent.objects.count() == 1
