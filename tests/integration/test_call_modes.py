@@ -150,7 +150,7 @@ def say(kind: str, **fields) -> None:
 def test_preview_and_manual_calls_run_through_the_switch(redis_empty, tmp_path):
     fields = {"wrap_up_seconds": 1, "calls_per_agent_per_hour": 3600}
     with Processes(tmp_path) as run:
-        run.backend("--speed", "4")
+        run.backend("--speed", "2")
         campaign = make_campaign([], contacts=0, mode="preview", record_calls=True, name="Preview", **fields)
         contact = Contact.objects.create(
             target_list=campaign.target_list, number="+12125591001", next_attempt_at=campaign.created_at

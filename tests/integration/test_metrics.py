@@ -13,6 +13,8 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from dialer.models import CallLog
 from events import counters, streams
@@ -117,7 +119,8 @@ def test_the_record_says_what_is_in_doubt_and_how_late_events_are_stored(told):
 
 
 def test_without_redis_the_rest_is_told(told, monkeypatch):
-    monkeypatch.setattr(streams, "shared", lambda: redis.Redis(port=1, socket_connect_timeout=0.2))
+    nobody = redis.Redis(port=1, socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0))
+    monkeypatch.setattr(streams, "shared", lambda: nobody)
     found = told()
     assert found["component_up", ("component", "redis")] == 0
     assert found["component_up", ("component", "database")] == 1
