@@ -35,7 +35,7 @@
     $("callback-there").textContent = there(ms, box.dataset.zone);
     at.setCustomValidity("");
     const address = $("disposing").dataset.times.replace(ID, call) + (ms ? "?at=" + ms : "");
-    fetch(address, { credentials: "same-origin", cache: "no-store", redirect: "error" })
+    fetch(address, { credentials: "same-origin", cache: "no-store", redirect: "manual" })
       .then((answer) => (answer.status === 200 ? answer.json() : null))
       .then((found) => {
         if (mine !== asked || !found || !box.isConnected) return;

@@ -42,7 +42,7 @@
     box.hidden = true;
     $("disposing-form").replaceChildren();
     if (!call) return;
-    fetch(box.dataset.address.replace(ID, call), { credentials: "same-origin", cache: "no-store", redirect: "error" })
+    fetch(box.dataset.address.replace(ID, call), { credentials: "same-origin", cache: "no-store", redirect: "manual" })
       .then((answer) => (answer.status === 200 ? answer.text() : ""))
       .then((html) => {
         if (call !== shown || !html) return;

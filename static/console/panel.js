@@ -25,7 +25,7 @@
 
   // Made by our own templates, which escape what people have written.
   function load(section, id, then) {
-    fetch(section.dataset.url.replace(ID, id), { credentials: "same-origin", cache: "no-store", redirect: "error" })
+    fetch(section.dataset.url.replace(ID, id), { credentials: "same-origin", cache: "no-store", redirect: "manual" })
       .then((answer) => (answer.status === 200 ? answer.text() : ""))
       .then(then)
       .catch(() => then(null));

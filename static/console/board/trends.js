@@ -118,7 +118,7 @@ class Trends {
   async #load() {
     const asked = this.part.value;
     try {
-      const answer = await fetch(this.url + (asked ? `?campaign=${encodeURIComponent(asked)}` : ""), { credentials: "same-origin", cache: "no-store", redirect: "error", signal: AbortSignal.timeout(ANSWER_MS) });
+      const answer = await fetch(this.url + (asked ? `?campaign=${encodeURIComponent(asked)}` : ""), { credentials: "same-origin", cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(ANSWER_MS) });
       if (!answer.ok) throw new Error(String(answer.status));
       const data = await answer.json();
       if (asked !== this.part.value) return;
