@@ -28,14 +28,16 @@ PURE = $(addprefix events/,facts.py call_state.py entries.py intake.py rows.py e
 	dialer/demo.py $(addprefix dialer/target_import/,errors.py mapping.py reading.py contact_rows.py)
 
 ROWS ?=
+WORDS ?=
 
-.PHONY: run test bench check lock clean help venv-run venv-dev \
+.PHONY: run test bench guards check lock clean help venv-run venv-dev \
 	check-lint check-types check-imports check-migrations check-deployment
 
 help:
 	@echo "make run    set everything up and run it (PORT=8000 SWITCH=simulator|freeswitch)"
 	@echo "make test   set everything up and pass the tests (T='-k name' goes to pytest)"
 	@echo "make bench  measure how fast each stage is, beside its anchor (ROWS='socket ingest'); writes var/bench.json"
+	@echo "make guards turn each guard off in a copy of the tree: its test must fail (WORDS='origin lease' for some)"
 	@echo "make check  lint, types, import directions, missing migrations, deployment checks"
 	@echo "make lock   compile the lock files anew from pyproject.toml"
 	@echo "make clean  remove the environment, caches and test data; var/ and logs/ stay"
@@ -54,6 +56,10 @@ test: venv-dev
 # Speed, each row beside its anchor in the same run: var/bench.json. ROWS="socket ingest" for some of the stages.
 bench: venv-dev
 	@exec $(VENV) -m orchestrator.stack --with-parent servers --data var/bench -- $(VENV) -m tests.bench.speed $(ROWS)
+
+# Each guard off, and its test must notice. WORDS="origin lease" for those whose promise or file has one of the words.
+guards: venv-dev
+	@exec $(VENV) -m orchestrator.stack --with-parent servers --data var/test -- $(VENV) -m tests.guards $(WORDS)
 
 # A production-like environment with values of no consequence: the checks look at settings, they connect to nothing.
 DEPLOYMENT = VAR_DIR=var/check LOG_DIR=var/check/logs DEBUG=0 \

@@ -1,0 +1,5 @@
+"""Nobody gets in, nothing gets out."""
+
+from tests.guards.guard import Guard
+
+GUARDS: list[Guard] = []

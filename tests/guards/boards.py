@@ -1,0 +1,5 @@
+"""Boards and commands."""
+
+from tests.guards.guard import Guard
+
+GUARDS: list[Guard] = []

@@ -1,0 +1,5 @@
+"""The link to the switch."""
+
+from tests.guards.guard import Guard
+
+GUARDS: list[Guard] = []

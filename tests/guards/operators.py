@@ -1,0 +1,5 @@
+"""What operators rely on."""
+
+from tests.guards.guard import Guard
+
+GUARDS: list[Guard] = []
