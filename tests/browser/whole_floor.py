@@ -261,7 +261,9 @@ def _furnish() -> Any:
         Agent.objects.create(agent_id=f"agent_{n}", name=f"Agent {n}", extension=str(1000 + n)) for n in range(1, 9)
     ]
     make_line("Steady", [f"+1212559{n:04d}" for n in range(200)], agents[:3])
-    make_line("Hand", [f"+12125595{n:03d}" for n in range(40)], agents[3:4], mode="preview", allow_manual_dial=True)
+    # A preview that runs out while a test presses its key would leave the key without its button.
+    hand = {"mode": "preview", "preview_seconds": 900, "allow_manual_dial": True}
+    make_line("Hand", [f"+12125595{n:03d}" for n in range(40)], agents[3:4], **hand)
     make_line("Brisk", [f"+1212552{n:04d}" for n in range(400)], agents[4:6])
     for by in ("mouse", "keys"):
         make_line(f"Empty {by}", ["+12125598001"], [], status="paused", max_lines=50)

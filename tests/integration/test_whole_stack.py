@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dialer.limits import ANSWER_GRACE
 from dialer.models import Agent, CallLog, DialerCampaign, PacingDecision
 from events.models import CallStateEvent, EventBatch, FreeSwitchEvent
 from tests.conftest import wait_until
@@ -91,7 +92,10 @@ def test_every_customers_fate_in_the_switchs_log_equals_its_call_record(tmp_path
         if leg["answered_at"] is not None:
             # The switch stamps its log and its event one after the other; ours would be as late as the queue.
             assert abs(call.answered_at.timestamp() - leg["answered_at"]) < 1.0, "the switch's own time"
-            assert call.bridged_at is not None and not call.abandoned
+            assert call.bridged_at is not None
+            # A busy machine may join somebody late: then the record says so.
+            late = call.bridged_at - call.answered_at > ANSWER_GRACE
+            assert call.abandoned == late
         assert call.decision is not None, "a stored decision explains every call"
     agents = [leg for leg in legs if leg["kind"] == "agent"]
     assert len(agents) == AGENTS, "each softphone was called once and held open"
