@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.cache import cache
 
 # Longest a test waits for a condition: generous, since the machines are shared; a passing test never waits that long.
-PATIENCE = 20.0
+PATIENCE = 45.0
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE, every: float = 0.02) -> Any:
