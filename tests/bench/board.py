@@ -2,10 +2,11 @@
 
 So many agents and live calls in PostgreSQL, so many switch events a second as the ingest announces them, the real floor
 publisher, daphne and Chromium. Printed: from the switch's time of a leg's new state to the painted frame, what the
-page's main thread did (its own processor time, from a trace of the first 30 s), its blocks, the page's heap after its
-first and its last collection, what a drawing writes. Exit 1 when a task took 50 ms or longer of the main thread's own
-processor time, the page shows another state than the floor, or it has stopped being live. Blocks by the wall clock are
-printed beside it: on a machine that others use they tell of the machine.
+page's main thread did (its own processor time, from a trace of the first 30 s), its blocks, the page's heap and nodes
+after a collection each minute, what a drawing writes. Exit 1 when a task took 50 ms or longer of the main thread's own
+processor time, the page shows another state than the floor, has stopped being live, or its heap or its nodes were still
+growing in the second half of a run of six minutes or more. Blocks by the wall clock are printed beside it: on a
+machine that others use they tell of the machine.
 
 Beside servers of its own (`python -m orchestrator.stack servers --data var/bench -- python -m tests.bench.board`).
 """
@@ -30,6 +31,9 @@ BLOCK_MS = 50
 QUIET_MS = 2_000
 # A trace of more would not fit the browser's memory.
 TRACED_SECONDS = 30
+MINUTE = 60.0
+# The second half's mean over the first's, without the first two minutes: the page has not drawn all it draws by then.
+FLAT = 1.05
 TRACE = ("devtools.timeline", "disabled-by-default-devtools.timeline", "toplevel")
 # Trace events by what the main thread was busy with; what is in none of them is "other".
 WORK = {
@@ -147,16 +151,19 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
         )
         tools = context.new_cdp_session(page)
         tools.send("Performance.enable", {"timeDomain": "threadTicks"})
-        start, before = _heap(tools), _processor(tools)
+        heaps, before = [_heap(tools)], _processor(tools)
         told, began = feed.told, time.monotonic()
         browser.start_tracing(page=page, categories=list(TRACE))
         time.sleep(min(TRACED_SECONDS, options.seconds))
         trace = json.loads(browser.stop_tracing())["traceEvents"]
-        time.sleep(max(0.0, options.seconds - (time.monotonic() - began)))
+        while (left := options.seconds - (time.monotonic() - began)) > 0:
+            time.sleep(min(left, max(0.1, len(heaps) * MINUTE - (time.monotonic() - began))))
+            if left > MINUTE / 2:
+                heaps.append(_heap(tools))
         told, seconds = feed.told - told, time.monotonic() - began
         found = page.evaluate("found")
         found["busy"] = _processor(tools) - before
-        found |= {"heap": (start, _heap(tools)), "state": page.get_attribute("#fresh", "data-state")}
+        found |= {"heaps": [*heaps, _heap(tools)], "state": page.get_attribute("#fresh", "data-state")}
         feed.flowing.clear()
         wait_until(lambda: page.evaluate("performance.now() - found.last") > QUIET_MS, "the last states")
         found["walked"] = page.evaluate(WALK) if options.shape == "table" else {"wrong": 0, "agents": 0, "calls": 0}
@@ -314,7 +321,6 @@ def _judge(
     options: argparse.Namespace, found: dict[str, Any], traced: dict[str, Any], rate: float, seconds: float
 ) -> int:
     waits, draws = sorted(found["waits"]), max(1, found["draws"])
-    (first, nodes_first), (last, nodes_last) = found["heap"]
     blocks, walked = found["blocks"], found["walked"]
     own = sorted(spent for spent, _ in traced["tasks"])
     print(f"{options.agents} agents, {options.calls} calls, {rate:.0f} switch events/s for {seconds:.0f} s")
@@ -330,16 +336,23 @@ def _judge(
     )
     whole = sum(traced["work"].values()) or 1.0
     print("of that time: " + ", ".join(f"{kind} {spent / whole:.0%}" for kind, spent in traced["work"].items()))
-    print(
-        f"heap {first / 1e6:.1f} MB at the start, {last / 1e6:.1f} MB at the end; {nodes_first} and {nodes_last} nodes"
-    )
+    grown = [_growth([one[kind] for one in found["heaps"]]) for kind in (0, 1)]
+    print("heap each minute: " + " ".join(f"{heap / 1e6:.2f}" for heap, _ in found["heaps"]) + f" MB, x {grown[0]:.3f}")
+    print("nodes each minute: " + " ".join(str(nodes) for _, nodes in found["heaps"]) + f", x {grown[1]:.3f}")
     print(
         f"{found['wrong']} rows that said something else than the floor; scrolled through: {walked['wrong']} wrong, "
         f"{walked['agents']} agents and {walked['calls']} calls missing; the board is {found['state']}"
     )
     false = found["wrong"] + sum(walked.values())
     blocked = not own or own[-1] >= BLOCK_MS
-    return int(blocked or bool(false) or found["state"] != "live" or not waits)
+    return int(blocked or bool(false) or found["state"] != "live" or not waits or max(grown) > FLAT)
+
+
+def _growth(series: list[int]) -> float:
+    """Of the second half over the first without its first two minutes: 1.0 is flat, and said of a short run."""
+    half = len(series) // 2
+    early = series[2:half]
+    return statistics.fmean(series[half:]) / statistics.fmean(early) if early else 1.0
 
 
 def _spread(values: list[float]) -> str:
