@@ -20,7 +20,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MUL
 
 
 def exists(address: str) -> bool:
-    """`tests/…/test_x.py`, with `::test_y` or without; `::TestZ::runTest` of Hypothesis's own `TestZ = Machine.TestCase`."""
+    """`tests/…/test_x.py`, `…::test_y`, or `…::TestZ::runTest` where Hypothesis made TestZ of a state machine."""
     path, _, name = address.partition("::")
     if not (ROOT / path).is_file():
         return False
