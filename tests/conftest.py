@@ -8,6 +8,12 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+# Time is no property of what is generated: on a busy machine it would fail in its place.
+hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("patient")
 
 # Longest a test waits for a condition: generous, since the machines are shared; a passing test never waits that long.
 PATIENCE = 45.0
