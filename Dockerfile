@@ -33,4 +33,4 @@ RUN DEBUG=1 python manage.py collectstatic --no-input --verbosity 0 && rm -rf /t
 # The code belongs to root: the processes cannot change it.
 USER orchestrator
 EXPOSE 8000
-CMD ["daphne", "-b", "0.0.0.0", "-p", "8000", "-v", "0", "orchestrator.asgi:application"]
+CMD ["daphne", "-e", "tcp:port=8000:interface=0.0.0.0:backlog=1024", "-v", "0", "orchestrator.asgi:application"]

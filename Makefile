@@ -29,16 +29,27 @@ PURE = $(addprefix events/,facts.py call_state.py entries.py intake.py rows.py e
 
 ROWS ?=
 WORDS ?=
+NAMES ?=
+ROLL ?=
+# The fault suite: runs, minutes of each, and some of its kinds of faults only.
+RUNS ?= 5
+MINUTES ?= 4.5
+SEED ?= 1
+ONLY ?=
 
-.PHONY: run test bench guards check lock clean help venv-run venv-dev \
-	check-lint check-types check-imports check-migrations check-deployment
+.PHONY: run test full bench fuzz faults guards rolling check lock clean help venv-run venv-dev \
+	check-lint check-types check-imports check-migrations check-deployment check-dependencies
 
 help:
 	@echo "make run    set everything up and run it (PORT=8000 SWITCH=simulator|freeswitch)"
 	@echo "make test   set everything up and pass the tests (T='-k name' goes to pytest)"
+	@echo "make full   the tests of a minute or more each: whole floors under faults and attack"
 	@echo "make bench  measure how fast each stage is, beside its anchor (ROWS='socket ingest'); writes var/bench.json"
+	@echo "make fuzz   generated input of full size against what reads it (NAMES='framing' for some, SEED=1)"
+	@echo "make faults break everything under load, seeded (SEED=1 RUNS=5 MINUTES=4.5 ONLY='worker bridge')"
 	@echo "make guards turn each guard off in a copy of the tree: its test must fail (WORDS='origin lease' for some)"
-	@echo "make check  lint, types, import directions, missing migrations, deployment checks"
+	@echo "make rolling  restart every process while calls go on; the switch's log is the judge (ROLL='--plain')"
+	@echo "make check  lint, types, import directions, missing migrations, deployment checks, dependencies"
 	@echo "make lock   compile the lock files anew from pyproject.toml"
 	@echo "make clean  remove the environment, caches and test data; var/ and logs/ stay"
 
@@ -51,15 +62,33 @@ run: venv-run
 	@exec $(VENV) -m orchestrator.stack --with-parent run
 
 test: venv-dev
-	@exec $(VENV) -m orchestrator.stack --with-parent servers --data var/test -- $(VENV) -m pytest -n $(WORKERS) $(T)
+	@exec $(VENV) -m orchestrator.stack --with-parent servers --data var/test -- $(VENV) -m pytest -n $(WORKERS) \
+		$(if $(T),$(T),-m "not full")
+
+# What takes a minute or more each: whole floors under faults and attack. One at a time, as they measure time.
+full: venv-dev
+	@exec $(VENV) -m orchestrator.stack --with-parent servers --data var/test -- $(VENV) -m pytest -n 0 -m full
 
 # Speed, each row beside its anchor in the same run: var/bench.json. ROWS="socket ingest" for some of the stages.
 bench: venv-dev
 	@exec $(VENV) -m orchestrator.stack --with-parent servers --data var/bench -- $(VENV) -m tests.bench.speed $(ROWS)
 
+# Generated input of full size: no servers, minutes of one core. The seeded small size is part of `make test`.
+fuzz: venv-dev
+	@exec $(VENV) -m tests.fuzz --seed $(SEED) $(NAMES)
+
+# Kills, freezes and restarts under load, each run with the seed that follows and servers of its own.
+faults: venv-dev
+	@exec $(VENV) -m tests.faults --seed $(SEED) --runs $(RUNS) --minutes $(MINUTES) --only "$(ONLY)"
+
 # Each guard off, and its test must notice. WORDS="origin lease" for those whose promise or file has one of the words.
 guards: venv-dev
 	@exec $(VENV) -m orchestrator.stack --with-parent servers --data var/test -- $(VENV) -m tests.guards $(WORDS)
+
+# Every process is followed by a new one while calls go on: nobody is dropped, nobody dialled twice. ROLL="--plain --rounds 1"
+rolling: venv-dev
+	@exec $(VENV) -m orchestrator.stack --with-parent servers --data var/rolling-servers -- \
+		$(VENV) -m tests.faults.rolling $(ROLL)
 
 # A production-like environment with values of no consequence: the checks look at settings, they connect to nothing.
 DEPLOYMENT = VAR_DIR=var/check LOG_DIR=var/check/logs DEBUG=0 \
@@ -69,7 +98,7 @@ DEPLOYMENT = VAR_DIR=var/check LOG_DIR=var/check/logs DEBUG=0 \
 	DIAL_ALLOWED_PREFIXES=+1 CALLER_ID_NUMBER=+12125550100
 
 # `make -k check` shows what each of them finds.
-check: check-lint check-types check-imports check-migrations check-deployment
+check: check-lint check-types check-imports check-migrations check-deployment check-dependencies
 
 check-lint: venv-dev
 	$(VENV) -m ruff check .
@@ -87,6 +116,10 @@ check-migrations: venv-dev
 check-deployment: venv-dev
 	$(DEPLOYMENT) $(VENV) manage.py check --deploy --fail-level ERROR
 
+# Pinned, hashed, of no version with a known advisory; by files of the tree alone (docs/operations.md).
+check-dependencies: venv-dev
+	$(VENV) -m tests.audit
+
 lock: venv-dev
 	CUSTOM_COMPILE_COMMAND="make lock" $(VENV) -m piptools compile --quiet --output-file requirements-dev.txt \
 		--extra dev pyproject.toml
@@ -94,5 +127,6 @@ lock: venv-dev
 		--constraint requirements-dev.txt pyproject.toml
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache var/test var/test-* var/bench var/check
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf var/test var/test-* var/bench var/check var/rolling-servers var/faults var/guards
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -7,14 +7,14 @@ from django.http import HttpRequest
 
 from console.alert_figures import MEASURES
 from console.alerting import limit_words
-from console.models import Alert, AlertEvent, AlertThreshold, OccupancyMinute
+from console.models import Alert, AlertDelivery, AlertEvent, AlertThreshold, OccupancyMinute
 from events.admin.large_tables import LargeTableAdmin, ReadOnlyAdmin, pretty
 
 
 @admin.register(AlertThreshold)
 class AlertThresholdAdmin(admin.ModelAdmin):
     list_display = (
-        "name", "measure", "whom", "warning_words", "critical_words", "clear_words", "waits", "webhook", "is_active",
+        "name", "measure", "whom", "warning_words", "critical_words", "clear_words", "webhook", "is_active",
     )  # fmt: skip
     list_filter = ("is_active", "campaign", "team")
     list_select_related = ("campaign", "team")
@@ -45,10 +45,6 @@ class AlertThresholdAdmin(admin.ModelAdmin):
     def whom(self, threshold: AlertThreshold) -> str:
         parts = (threshold.get_state_display(), threshold.reason, threshold.campaign, threshold.team)
         return ", ".join(str(part) for part in parts if part) or "all"
-
-    @admin.display(description="hold, clear")
-    def waits(self, threshold: AlertThreshold) -> str:
-        return f"{threshold.hold_seconds:g} s, {threshold.clear_seconds:g} s"
 
     @admin.display(description="warning", ordering="warning")
     def warning_words(self, threshold: AlertThreshold) -> str:
@@ -99,6 +95,12 @@ class AlertEventAdmin(LargeTableAdmin, ReadOnlyAdmin):
     list_display = ("at", "alert", "kind", "by", "note")
     list_select_related = ("alert",)
     indexed_filters = ("alert__id__exact",)
+
+
+@admin.register(AlertDelivery)
+class AlertDeliveryAdmin(ReadOnlyAdmin):
+    list_display = ("made_at", "alert", "tries", "due_at")
+    list_select_related = ("alert",)
 
 
 @admin.register(OccupancyMinute)

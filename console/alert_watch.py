@@ -16,8 +16,9 @@ from collections.abc import Callable
 
 import redis
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from kombu.exceptions import KombuError
 
-from console import alerts, trend_minutes
+from console import alerts, trend_minutes, webhook
 from console.alerting import Evaluator, Rule
 from console.floor_state import FloorState
 from console.models_alerts import rules
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 # What an administrator changes acts within this.
 RULES_SECONDS = 2.0
+# A queue that is away is not asked again at once: asking takes time, and alerts are waited for.
+QUEUE_AWAY_SECONDS = 5.0
 
 
 class Watch(threading.Thread):
@@ -39,7 +42,7 @@ class Watch(threading.Thread):
         self.evaluator = Evaluator()
         self.occupancy = trend_minutes.Occupancy()
         self._rules: list[Rule] = []
-        self._next_rules = 0.0
+        self._next_rules = self._next_telling = 0.0
         self._begin_anew = False
 
     def look(self, floor: FloorState, now: int) -> None:
@@ -89,5 +92,15 @@ class Watch(threading.Thread):
             return
         alerts.apply(changes, known, moment)
         alerts.wake(moment)
+        self._tell(moment)
         self.occupancy.look(floor, now)
         self.occupancy.write(now)
+
+    def _tell(self, now: dt.datetime) -> None:
+        if time.monotonic() < self._next_telling:
+            return
+        try:
+            webhook.sweep(now)
+        except (KombuError, redis.RedisError, OSError) as error:
+            log.warning("the webhook waits, the queue is away: %s", type(error).__name__)
+            self._next_telling = time.monotonic() + QUEUE_AWAY_SECONDS

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import F
 
 from console import webhook
+from console.alert_fields import fields
 from console.alert_figures import MEASURES
 from console.alerting import Change, Clear, Escalate, Key, Open, Raise
 from console.models import Alert, AlertEvent
@@ -28,25 +29,7 @@ RAISED_AT_ONCE: Final = 200
 def rows(pks: Iterable[int] | None = None) -> list[dict[str, Any]]:
     """Rows of the board for these alerts, or for all that are open."""
     found = Alert.objects.filter(resolved_at=None) if pks is None else Alert.objects.filter(pk__in=list(pks))
-    return [_row(alert) for alert in found.order_by("pk")]
-
-
-def _row(alert: Alert) -> dict[str, Any]:
-    return {
-        "id": str(alert.pk),
-        "threshold": alert.name,
-        "level": alert.level,
-        "subject_kind": alert.subject_kind,
-        "subject_id": alert.subject_id,
-        "campaign_id": alert.campaign or None,
-        "team": alert.team,
-        "text": alert.text,
-        "raised_at": ms(alert.raised_at),
-        "state": alert.state,
-        "owner": alert.owner,
-        "snoozed_until": ms(alert.snoozed_until),
-        "version": alert.version,
-    }
+    return [fields(alert) | {"version": alert.version} for alert in found.order_by("pk")]
 
 
 def announce_(pks: Iterable[int]) -> None:
@@ -143,7 +126,7 @@ def _raise(change: Raise, now: dt.datetime) -> None:
         return
     AlertEvent.objects.create(alert=made, kind=Kind.RAISED, at=now, note=change.text)
     announce_on_commit(made.pk)
-    webhook.tell(made, "raised")
+    webhook.tell(made, "raised", now)
 
 
 def _escalate(pk: int, change: Escalate, now: dt.datetime) -> None:
@@ -155,7 +138,7 @@ def _escalate(pk: int, change: Escalate, now: dt.datetime) -> None:
     alert.snoozed_until = alert.resolved_at = None
     alert.resolved_by = ""
     _save(alert, Kind.ESCALATED, now, note=change.text)
-    webhook.tell(alert, "escalated")
+    webhook.tell(alert, "escalated", now)
 
 
 def _clear(pk: int, now: dt.datetime) -> None:
@@ -168,7 +151,7 @@ def _clear(pk: int, now: dt.datetime) -> None:
         return
     alert.resolved_at, alert.snoozed_until = now, None
     _save(alert, Kind.RESOLVED, now)
-    webhook.tell(alert, "resolved")
+    webhook.tell(alert, "resolved", now)
 
 
 def _save(alert: Alert, kind: str, now: dt.datetime, by: str = "", note: str = "") -> None:
@@ -206,5 +189,5 @@ def control(pk: int, action: str, minutes: int, by: str, now: dt.datetime) -> st
         case _:
             raise Refusal("this is not done to alerts")
     _save(alert, kind, now, by, note)
-    webhook.tell(alert, "snoozed" if kind == Kind.SNOOZED else done)
+    webhook.tell(alert, "snoozed" if kind == Kind.SNOOZED else done, now)
     return done

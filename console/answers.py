@@ -21,7 +21,7 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from console import codes, protocol
-from events import streams
+from events import streams, trail
 
 if TYPE_CHECKING:
     from console.outbox import Client
@@ -108,6 +108,7 @@ class Answers:
         waiter.result = result
         if not waiter.acked:
             return
+        trail.note(f"told its sender: {result.status}", command_id=waiter.command_id)
         waiter.client.post(result, waiter.about)
         if not result.awaits:
             self.drop(waiter)

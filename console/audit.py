@@ -18,6 +18,7 @@ from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_save
 from django.http import HttpRequest
 
+from console import sign_ins
 from console.auth import Identity
 from console.models import ApiToken, Right
 from console.permissions import Actor
@@ -106,7 +107,10 @@ def _signed_out(sender: Any, request: HttpRequest, user: Any, **more: Any) -> No
 
 
 def _sign_in_failed(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **more: Any) -> None:
-    """The name that was tried is the target: nobody has shown that they are that user."""
+    """The name that was tried is the target: nobody has shown that they are that user. Above the limit nothing is tried
+    and nothing written: whoever floods us must not flood the audit log as well."""
+    if sign_ins.waits(request):
+        return
     name = str(credentials.get(get_user_model().USERNAME_FIELD) or credentials.get("username") or "")
     source = _source(request, None) if request is not None else Source()
     audit.write("sign_in", actor="", target_kind="user", target=name, result=Result.REFUSED, source=source)

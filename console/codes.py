@@ -25,7 +25,8 @@ ERROR_CODES: Final = {
 }
 
 # --- close codes (RFC 6455 gives 4000-4999 to applications) ---
-# Only these: daphne's websocket library refuses to close with 1009, 1011 or 1013.
+# daphne's websocket library refuses to close with any other; 1012 goes past it (transport.py).
+CLOSE_RESTART: Final = 1012
 CLOSE_SLOW: Final = 4408
 CLOSE_TOO_LARGE: Final = 4409
 CLOSE_BROKEN: Final = 4500
@@ -35,6 +36,7 @@ CLOSE_RATE: Final = 4429
 CLOSE_TOO_MANY: Final = 4430
 
 CLOSE_CODES: Final = {
+    CLOSE_RESTART: "This process is being restarted. Connect again at once and resume.",
     CLOSE_SLOW: "This client reads too slowly, or the server is busy. Connect again and resume.",
     CLOSE_TOO_LARGE: "A message was longer than 64 KiB (far longer ones drop the connection without a word).",
     CLOSE_BROKEN: "A fault of the server. Connect again and resume.",

@@ -22,14 +22,18 @@ from console.permissions import Actor
 from console.protocol import Bulk, Ping, Resume, Subscribe
 from console.rates import Rate
 from console.scopes import FLOOR, Scope, part_of
-from console.transport import CONGESTED, DIRECT, never, nowhere
+from console.transport import CONGESTED, DIRECT, DROP, LEAVE, TAKEN, never, nowhere, stay, untold
 from console.watch import Right
 from dialer.services.audit import Source
+from events import trail
 
 log = logging.getLogger(__name__)
 
 # A client that says neither `resume` nor `subscribe` gets the whole floor after this long.
 GRACE_SECONDS: Final = 0.5
+# A handshake that has waited longer than this is about to be given up beneath us (5 s). To ask the database for it
+# would only make the next one wait, too: of a storm nobody would get in.
+HANDSHAKE_SECONDS: Final = 4.0
 ONE_AGENT: Final = protocol.Error(code=codes.FORBIDDEN, message="This socket shows one agent only.")
 
 
@@ -49,16 +53,20 @@ class LiveSocket(AsyncWebsocketConsumer):
     identity: Identity
     source: Source
     limited_messages = limited_commands = 0
+    begun_by_itself = False
 
     def scope_of(self, actor: Actor, subscription: Scope = FLOOR) -> Scope | None:
         """What this user may see here, of what they have subscribed to; None: nothing, not even the socket."""
         raise NotImplementedError
 
     async def connect(self) -> None:
-        try:
-            identity = await identify(self.scope)
-        except DatabaseError:
-            identity = None
+        self.hub, came = get_hub(), time.monotonic()
+        async with self.hub.door:
+            late = time.monotonic() - came > HANDSHAKE_SECONDS
+            try:
+                identity = None if late else await identify(self.scope)
+            except DatabaseError:
+                identity = None
         scope = self.scope_of(identity.actor) if identity is not None else None
         if identity is None or scope is None:
             await self.close()
@@ -66,9 +74,6 @@ class LiveSocket(AsyncWebsocketConsumer):
         self.identity, self.source = identity, audit.source_of(self.scope, identity)
         self.rate = Rate(time.monotonic())
         self.commands = Rate(time.monotonic(), protocol.COMMANDS_PER_MINUTE)
-        self.hub = get_hub()
-        crowded = self.hub.sockets_of(identity.actor.user_id) >= protocol.SOCKETS_PER_USER
-        await self.accept()
         self.client = Client(
             self.hub,
             self.encoding,
@@ -78,12 +83,21 @@ class LiveSocket(AsyncWebsocketConsumer):
             scope=scope,
             congested=self.scope.get(CONGESTED, never),
             direct=self.scope.get(DIRECT, nowhere),
+            taken=self.scope.get(TAKEN, untold),
+            drop=self.scope.get(DROP, untold),
         )
         self.client.right = Right(identity, self.scope_of)
+        # Counted and taken in one go: of many that come at once none slips by.
+        crowded = self.hub.sockets_of(identity.actor.user_id) >= protocol.SOCKETS_PER_USER
+        if not crowded:
+            self.hub.register(self.client)
+        await self.accept()
         if crowded:
             self._refuse_socket("Too many open boards and panels of this user.")
             return
-        self.hub.register(self.client)
+        if self.hub.leaving:
+            self.client.end(codes.CLOSE_RESTART)
+            return
         self.greet(self.client)
 
     def greet(self, client: Client) -> None:
@@ -106,13 +120,14 @@ class LiveSocket(AsyncWebsocketConsumer):
         await self.send(text_data=text)
 
     async def _close_with(self, code: int) -> None:
-        await self.close(code)
+        if code != codes.CLOSE_RESTART or not self.scope.get(LEAVE, stay)(code):
+            await self.close(codes.CLOSE_BROKEN if code == codes.CLOSE_RESTART else code)
 
     # --- messages ---
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         client = self.client
-        if client is None or client.closed:
+        if client is None or client.closed or self.hub.leaving:
             return
         if not self.rate.take(time.monotonic()):
             self.limited_messages += 1
@@ -142,7 +157,13 @@ class LiveSocket(AsyncWebsocketConsumer):
                         client.post(ONE_AGENT)
                         return
                     client.scope = _chosen(client, message)
-                client.resume(message.epoch, message.seq)
+                if self.begun_by_itself:
+                    # The question took so long that a snapshot has gone out, perhaps of another part: frames after
+                    # the place before it would follow nothing that the client has.
+                    self.begun_by_itself = False
+                    client.subscribe(client.scope)
+                else:
+                    client.resume(message.epoch, message.seq)
             case Subscribe():
                 if self.may_subscribe:
                     client.subscribe(_chosen(client, message))
@@ -156,6 +177,10 @@ class LiveSocket(AsyncWebsocketConsumer):
 
     async def _command(self, client: Client, intent: protocol.Intent, arrived: int) -> None:
         """`arrived`: when its message came, in ms. The last of a bundle has not waited in an offline page."""
+        with self.hub.working():
+            await self._carry_out(client, intent, arrived)
+
+    async def _carry_out(self, client: Client, intent: protocol.Intent, arrived: int) -> None:
         if not self.commands.take(time.monotonic()):
             self.limited_commands += 1
             words = "Too many commands; wait a moment."
@@ -174,6 +199,12 @@ class LiveSocket(AsyncWebsocketConsumer):
             client.post(protocol.Error(id=intent.id, code=codes.TRY_AGAIN, message=words))
             return
         command_id = intents.command_id(client.user_id, intent.id)
+        with trail.about(command_id=command_id, **intents.ids(intent)):
+            await self._enqueue(client, actor, intent, command_id, about)
+
+    async def _enqueue(
+        self, client: Client, actor: Actor, intent: protocol.Intent, command_id: str, about: str
+    ) -> None:
         # Before it is enqueued: the worker may be quicker than we are.
         waiter = self.hub.answers.expect(client, intent.id, command_id, about)
         try:
@@ -188,6 +219,7 @@ class LiveSocket(AsyncWebsocketConsumer):
             waiter.acked = waiter.told = True
             client.post(protocol.Error(id=intent.id, code=codes.NO_ANSWER, message=words), about)
             return
+        trail.note(f"{intents.kind(intent)} accepted")
         self.hub.answers.acked(waiter, position)
 
     async def _write_down(self, intent: protocol.Intent, refused: intents.Refused) -> None:
@@ -220,6 +252,7 @@ class JsonSocket(LiveSocket):
 
     def _start(self, client: Client) -> None:
         if not client.live and not client.closed:
+            self.begun_by_itself = True
             client.subscribe(client.scope)
 
     async def disconnect(self, code: int) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import redis
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
@@ -26,8 +27,8 @@ from console import health as health_words
 from console.alert_watch import LOOK_SECONDS, Watch
 from console.projection import Projection
 from console.rows import Gone, Health
-from dialer import census, selectors
-from events import counters, streams
+from dialer import census, floor_rows
+from events import counters, streams, trail
 from events.lease import RedisLease
 
 log = logging.getLogger(__name__)
@@ -61,9 +62,9 @@ class Reading:
 def read_everything(connection: redis.Redis) -> dict[str, list[tuple[str, dict[str, Any]]]]:
     """All rows of the floor from their truths. Raises DatabaseError, RedisError."""
     rows = {
-        "agent": [(row["id"], row) for row in selectors.agent_rows()],
-        "campaign": [(row["id"], row) for row in selectors.campaign_rows()],
-        "call": [(row["id"], row) for row in selectors.open_call_rows()],
+        "agent": [(row["id"], row) for row in floor_rows.agent_rows()],
+        "campaign": [(row["id"], row) for row in floor_rows.campaign_rows()],
+        "call": [(row["id"], row) for row in floor_rows.call_rows()],
         "alert": [(row["id"], row) for row in alerts.rows()],
     }
     legs: list[tuple[str, dict[str, Any]]] = []
@@ -123,6 +124,7 @@ class Publisher:
         self._next_lease = self._next_frame = self._next_idle = self._next_snapshot = 0.0
         self._next_reading = self._next_health = self._next_beat = self._next_look = 0.0
         self._snapshot_due = False
+        self._late_ms = 0  # how old the newest change is that has been read, while more wait
 
     def run(self) -> None:
         self.reader.start()
@@ -244,23 +246,23 @@ class Publisher:
 
     def _read_changes(self, block_ms: int) -> None:
         found = self.redis.xread({streams.CHANGES: self.position}, count=READ_COUNT, block=block_ms)
+        self._late_ms = 0
         for _, entries in found or ():
+            if len(entries) == READ_COUNT:
+                self._late_ms = max(0, self._ms() - int(entries[-1][0].partition(b"-")[0]))
             for entry_id, fields in entries:
                 self.position = entry_id.decode()
                 try:
-                    change = json.loads(fields[streams.CHANGES_FIELD.encode()])
+                    change = orjson.loads(fields[streams.CHANGES_FIELD.encode()])
                     self.projection.change(str(change["kind"]), str(change["id"]), change["data"])
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
                     log.error("a change could not be read: %s", str(error)[:200])
 
     def _look_around(self) -> None:
-        keys = [streams.HEARTBEAT_PREFIX + name for name in health_words.BEATS]
-        beats = {
-            name: health_words.read_beat(raw)
-            for name, raw in zip(health_words.BEATS, self.redis.mget(keys), strict=True)
-        }
         now = self.clock()
-        beats["floor"] = {"at": now}
+        said = streams.heartbeats(self.redis, health_words.BEATS, now)
+        beats = {name: health_words.read_beat(raw) for name, raw in said.items()}
+        beats["floor"] = {"at": now, "lag_ms": self._late_ms}
         beats[health_words.ORDERS] = streams.orders_waiting(self.redis, now)
         unanswered = time.monotonic() - self._asked_at
         if self._reading and unanswered > SLOW_READING_SECONDS:
@@ -272,8 +274,8 @@ class Publisher:
         }
         lag = health_words.behind_ms(beats)
         self._look_at_panels(now)
-        # A change waits up to one frame's time here, and the board must not look fresher than it is.
-        self.projection.set_health(words, None if lag is None else lag + int(FRAME_SECONDS * 1000))
+        # A change waits here, too, if only for a frame's time, and the board must not look fresher than it is.
+        self.projection.set_health(words, None if lag is None else lag + self._late_ms + int(FRAME_SECONDS * 1000))
 
     def _look_at_panels(self, now: float) -> None:
         measured, over = round_trips.read(self.redis.hgetall(streams.ROUND_TRIPS), now)
@@ -297,6 +299,8 @@ class Publisher:
             pipe.set(streams.SNAPSHOT, protocol.encode(self.projection.floor.snapshot()))
         pipe.execute()
         counters.count("frames")
+        for call_id in frame.gone.calls:
+            trail.note("left the board", call_id=call_id)
         self._next_frame, self._next_idle = now + FRAME_SECONDS, now + IDLE_FRAME_SECONDS
 
     def _beat(self) -> None:

@@ -89,6 +89,8 @@ def _said(name: str, beat: dict[str, Any], age: float) -> tuple[bool, str]:
             if str(link).lower() not in _LINK_UP:
                 reason = str(beat.get("reason") or "")[:120]
                 return False, f"link {link or 'unknown'}" + (f": {reason}" if reason else "")
+            if dead := beat.get("parts_dead"):
+                return False, f"connected, but without its {', '.join(map(str, dead))}"[:120]
             return True, "connected"
         case "ingest":
             lag, depth = _number(beat.get("lag_ms")), _number(beat.get("depth")) or 0
@@ -97,6 +99,11 @@ def _said(name: str, beat: dict[str, Any], age: float) -> tuple[bool, str]:
             if depth > DEPTH:
                 return False, f"{depth:.0f} events waiting"
             return True, "keeping up"
+        case "floor":
+            lag = _number(beat.get("lag_ms")) or 0
+            if lag > LAG_MS:
+                return False, f"{lag / 1000:.0f} s behind"
+            return True, "running"
         case "orders":
             if delay * 1000 > LAG_MS:
                 return False, f"{waiting:.0f} waiting, for {delay:.0f} s"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -19,10 +20,10 @@ import redis.asyncio as redis_async
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from console import meters, panels, protocol, watch
+from console import codes, meters, panels, protocol, watch
 from console.answers import Answers
 from console.floor_state import Delta, FloorState, apply_frame, epoch_order
-from console.outbox import Client
+from console.outbox import Client, look_after
 from console.round_trips import RoundTrips
 from console.rows import Kpis
 from console.scopes import Scope
@@ -38,6 +39,8 @@ RING_BYTES: Final = 32 * 1024 * 1024
 TEXTS: Final = 20
 READ_COUNT: Final = 200
 RETRY_SECONDS: Final = 0.5
+# Handshakes that ask the database at a time; they share a thread.
+DOOR: Final = 2
 # A publisher that lives is heard every second.
 SILENT_EPOCH_SECONDS: Final = 3.0
 # A read that blocks for BLOCK_MS and has not come back by now never will.
@@ -88,6 +91,9 @@ class Hub:
         self._snapshots: dict[Hashable, tuple[tuple[str, int], str]] = {}
         self._figures: dict[Scope, tuple[tuple[str, int], Kpis | None]] = {}
         self.clients: set[Client] = set()
+        self.under_way = 0  # commands that have come and are not answered with an ack or a refusal
+        self.leaving = False  # the process stops: no more messages are read
+        self.door = asyncio.Semaphore(DOOR)
         self.answers = Answers(self.url)
         self.round_trips = RoundTrips()
         self._tasks: list[asyncio.Task[Any]] = []
@@ -104,6 +110,7 @@ class Hub:
                 asyncio.create_task(self._follow(), name="hub-frames"),
                 asyncio.create_task(self.answers.run(), name="hub-results"),
                 asyncio.create_task(watch.rights(self.clients), name="hub-rights"),
+                asyncio.create_task(look_after(self.clients), name="hub-slow"),
                 asyncio.create_task(panels.show(self.clients, self._redis), name="hub-panels"),
                 asyncio.create_task(meters.tell(self.clients, self._redis), name="hub-meters"),
                 asyncio.create_task(self.round_trips.write(self._redis), name="hub-round-trips"),
@@ -117,6 +124,21 @@ class Hub:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await self._redis.aclose()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """A command is under way: the process stays until it is acknowledged or refused."""
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
+
+    def send_away(self) -> None:
+        """End every socket, after what it has still to be told."""
+        self.leaving = True
+        for client in list(self.clients):
+            client.end(codes.CLOSE_RESTART)
 
     def register(self, client: Client) -> None:
         self.clients.add(client)
@@ -264,6 +286,22 @@ def get_hub() -> Hub:
         hub = _hubs[loop] = Hub()
     hub.start()
     return hub
+
+
+def commands_under_way() -> int:
+    """Of this process."""
+    return sum(hub.under_way for hub in _hubs.values())
+
+
+def send_away() -> None:
+    """End all sockets of this process with codes.CLOSE_RESTART."""
+    for hub in _hubs.values():
+        hub.send_away()
+
+
+def clients_left() -> int:
+    """Sockets that have not taken their leave."""
+    return sum(len(hub.clients) for hub in _hubs.values())
 
 
 async def close_hub() -> None:

@@ -7,6 +7,7 @@ import logging
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, Final
 
 import msgspec
@@ -32,14 +33,15 @@ from console.protocol import (
 from dialer import inbox
 from dialer.models import Agent, CallLog, DialerCampaign
 from dialer.services.audit import Source
-from events import streams
+from events import streams, trail
 
 log = logging.getLogger(__name__)
 
 NAMESPACE: Final = uuid.UUID("6f1de5a5-6d2f-5c0e-9d3a-5b7c0f0e8a11")
 # Publishing is one Redis command; longer than this and the broker is not there.
 ENQUEUE_SECONDS: Final = 5.0
-# Publishing is synchronous; people are slow, so a few threads serve many sockets, and a dead broker blocks no others.
+# Reading rights and publishing are synchronous; people are slow, so a few threads serve many sockets, a dead broker
+# blocks no others, and no command waits behind a storm of handshakes.
 _publishers = ThreadPoolExecutor(4, "enqueue")
 
 STATE_WORDS: Final = {"available": "available", "busy": "busy", "break": "break", "offline": "offline"}
@@ -90,9 +92,12 @@ def check_fresh(intent: Intent, now_ms: int) -> None:
         raise Refused(codes.STALE_COMMAND, f"Asked for {seconds:.0f} s ago; not done. Please ask again.")
 
 
-@database_sync_to_async
-def authorise(user_id: int, intent: Intent) -> tuple[Actor, str]:
+async def authorise(user_id: int, intent: Intent) -> tuple[Actor, str]:
     """The actor with present rights, and the command in words. Raises Refused."""
+    return await database_sync_to_async(_authorise, thread_sensitive=False, executor=_publishers)(user_id, intent)
+
+
+def _authorise(user_id: int, intent: Intent) -> tuple[Actor, str]:
     who = permissions.actor(user_id)
     if who is None:
         raise Refused(codes.FORBIDDEN, "You are signed out.")
@@ -189,7 +194,17 @@ def task_of(
     command |= {"command_id": command_id_, "actor": actor, "requested_at": requested_at, "source": source.as_dict()}
     if isinstance(intent, SetAgentState):
         return inbox.AGENT_STATE, command
-    return inbox.CONTROL, {"kind": intent.__struct_config__.tag, **command}
+    return inbox.CONTROL, {"kind": kind(intent), **command}
+
+
+def kind(intent: Intent) -> str:
+    """What the protocol calls it."""
+    return str(intent.__struct_config__.tag)
+
+
+def ids(intent: Intent) -> dict[str, str]:
+    """What it is about, for the log."""
+    return {name: value for name in trail.FIELDS if isinstance(value := getattr(intent, name, None), str)}
 
 
 def publish(name: str, command: dict[str, Any]) -> int:
@@ -232,4 +247,6 @@ async def enqueue(who: Actor, intent: Intent, command_id_: str, source: Source) 
         done = loop.run_in_executor(_publishers, carry_out, intent, command_id_, who.username, source)
         return await asyncio.wait_for(done, ENQUEUE_SECONDS)
     name, command = task_of(intent, command_id_, who.username, time.time(), source)
-    return await asyncio.wait_for(loop.run_in_executor(_publishers, publish, name, command), ENQUEUE_SECONDS)
+    # The thread logs about the same command.
+    done = loop.run_in_executor(_publishers, copy_context().run, publish, name, command)
+    return await asyncio.wait_for(done, ENQUEUE_SECONDS)

@@ -8,11 +8,12 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from console.models_alerts import Alert, AlertEvent, AlertThreshold, OccupancyMinute
+from console.models_alerts import Alert, AlertDelivery, AlertEvent, AlertThreshold, OccupancyMinute
 from console.models_rights import Right
 
 __all__ = [
-    "Alert", "AlertEvent", "AlertThreshold", "ApiToken", "ApiTokenQuerySet", "OccupancyMinute", "Right", "digest",
+    "Alert", "AlertDelivery", "AlertEvent", "AlertThreshold", "ApiToken", "ApiTokenQuerySet", "OccupancyMinute",
+    "Right", "digest",
 ]  # fmt: skip
 
 PREFIX = "vo_"

@@ -186,6 +186,24 @@ class AlertEvent(models.Model):
         return f"{self.kind} {self.note}".strip()
 
 
+class AlertDelivery(models.Model):
+    """A change of an alert that the webhook has still to be told: gone once it is told, or has been given up."""
+
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="deliveries")
+    content = models.TextField(help_text="The document, as it was at the change")
+    made_at = models.DateTimeField()
+    tries = models.PositiveSmallIntegerField(default=0, help_text="How often the receiver has not taken it")
+    due_at = models.DateTimeField(help_text="When it is put on the queue (again)")
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["due_at"], name="alert_delivery_due")]
+        verbose_name_plural = "alert deliveries"
+
+    def __str__(self) -> str:
+        return f"alert {self.alert_id}, tried {self.tries} times"
+
+
 class OccupancyMinute(models.Model):
     """How much of a minute its agents were busy, as the floor publisher saw them second by second. A minute that has no
     row was watched by nobody: the trends show a gap there. An empty campaign is the whole floor."""

@@ -3,7 +3,8 @@
 Frames are not queued per client: each client is a cursor into the process's ring of recent frames, so a slow one
 costs no memory and, once it can be written to again, gets the latest value (a fresh snapshot when it is far
 behind). Only answers meant for it alone wait in a short queue. A client that cannot be written to for
-SLOW_CLIENT_SECONDS is closed.
+SLOW_CLIENT_SECONDS is closed, and so is one whose machine has taken nothing of what waits for it for so long: the
+system's own buffers would hide that from us for minutes.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Final, Protocol
 
 from console import codes, protocol
 from console.scopes import FLOOR, Scope
-from console.transport import Congested, Direct, never, nowhere
+from console.transport import Congested, Direct, Drop, Taken, never, nowhere, untold
 from events import counters
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 # minute can only mean that it does not read.
 CONTROLS: Final = 3 * protocol.COMMANDS_PER_MINUTE
 CONGESTION_POLL_SECONDS: Final = 0.05
+# With SLOW_CLIENT_SECONDS and one of these, whoever reads nothing is gone within 5 s.
+LOOK_SECONDS: Final = 0.5
 
 
 class Encoding(Protocol):
@@ -55,12 +58,17 @@ class Client:
         scope: Scope = FLOOR,
         congested: Congested = never,
         direct: Direct = nowhere,
+        taken: Taken = untold,
+        drop: Drop = untold,
         slow_seconds: float = protocol.SLOW_CLIENT_SECONDS,
     ) -> None:
         self.hub, self.encoding, self.user_id, self.scope = hub, encoding, user_id, scope
         # What its rights rest on, for the hub to look at again (watch.py); None: nobody looks.
         self.right: Right | None = None
         self._send, self._close, self._congested, self._slow = send, close, congested, slow_seconds
+        self._taken, self._drop = taken, drop
+        self._took: int | None = None  # what it had taken at the last look, and since when it is no more
+        self._took_at, self._stuck = 0.0, False
         self._direct, self._resting = direct, False  # resting: the writer waits, everything said so far is on its way
         self.live = False  # has asked for the floor
         self.closed = False
@@ -87,7 +95,8 @@ class Client:
     def resume(self, epoch: str, seq: int) -> None:
         """Every frame after `seq`, or a snapshot: also when the place is one in another part of the floor."""
         self.live = True
-        self.epoch, self.seq = epoch, seq
+        # A place that has not been yet must not come true by the frames that follow.
+        self.epoch, self.seq = (epoch, seq) if seq <= self.hub.state.seq else ("", -1)
         self._catch_up = self.hub.state.seq
         self._wake.set()
 
@@ -131,6 +140,15 @@ class Client:
         self.closed = True
         self._task.cancel()
 
+    def look(self, now: float) -> None:
+        """Whether its machine still takes what it is sent; `now`: monotonic. To be called every LOOK_SECONDS."""
+        taken = self._taken()
+        if taken is None or taken != self._took:
+            self._took, self._took_at = taken, now
+        elif now - self._took_at >= self._slow and not self._stuck:
+            self._stuck = True
+            self._wake.set()
+
     # --- what the writer does ---
 
     def _end(self, code: int) -> None:
@@ -144,13 +162,16 @@ class Client:
 
     async def _write(self) -> None:
         try:
-            while True:
+            while not self.closed:
                 self._resting = True
                 await self._wake.wait()
                 self._resting = False
                 self._wake.clear()
                 while await self._writable() and (text := self._next()) is not None:
-                    await asyncio.wait_for(self._send(text), self._slow)
+                    # Not wait_for: it may swallow the cancellation of a socket that closes meanwhile, and lets others
+                    # run between the making of a text and its sending.
+                    async with asyncio.timeout(self._slow):
+                        await self._send(text)
                 if self._ending:
                     self.closed = True
                     await self._close(self._code)
@@ -160,6 +181,8 @@ class Client:
             log.info("a client that does not read was closed (user %d)", self.user_id)
             counters.count("sockets_ended", code=str(codes.CLOSE_SLOW))
             await self._close(codes.CLOSE_SLOW)
+            if self._stuck:
+                self._drop()  # it would not take the close either
         except Exception:  # its socket may fail in ways of the server's own; the others go on
             self.closed = True
             log.exception("a client's writer failed")
@@ -167,12 +190,11 @@ class Client:
 
     async def _writable(self) -> bool:
         """Waits until the server no longer buffers for this client. Raises TimeoutError."""
-        if self._congested():
-            until = time.monotonic() + self._slow
-            while self._congested():
-                if time.monotonic() > until:
-                    raise TimeoutError
-                await asyncio.sleep(CONGESTION_POLL_SECONDS)
+        until = time.monotonic() + self._slow
+        while self._stuck or self._congested():
+            if self._stuck or time.monotonic() > until:
+                raise TimeoutError
+            await asyncio.sleep(CONGESTION_POLL_SECONDS)
         return True
 
     def _next(self) -> str | None:
@@ -199,3 +221,12 @@ class Client:
         state = self.hub.state
         self.epoch, self.seq = self.scope.epoch(state.epoch), state.seq
         return self.encoding.snapshot(self.hub, self.scope)
+
+
+async def look_after(clients: Collection[Client]) -> None:
+    """For ever; `clients` is the hub's own set."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        now = time.monotonic()
+        for client in list(clients):
+            client.look(now)

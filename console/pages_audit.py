@@ -15,9 +15,9 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from console.asked import key_of, moment_of
 from console.permissions import Actor, Permission
 from console.views import with_permission
-from console.why import key_of, moment_of
 from dialer.models import AuditEntry
 
 PAGE: Final = 100

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +13,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_http_methods, require_safe
 
 from console import call_story, cause_words, shown, side_words, words
+from console.asked import moment_of, uuid_of
 from console.pages_recordings import recording_of
 from console.permissions import Actor
 from console.views import with_actor
@@ -206,8 +205,8 @@ def read(actor: Actor, given: Mapping[str, str]) -> Form:
         number=number,
         outcome=said.get("outcome", ""),
         disposition=said.get("disposition", ""),
-        since=moment(said.get("since", "")),
-        until=moment(said.get("until", "")),
+        since=moment_of(said.get("since", "")),
+        until=moment_of(said.get("until", "")),
     )
     return Form(asked, said, shown.number(actor, number) if number else "")
 
@@ -217,7 +216,7 @@ def _place(asked: Mapping[str, str]) -> call_search.Place | None:
     if not written:
         return None
     at, _, pk = written.partition("~")
-    when = moment(at)
+    when = moment_of(at)
     return call_search.Place(when, _key(pk)) if when else None
 
 
@@ -225,26 +224,6 @@ def _key(written: str) -> int:
     if not written.isascii() or not written.isdigit() or len(written) > 18:
         raise Http404
     return int(written)
-
-
-def uuid_of(written: str) -> UUID:
-    try:
-        return UUID(written)
-    except ValueError:
-        raise Http404 from None
-
-
-def moment(written: str) -> dt.datetime | None:
-    """A time as a datetime-local field writes it, in UTC, as all times of the pages are."""
-    if not written:
-        return None
-    try:
-        found = parse_datetime(written)
-    except ValueError:
-        found = None
-    if found is None:
-        raise Http404
-    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
 def _missing() -> Any:

@@ -11,8 +11,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from console import shown
+from console.asked import uuid_of
 from console.pages_agents import day_of
-from console.pages_calls import read, uuid_of
+from console.pages_calls import read
 from console.permissions import Actor
 from console.views import with_actor
 from dialer import call_search, exports

@@ -140,36 +140,31 @@ def talked_on(agent_id: str, call_id: str) -> bool:
     return Agent.objects.filter(agent_id=agent_id, last_call__freeswitch_uuid=call_id).exists()
 
 
-def calls_within(who: Actor, permission: Permission) -> Q:
-    """Call records that the permission reaches."""
+def _within(who: Actor, permission: Permission, *, own: Q | None = None, part: Q) -> Q:
+    """own: what belongs to the user's own agent, if anything does. part: a team supervisor's part."""
     reach = who.reach(permission)
     if reach is Reach.ALL:
         return Q()
     found = Q(pk__in=[])
-    if reach >= Reach.OWN and who.agent_id:
-        found |= Q(agent__agent_id=who.agent_id)
-    if reach >= Reach.PART:
-        found |= Q(agent__team__code__in=who.teams) | Q(campaign__campaign_id__in=who.campaigns)
-    return found
+    if own is not None and reach >= Reach.OWN and who.agent_id:
+        found |= own
+    return found | part if reach >= Reach.PART else found
+
+
+def calls_within(who: Actor, permission: Permission) -> Q:
+    """Call records that the permission reaches."""
+    part = Q(agent__team__code__in=who.teams) | Q(campaign__campaign_id__in=who.campaigns)
+    return _within(who, permission, own=Q(agent__agent_id=who.agent_id), part=part)
 
 
 def agents_within(who: Actor, permission: Permission) -> Q:
     """Agents that the permission reaches."""
-    reach = who.reach(permission)
-    if reach is Reach.ALL:
-        return Q()
-    found = Q(pk__in=[])
-    if reach >= Reach.OWN and who.agent_id:
-        found |= Q(agent_id=who.agent_id)
-    return found | Q(team__code__in=who.teams) if reach >= Reach.PART else found
+    return _within(who, permission, own=Q(agent_id=who.agent_id), part=Q(team__code__in=who.teams))
 
 
 def campaigns_within(who: Actor, permission: Permission) -> Q:
     """Campaigns that the permission reaches."""
-    reach = who.reach(permission)
-    if reach is Reach.ALL:
-        return Q()
-    return Q(campaign_id__in=who.campaigns) if reach >= Reach.PART else Q(pk__in=[])
+    return _within(who, permission, part=Q(campaign_id__in=who.campaigns))
 
 
 def contacts_within(who: Actor, permission: Permission) -> Q:

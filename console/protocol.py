@@ -55,8 +55,8 @@ COMMANDS_PER_MINUTE: Final = 600
 SOCKETS_PER_USER: Final = 10
 # A command older than this by its own stamp was queued while its page was offline: nobody means it any more.
 STALE_COMMAND_MS: Final = 5_000
-# A client that reads nothing for this long is closed; it may come back and resume.
-SLOW_CLIENT_SECONDS: Final = 4.0
+# A client whose machine takes nothing for this long is closed, well within 5 s; it may come back and resume.
+SLOW_CLIENT_SECONDS: Final = 3.0
 # A client so far behind gets a fresh snapshot instead of every frame: the latest value wins.
 FRAMES_BEHIND: Final = 100
 

@@ -23,8 +23,8 @@ INTRO = """\
 **Who may connect.** `Authorization: Bearer TOKEN` (a token from `manage.py create_api_token USER`; it has the
 rights of that user and can be revoked in the admin), or a signed-in browser session whose page's origin (scheme,
 host and port) is this server's own or named in `WEBSOCKET_ORIGINS`. Anything else is closed before it is accepted
-(HTTP 403). Rights ([roles.md](roles.md)) are read again for every command and, for open sockets, every second: a right
-that is taken away closes the socket, or narrows it, and then a snapshot of what is left follows by itself.
+(HTTP 403). Rights ([roles.md](roles.md)) are read again for every command and, for open sockets, twice a second: within
+2 s a right that is taken away closes the socket, or narrows it, and then a snapshot of what is left follows by itself.
 
 **For tools and to begin with.** [asyncapi.json](asyncapi.json) is this page as an AsyncAPI 3 document, served at
 `/docs/asyncapi.json`; [examples/floor_client.py](examples/floor_client.py) and
@@ -60,8 +60,8 @@ sequential worker has committed or refused it. A command with `sent_at` more tha
 **Limits.** {bytes} bytes a message of a client, {rate} messages and {commands} commands a minute a socket, {bulk}
 commands in a `bulk`, {sockets} sockets a user; the server's own messages have no limit (a snapshot of 300 agents and
 300 calls is about half a megabyte). A client that
-cannot be written to for {slow:.0f} s is closed with {close_slow}; one that is more than {behind} frames behind gets
-a snapshot instead.
+cannot be written to for {slow:.0f} s, or whose machine takes nothing of what it was sent, is closed with
+{close_slow}; one that is more than {behind} frames behind gets a snapshot instead.
 
 All times are integer milliseconds since 1970 UTC. Unknown fields are refused in both directions.
 """

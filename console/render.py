@@ -21,7 +21,7 @@ from console.rows import AgentRow, CallRow, CampaignRow, Gone, Kpis
 from console.scopes import Scope
 
 # Without these the board shows the floor as it was: it must say so.
-SWITCH_PATH = ("bridge", "ingest")
+SWITCH_PATH = ("bridge", "ingest", "floor")
 
 
 def partial(name: str, **context: Any) -> SafeString:

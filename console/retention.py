@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+from django.contrib.sessions.models import Session
+
 from console.models import Alert
 from dialer import retention
 from events.retention import BATCH, Counted, old_ranges, removed
@@ -30,5 +32,17 @@ def occupancy_minutes(before: dt.datetime, *, dry_run: bool) -> Counted:
     return counted
 
 
+def sessions(before: dt.datetime, *, dry_run: bool) -> Counted:
+    """Sessions of the browser that ended before then: nobody is signed in with them."""
+    counted = Counted("sessions")
+    old = Session.objects.filter(expire_date__lt=before).order_by("expire_date")
+    if dry_run:
+        counted.rows = old.count()
+        return counted
+    while keys := list(old.values_list("pk", flat=True)[:BATCH]):
+        counted.rows += Session.objects.filter(pk__in=keys).delete()[0]
+    return counted
+
+
 def register() -> None:
-    retention.others += [("ALERTS_KEEP_DAYS", alerts), ("", occupancy_minutes)]
+    retention.others += [("ALERTS_KEEP_DAYS", alerts), ("", occupancy_minutes), ("", sessions)]

@@ -2,11 +2,17 @@
 
 daphne's `send` never waits: it buffers for a stalled client without bound. Its transport knows when more than 64
 KiB wait to be written (`producerPaused`), so an outermost wrapper hands that knowledge to the consumers in the
-scope. Servers whose `send` does wait need nothing of this.
+scope. Servers whose `send` does wait need nothing of this. Beneath both the system takes megabytes for a client that
+reads nothing, or whose machine has vanished; Linux tells how much the other side has acknowledged.
 """
 
 from __future__ import annotations
 
+import fcntl
+import socket
+import struct
+import sys
+import termios
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -18,6 +24,17 @@ CONGESTED = "console.congested"
 # Takes a framed message; False: not now, by the ordinary way.
 Direct = Callable[[bytes], bool]
 DIRECT = "console.direct"
+# Closes with a code that the server's own way refuses; False: not possible here.
+Leave = Callable[[int], bool]
+LEAVE = "console.leave"
+# How many bytes the client's machine has acknowledged, while more wait for it; None: nothing waits, or nobody can tell.
+Taken = Callable[[], int | None]
+TAKEN = "console.taken"
+# Ends the connection without a word, and forgets what waits for it.
+Drop = Callable[[], None]
+DROP = "console.drop"
+# `tcpi_bytes_acked` in Linux's struct tcp_info.
+_ACKED_AT, _INFO_BYTES = 120, 128
 # Above our own limit, so that a message that is a little too long gets a polite answer first.
 HARD_MESSAGE_BYTES = 4 * MESSAGE_BYTES
 
@@ -28,6 +45,14 @@ def never() -> bool:
 
 def nowhere(framed: bytes) -> bool:
     return False
+
+
+def stay(code: int) -> bool:
+    return False
+
+
+def untold() -> None:
+    return None
 
 
 def framed(text: bytes) -> bytes:
@@ -48,17 +73,35 @@ def aware(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]
         transport = getattr(protocol, "transport", None)
         congested: Congested = never
         direct: Direct = nowhere
+        leave: Leave = stay
+        if hasattr(protocol, "sendCloseFrame"):
+            leave = partial(_leave, protocol)
+        taken: Taken = untold
+        drop: Drop = untold
         if transport is not None and hasattr(transport, "producerPaused"):
             congested = partial(_congested, transport)
+        if transport is not None and hasattr(transport, "abortConnection"):
+            drop = transport.abortConnection
+            if sys.platform == "linux":
+                taken = partial(_taken, transport)
         if hasattr(protocol, "maxMessagePayloadSize"):
             # autobahn drops the connection before it has buffered more.
             protocol.maxMessagePayloadSize = protocol.maxFramePayloadSize = HARD_MESSAGE_BYTES
             protocol.sendMessage = _unlimited(protocol)
             if all(hasattr(transport, name) for name in ("writeSomeData", "dataBuffer", "_tempDataBuffer")):
                 direct = partial(_straight, protocol, transport)
-        await app({**scope, CONGESTED: congested, DIRECT: direct}, receive, send)
+        ways = {CONGESTED: congested, DIRECT: direct, LEAVE: leave, TAKEN: taken, DROP: drop}
+        await app({**scope, **ways}, receive, send)
 
     return application
+
+
+def _leave(protocol: Any, code: int) -> bool:
+    """The code of the RFC itself: `sendClose` allows applications no more than their own range."""
+    if protocol.state != protocol.STATE_OPEN:
+        return False
+    protocol.sendCloseFrame(code=code, isReply=False)
+    return True
 
 
 def _unlimited(protocol: Any) -> Callable[..., None]:
@@ -66,6 +109,8 @@ def _unlimited(protocol: Any) -> Callable[..., None]:
     send = protocol.sendMessage
 
     def send_message(*args: Any, **options: Any) -> None:
+        if protocol.state != protocol.STATE_OPEN:
+            return  # closed a moment ago; the consumer is told by itself
         limit, protocol.maxMessagePayloadSize = protocol.maxMessagePayloadSize, 0
         try:
             send(*args, **options)
@@ -92,3 +137,14 @@ def _straight(protocol: Any, transport: Any, framed: bytes) -> bool:
 
 def _congested(transport: Any) -> bool:
     return bool(transport.producerPaused)
+
+
+def _taken(transport: Any) -> int | None:
+    try:
+        sock: socket.socket = transport.socket
+        if not int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder):
+            return None
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
+        return int(struct.unpack_from("=Q", info, _ACKED_AT)[0])
+    except (AttributeError, OSError, ValueError, struct.error):
+        return None  # closed meanwhile, or a system that tells less

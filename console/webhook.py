@@ -1,36 +1,41 @@
 """Alerts for other systems: one signed JSON document a change, posted from the queue `default`.
 
+Each is a row from the alert's own transaction until it is delivered or given up. The floor publisher puts the rows that
+are due on the queue, again and again: a broker that is away, or has forgotten its tasks, delays them.
+
 Signature: `X-Alert-Signature: sha256=HEX`, the HMAC-SHA256 of the body under ALERT_WEBHOOK_SECRET. `id` in the body is
 the same when a delivery is repeated.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import hmac
 import json
 import logging
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import redis
 from django.conf import settings
 from django.db import transaction
-from kombu.exceptions import KombuError
 
+from console.alert_fields import fields
+from console.models_alerts import Alert, AlertDelivery, AlertEvent
 from console.webhook_address import wrong_url
 from dialer.selectors import ms
-
-if TYPE_CHECKING:
-    from console.models import Alert
 
 log = logging.getLogger(__name__)
 
 # A receiver that takes longer blocks one `default` worker so long at most.
 SEND_SECONDS: Final = 5.0
-# Seconds before each further try: six in all, given up after some 4 minutes, below the broker's visibility timeout.
+# Seconds before each further try: six in all, given up after some 4 minutes.
 RETRY_SECONDS: Final = (2, 5, 15, 60, 150)
+# On the queue for so long without a try: it is put there once more.
+LOST_AFTER: Final = dt.timedelta(seconds=120)
+# More than this of one look are left for the next.
+QUEUED_AT_ONCE: Final = 100
 SIGNATURE: Final = "X-Alert-Signature"
 
 
@@ -53,22 +58,7 @@ def body(alert: Alert, event: str) -> bytes:
     document = {
         "id": f"alert-{alert.pk}-{alert.version}",
         "event": event,
-        "alert": {
-            "id": str(alert.pk),
-            "threshold": alert.name,
-            "level": alert.level,
-            "state": alert.state,
-            "subject_kind": alert.subject_kind,
-            "subject_id": alert.subject_id,
-            "campaign_id": alert.campaign or None,
-            "team": alert.team,
-            "text": alert.text,
-            "raised_at": ms(alert.raised_at),
-            "owner": alert.owner,
-            "snoozed_until": ms(alert.snoozed_until),
-            "resolved_at": ms(alert.resolved_at),
-            "resolved_by": alert.resolved_by,
-        },
+        "alert": fields(alert) | {"resolved_at": ms(alert.resolved_at), "resolved_by": alert.resolved_by},
         "figure": alert.figure,
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
@@ -78,22 +68,46 @@ def sign(content: bytes, secret: str) -> str:
     return "sha256=" + hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
 
 
-def tell(alert: Alert, event: str) -> None:
-    """Have this change posted once the present transaction is committed; nothing without an address."""
+def tell(alert: Alert, event: str, now: dt.datetime) -> None:
+    """Have this change posted, in the caller's transaction; nothing without an address."""
     if not settings.ALERT_WEBHOOK_URL or (alert.threshold is not None and not alert.threshold.webhook):
         return
     # The document is made now: later the alert may have changed again.
-    content = body(alert, event).decode()
-    transaction.on_commit(lambda: _enqueue(alert.pk, content), robust=True)
+    AlertDelivery.objects.create(alert=alert, content=body(alert, event).decode(), made_at=now, due_at=now)
 
 
-def _enqueue(pk: int, content: str) -> None:
+def sweep(now: dt.datetime) -> None:
+    """Put what is due on the queue. Raises KombuError, RedisError, OSError when it is away: then the rest stays due."""
     from console.tasks import send_alert
 
-    try:
-        send_alert.delay(pk, content)
-    except (KombuError, redis.RedisError, OSError) as error:
-        log.warning("alert %s was not sent: the queue is away (%s)", pk, type(error).__name__)
+    due = AlertDelivery.objects.filter(due_at__lte=now).order_by("due_at", "pk")
+    for pk in list(due.values_list("pk", flat=True)[:QUEUED_AT_ONCE]):
+        send_alert.delay(pk)
+        AlertDelivery.objects.filter(pk=pk).update(due_at=now + LOST_AFTER)
+
+
+def deliver(pk: int, now: dt.datetime) -> bool:
+    """Post a delivery once; False when the receiver has not taken it. One that a task is at already is left to it."""
+    with transaction.atomic():
+        row = AlertDelivery.objects.select_for_update(skip_locked=True).filter(pk=pk).first()
+        if row is None:
+            return False
+        try:
+            post(row.content)
+        except (NotDelivered, ValueError) as failure:
+            last = isinstance(failure, ValueError) or row.tries >= len(RETRY_SECONDS)
+            if last:
+                log.warning("alert %s: the webhook gave up: %s", row.alert_id, failure)
+                note = f"webhook: {failure}"[:300]
+                AlertEvent.objects.create(alert_id=row.alert_id, kind=AlertEvent.Kind.NOT_SENT, at=now, note=note)
+                row.delete()
+            else:
+                row.due_at = now + dt.timedelta(seconds=RETRY_SECONDS[row.tries])
+                row.tries += 1
+                row.save(update_fields=["due_at", "tries"])
+            return False
+        row.delete()
+    return True
 
 
 def post(content: str) -> None:

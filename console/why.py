@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_GET, require_http_methods
 
 from console import decision_words, permissions, shown, words
+from console.asked import key_of, moment_of, uuid_of
+from console.pages_calls import ending
 from console.permissions import Actor, Permission, Target
 from console.views import with_permission
 from dialer import census, explain, numbers, selectors
@@ -111,7 +111,7 @@ def decision(request: HttpRequest, actor: Actor, pk: int) -> HttpResponse:
     target = Target(campaign_id=str(row.campaign.campaign_id))
     if not actor.reaches(Permission.SEE_PAGES, target):
         raise Http404
-    calls = CallLog.objects.select_related("agent", "contact").filter(decision=row).order_by("id")[:CALLS]
+    calls = CallLog.objects.select_related("agent", "contact").filter(decision=row).order_by("id").defer("cdr_data")
     context = {
         "page": "decisions",
         "actor": actor,
@@ -119,7 +119,7 @@ def decision(request: HttpRequest, actor: Actor, pk: int) -> HttpResponse:
         "d": row,
         "reason": decision_words.reason(row.binding_reason),
         "inputs": decision_words.inputs(row.inputs),
-        "calls": [(call, shown.number(actor, call.to_number)) for call in calls],
+        "calls": [(call, shown.number(actor, call.to_number), ending(call)[0]) for call in calls[:CALLS]],
     }
     return render(request, "console/decision.html", context)
 
@@ -156,33 +156,8 @@ def _number(actor: Actor, e164: str) -> dict[str, Any]:
 def _campaign(asked: str, within: Q) -> DialerCampaign | None:
     if not asked:
         return None
-    try:
-        key = UUID(asked)
-    except ValueError:
-        raise Http404 from None
     campaigns = DialerCampaign.objects.select_related("profile", "target_list")
-    return get_object_or_404(campaigns, within, campaign_id=key)
-
-
-def moment_of(asked: str) -> dt.datetime | None:
-    """A time as a datetime-local field writes it; UTC, as all times of the page are."""
-    if not asked:
-        return None
-    try:
-        moment = parse_datetime(asked)
-    except ValueError:
-        moment = None
-    if moment is None:
-        raise Http404
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-
-
-def key_of(asked: str) -> int | None:
-    if not asked:
-        return None
-    if not asked.isascii() or not asked.isdigit() or len(asked) > 18:
-        raise Http404
-    return int(asked)
+    return get_object_or_404(campaigns, within, campaign_id=uuid_of(asked))
 
 
 def _iso(text: str | None) -> dt.datetime | None:

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections, transaction
 
-from dialer import selectors
+from dialer import floor_rows
 from events import streams
 
 log = logging.getLogger(__name__)
@@ -75,13 +75,13 @@ def tell(pending: Iterable[tuple[str, int]]) -> None:
         by_kind[kind].add(pk)
     messages: list[dict[str, Any]] = []
     if by_kind["agent"]:
-        rows = selectors.agent_rows(by_kind["agent"])
+        rows = floor_rows.agent_rows(by_kind["agent"])
         remember(rows)
         messages += [{"kind": "agent", "id": row["id"], "data": row if row["active"] else None} for row in rows]
     if by_kind["call"]:
-        messages += [{"kind": "call", "id": row["id"], "data": row} for row in selectors.call_rows(by_kind["call"])]
+        messages += [{"kind": "call", "id": row["id"], "data": row} for row in floor_rows.call_rows(by_kind["call"])]
     if by_kind["campaign"]:
-        rows = selectors.campaign_rows(by_kind["campaign"])
+        rows = floor_rows.campaign_rows(by_kind["campaign"])
         messages += [{"kind": "campaign", "id": row["id"], "data": row} for row in rows]
     send(messages)
 

@@ -26,6 +26,7 @@ from django.utils import timezone
 from dialer import day_figures
 from dialer.figures import Rate
 from dialer.models import AgentDay, CallLog, CampaignDay, Contact, ExportRun
+from dialer.target_import.errors import begins_formula
 from events.privacy import mask
 
 Form = Literal["csv", "json"]
@@ -34,15 +35,12 @@ FORMS: tuple[Form, ...] = ("csv", "json")
 PAGE = 2_000
 # With a byte order mark, spreadsheets read UTF-8.
 _MARK = "\ufeff"
-# What begins a formula, also behind blanks; full-width signs count where such keyboards are usual.
-_FORMULA = frozenset("=+-@|%＝＋－＠")
 
 
 def guarded(cell: str) -> str:
     """The cell as text for every spreadsheet; line breaks inside it stay."""
     cell = cell.replace("\0", "")
-    inside = cell.lstrip().lstrip("'")
-    if cell[:1] in {"\t", "\r", "\n", "'"} or (inside and inside.lstrip()[:1] in _FORMULA):
+    if cell[:1] in {"\t", "\r", "\n", "'"} or begins_formula(cell):
         return f"'{cell}"
     return cell
 

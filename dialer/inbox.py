@@ -9,6 +9,7 @@ import uuid
 from typing import Any
 
 from celery import current_app
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from dialer.models import QueuedCommand
@@ -24,12 +25,16 @@ def submit(task: str, command: dict[str, Any]) -> None:
     Raises what the broker raises (kombu's OperationalError, redis.RedisError, OSError), and has then accepted nothing.
     """
     key = uuid.UUID(str(command["command_id"]))
-    row, _ = QueuedCommand.objects.get_or_create(
-        command_id=key, defaults={"task": task, "payload": command, "queued_at": timezone.now()}
-    )
+    row = QueuedCommand(command_id=key, task=task, payload=command, queued_at=timezone.now())
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError:
+        pass  # said on another socket, too, and written down there; the worker may have crossed it out by now
     try:
         # No retry: the person waits for the answer, and a late surprise is worse than a refusal.
         current_app.send_task(task, kwargs={"command": command}, queue=QUEUE, retry=False, ignore_result=True)
     except BaseException:
-        QueuedCommand.objects.filter(pk=row.pk).delete()
+        if row.pk is not None:
+            row.delete()
         raise

@@ -10,13 +10,24 @@ from decimal import Decimal
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from dialer.models_agents import (
+    AfterWrapUp,
+    Agent,
+    AgentLeg,
+    AgentState,
+    AgentStatus,
+    ReasonCode,
+    Registered,
+    Softphone,
+)
 from dialer.models_assignments import AgentSkill, Assignment, RequiredSkill, Skill, Team
 from dialer.models_audit import AuditEntry
 from dialer.models_call_control import SideLeg
+from dialer.models_calls import OPEN_CALL_STATUSES, CallLog, CallStatus
 from dialer.models_dispositions import Disposition, DispositionChange
 from dialer.models_figures import AgentDay, CampaignMinute, no_waits
 from dialer.models_lists import Duplicates, ExportRun, ImportRun
@@ -42,6 +53,7 @@ from dialer.models_rules import (
     Holiday,
     SystemLimits,
 )
+from dialer.models_work import AppliedCommand, Order, QueuedCommand, WorkerLease
 
 __all__ = [
     "DIALS_AHEAD", "OPEN_CALL_STATUSES", "AfterWrapUp", "Agent", "AgentDay", "AgentLeg", "AgentMessage", "AgentSkill",
@@ -49,165 +61,9 @@ __all__ = [
     "CampaignDay", "CampaignMinute", "CampaignStatus", "ComplianceProfile", "ConsentRevocation", "Contact",
     "ContactReservation", "ContactStatus", "DialerCampaign", "DialerTargetList", "DialingMode", "Disposition",
     "DispositionChange", "DoNotCall", "Duplicates", "ExportRun", "Holiday", "ImportRun", "MachineAction", "Message",
-    "Order", "PacingDecision", "PreviewEnd", "ReasonCode", "Recording", "Registered", "RequiredSkill", "SideLeg",
-    "Skill", "Softphone", "SystemLimits", "Team", "WorkerLease",
+    "Order", "PacingDecision", "PreviewEnd", "QueuedCommand", "ReasonCode", "Recording", "Registered", "RequiredSkill",
+    "SideLeg", "Skill", "Softphone", "SystemLimits", "Team", "WorkerLease",
 ]  # fmt: skip
-
-EXTENSION = RegexValidator(r"^[0-9]{2,12}\Z", "An extension is 2 to 12 digits.")
-AGENT_ID = RegexValidator(r"^[A-Za-z0-9_.-]{1,50}\Z", "Letters, digits, dot, dash and underscore only.")
-
-
-class AgentStatus(models.TextChoices):
-    AVAILABLE = "available"
-    BUSY = "busy"
-    BREAK = "break"
-    OFFLINE = "offline"
-    ON_CALL = "on_call", "on call"
-
-
-class Softphone(models.TextChoices):
-    NONE = "none", "not called"
-    RINGING = "ringing"
-    OPEN = "open"
-    LOST = "lost"
-
-
-class Registered(models.TextChoices):
-    """Whether the switch has a registration of the softphone, as far as its events tell."""
-
-    UNKNOWN = "unknown"
-    YES = "yes"
-    NO = "no"
-
-
-class AfterWrapUp(models.TextChoices):
-    """What the longest wrap-up ends in while the disposition is still missing."""
-
-    AVAILABLE = "available"
-    BREAK = "break"
-    ALERT = "alert", "stay and alert"
-
-
-class ReasonCode(models.Model):
-    """A reason an agent may give for a state, e.g. lunch for break."""
-
-    code = models.SlugField(max_length=40)
-    label = models.CharField(max_length=80)
-    status = models.CharField(max_length=20, choices=AgentStatus, default=AgentStatus.BREAK)
-    is_productive = models.BooleanField(default=False, help_text="Counts as paid work in occupancy figures")
-    limit_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="Longer than this is shown as overdue")
-    over_action = models.CharField(
-        "over the limit",
-        max_length=10,
-        choices=[("none", "only shown"), ("offline", "set offline")],
-        default="none",
-    )
-    is_active = models.BooleanField(default=True)
-    position = models.PositiveSmallIntegerField(default=0)
-
-    class Meta:
-        ordering = ["status", "position", "code"]
-        constraints = [models.UniqueConstraint(fields=["status", "code"], name="reason_once_per_status")]
-
-    def __str__(self) -> str:
-        return self.label
-
-
-class Agent(models.Model):
-    agent_id = models.CharField(max_length=50, unique=True, validators=[AGENT_ID], help_text="e.g. agent_101")
-    name = models.CharField(max_length=120, blank=True, default="")
-    extension = models.CharField(max_length=12, validators=[EXTENSION])
-    phone_number = models.CharField(max_length=20, blank=True, default="")
-    status = models.CharField(max_length=20, choices=AgentStatus, default=AgentStatus.OFFLINE)
-    is_active = models.BooleanField(default=True)
-    team = models.ForeignKey("dialer.Team", on_delete=models.SET_NULL, null=True, blank=True, related_name="agents")
-    max_concurrent_calls = models.PositiveSmallIntegerField(
-        default=1,
-        validators=[MinValueValidator(1), MaxValueValidator(10)],
-        help_text="Calls reserved for or joined to the agent at once. A softphone's leg joins one customer: only 1",
-    )
-    user = models.OneToOneField(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="agent"
-    )
-    # Below: written by the sequential worker only.
-    status_reason = models.CharField(max_length=100, blank=True, default="")
-    status_since = models.DateTimeField(null=True, blank=True)
-    pending_status = models.CharField(max_length=20, choices=AgentStatus, blank=True, default="")
-    pending_reason = models.CharField(max_length=100, blank=True, default="")
-    idle_since = models.DateTimeField(null=True, blank=True, help_text="Since when without a call; longest first")
-    wrap_up_until = models.DateTimeField(null=True, blank=True)
-    softphone = models.CharField(max_length=10, choices=Softphone, default=Softphone.NONE)
-    softphone_failures = models.PositiveSmallIntegerField(default=0, help_text="In a row; too many stop the calling")
-    softphone_retry_at = models.DateTimeField(null=True, blank=True)
-    registered = models.CharField(max_length=10, choices=Registered, default=Registered.UNKNOWN)
-    registered_since = models.DateTimeField(null=True, blank=True)
-    registration = models.CharField(
-        max_length=200, blank=True, default="", help_text="Its SIP Call-ID: whose end counts"
-    )
-    over_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the reason's or the wrap-up's limit is exceeded"
-    )
-    last_call = models.ForeignKey(
-        "CallLog",
-        on_delete=models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="+",
-        help_text="They talked on it last",
-    )
-    panel_since = models.DateTimeField(
-        null=True, blank=True, help_text="A panel has been open since they came to work; empty: they work without"
-    )
-    panel_lost_at = models.DateTimeField(null=True, blank=True, help_text="Since when no panel is open any more")
-    version = models.PositiveBigIntegerField(default=0, help_text="Grows with each committed change")
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        ordering = ["agent_id"]
-        indexes = [
-            models.Index(fields=["agent_id"], name="agent_agent_id"),
-            models.Index(fields=["status"], name="agent_status"),
-            models.Index(fields=["is_active"], name="agent_is_active"),
-            models.Index(fields=["wrap_up_until"], name="agent_wrap_up", condition=Q(wrap_up_until__isnull=False)),
-            models.Index(fields=["over_at"], name="agent_over", condition=Q(over_at__isnull=False)),
-        ]
-        constraints = [
-            models.UniqueConstraint(fields=["extension"], name="agent_extension_once"),
-            models.CheckConstraint(condition=Q(status__in=AgentStatus.values), name="agent_status_known"),
-            models.CheckConstraint(
-                condition=Q(max_concurrent_calls__gte=1, max_concurrent_calls__lte=10), name="agent_calls_1_to_10"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.agent_id} ({self.name})" if self.name else self.agent_id
-
-    def clean(self) -> None:
-        if self.max_concurrent_calls > 1:
-            # Rows that say more are worked as 1: call_one_open_per_agent holds whatever this field says.
-            words = "An agent talks on a softphone, whose one leg joins one customer at a time: only 1 is possible."
-            raise ValidationError({"max_concurrent_calls": words})
-
-
-class AgentLeg(models.Model):
-    """One call to an agent's softphone, held open between customers. Its uuid is committed before the order leaves."""
-
-    leg_uuid = models.UUIDField(unique=True, default=uuid.uuid4)
-    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="legs")
-    requested_at = models.DateTimeField(auto_now_add=True)
-    opened_at = models.DateTimeField(null=True, blank=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
-    hangup_cause = models.CharField(max_length=64, blank=True, default="")
-
-    class Meta:
-        ordering = ["-id"]
-        constraints = [
-            models.UniqueConstraint(fields=["agent"], condition=Q(ended_at__isnull=True), name="agent_leg_one_open"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.agent_id} {self.leg_uuid}"
 
 
 class DialerTargetList(models.Model):
@@ -487,255 +343,6 @@ class Contact(models.Model):
         return self.name or f"contact {self.pk}"
 
 
-class CallStatus(models.TextChoices):
-    INITIATED = "initiated"
-    DIALING = "dialing"
-    ANSWERED = "answered"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    NO_ANSWER = "no_answer", "no answer"
-    BUSY = "busy"
-    INVALID = "invalid"
-    CANCELLED = "cancelled"
-
-
-OPEN_CALL_STATUSES = (CallStatus.INITIATED, CallStatus.DIALING, CallStatus.ANSWERED)
-
-
-class CallLog(models.Model):
-    """One attempt. `call_id` and `freeswitch_uuid` are committed before the order leaves: the switch is told our
-    uuid."""
-
-    call_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    freeswitch_uuid = models.CharField(max_length=100, unique=True, help_text="The customer leg's uuid, chosen by us")
-    from_extension = models.CharField(max_length=12, blank=True, default="")
-    to_number = models.CharField(max_length=20)
-    agent = models.ForeignKey(Agent, on_delete=models.SET_NULL, null=True, blank=True, related_name="calls")
-    campaign = models.ForeignKey(DialerCampaign, on_delete=models.SET_NULL, null=True, blank=True, related_name="calls")
-    contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="calls")
-    status = models.CharField(max_length=20, choices=CallStatus, default=CallStatus.INITIATED)
-    disconnect_reason = models.CharField(max_length=64, blank=True, default="", help_text="Hangup cause of the switch")
-    outcome = models.CharField(
-        max_length=20, blank=True, default="", help_text="How it ended, of dialer.retry.OUTCOMES"
-    )
-    initiated_at = models.DateTimeField()
-    answered_at = models.DateTimeField(null=True, blank=True)
-    bridged_at = models.DateTimeField(null=True, blank=True, help_text="When the agent and the customer were joined")
-    ended_at = models.DateTimeField(null=True, blank=True)
-    duration_seconds = models.PositiveIntegerField(null=True, blank=True)
-    talk_time_seconds = models.PositiveIntegerField(null=True, blank=True, help_text="From bridge to end")
-    hold_ms = models.PositiveBigIntegerField(default=0, db_default=0, help_text="On hold altogether, until the end")
-    attempt_number = models.PositiveSmallIntegerField(default=1)
-    retry_after = models.DateTimeField(null=True, blank=True)
-    recording_url = models.CharField(max_length=500, blank=True, default="")
-    recording_stored = models.BooleanField(default=False)
-    recording = models.CharField(
-        max_length=10, choices=Recording, default=Recording.OFF, help_text="Now, as the switch has confirmed"
-    )
-    # What the switch has confirmed of the talk (dialer/services/call_control.py).
-    muted = models.BooleanField(default=False, help_text="Nobody hears the agent")
-    held_at = models.DateTimeField(null=True, blank=True, help_text="The agent has the customer on hold, since then")
-    parked_at = models.DateTimeField(null=True, blank=True, help_text="The customer waits apart from the agent")
-    agent_waits = models.BooleanField(default=False, help_text="The agent's leg has parked, apart from the customer")
-    taken_over_by = models.CharField(
-        max_length=150, blank=True, default="", help_text="The supervisor who talks in the agent's place"
-    )
-    operation = models.CharField(
-        max_length=20, blank=True, default="", help_text="What moves its legs now and the switch has not confirmed"
-    )
-    operation_at = models.DateTimeField(null=True, blank=True)
-    machine = models.BooleanField(default=False, help_text="The switch heard an answering machine")
-    cdr_data = models.JSONField(default=dict, blank=True, help_text="The switch's own record, from HANGUP_COMPLETE")
-    # What the work needs besides.
-    agent_leg = models.ForeignKey(AgentLeg, on_delete=models.SET_NULL, null=True, blank=True, related_name="calls")
-    abandoned = models.BooleanField(default=False, help_text="Answered, and no agent within 2 s (or later)")
-    direction = models.CharField(max_length=10, default="outbound")
-    decision = models.ForeignKey(
-        "PacingDecision",
-        on_delete=models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="calls",
-        help_text="Why it was placed",
-    )
-    in_doubt_since = models.DateTimeField(
-        null=True, blank=True, help_text="Ordered, and the switch has not said a word"
-    )
-    disposition = models.ForeignKey(Disposition, on_delete=models.PROTECT, null=True, blank=True, related_name="calls")
-    disposition_notes = models.TextField(max_length=2000, blank=True, default="")
-    disposed_at = models.DateTimeField(null=True, blank=True, help_text="For the first time; corrections are changes")
-    disposed_by = models.CharField(max_length=150, blank=True, default="", help_text="Who gave the present one")
-    version = models.PositiveBigIntegerField(default=0)
-
-    class Meta:
-        ordering = ["-id"]
-        indexes = [
-            models.Index(fields=["call_id"], name="call_call_id"),
-            models.Index(fields=["freeswitch_uuid"], name="call_freeswitch_uuid"),
-            models.Index(fields=["agent", "initiated_at"], name="call_agent_time"),
-            models.Index(fields=["campaign", "status"], name="call_campaign_status"),
-            models.Index(fields=["campaign", "initiated_at"], name="call_campaign_time"),
-            models.Index(fields=["status", "initiated_at"], name="call_status_time"),
-            models.Index(fields=["to_number", "initiated_at"], name="call_number_time"),
-            models.Index(fields=["initiated_at"], name="call_time"),
-            models.Index(fields=["outcome", "initiated_at"], condition=~Q(outcome=""), name="call_outcome_time"),
-            models.Index(
-                fields=["disposition", "initiated_at"],
-                condition=Q(disposition__isnull=False),
-                name="call_disposition_time",
-            ),
-            # Few rows: those whose disposition is still to come.
-            models.Index(
-                fields=["initiated_at"],
-                condition=Q(disposition__isnull=True, bridged_at__isnull=False),
-                name="call_undisposed",
-            ),
-            models.Index(fields=["id"], condition=Q(ended_at__isnull=True), name="call_open"),
-        ]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["to_number"], condition=Q(ended_at__isnull=True), name="call_one_open_per_number"
-            ),
-            models.UniqueConstraint(
-                fields=["contact"], condition=Q(ended_at__isnull=True), name="call_one_open_per_contact"
-            ),
-            models.UniqueConstraint(
-                fields=["agent"], condition=Q(ended_at__isnull=True), name="call_one_open_per_agent"
-            ),
-            models.CheckConstraint(
-                condition=Q(status__in=OPEN_CALL_STATUSES, ended_at__isnull=True)
-                | (~Q(status__in=OPEN_CALL_STATUSES) & Q(ended_at__isnull=False)),
-                name="call_ended_has_its_time",
-            ),
-            models.CheckConstraint(
-                condition=Q(disposition__isnull=True, disposed_at__isnull=True, disposed_by="", disposition_notes="")
-                | (Q(disposition__isnull=False, disposed_at__isnull=False) & ~Q(disposed_by="")),
-                name="call_disposed_by_someone",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.call_id} ({self.status})"
-
-
-class AgentState(models.Model):
-    """Every change of an agent's state: who, why, before, after. Append-only."""
-
-    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="states")
-    state = models.CharField(max_length=20, choices=AgentStatus)
-    timestamp = models.DateTimeField()
-    call = models.ForeignKey(CallLog, on_delete=models.SET_NULL, null=True, blank=True, related_name="agent_states")
-    reason = models.CharField(max_length=100, blank=True, default="")
-    metadata = models.JSONField(default=dict, blank=True, help_text="previous state, who asked, command id")
-
-    class Meta:
-        ordering = ["-id"]
-        indexes = [
-            models.Index(fields=["agent", "timestamp"], name="agent_state_agent_time"),
-            models.Index(fields=["timestamp"], name="agent_state_time"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.agent_id} {self.state}"
-
-
-class Order(models.Model):
-    """The order outbox: committed with the change that needs it, sent after the commit, settled by the switch's
-    answer."""
-
-    class Status(models.TextChoices):
-        PENDING = "pending"
-        SENT = "sent", "on the stream"
-        ACCEPTED = "accepted", "taken by the switch"
-        DONE = "done"
-        FAILED = "failed"
-        REFUSED = "refused"
-        EXPIRED = "expired"
-        IN_DOUBT = "in_doubt", "in doubt"
-
-    order_id = models.UUIDField(unique=True)
-    kind = models.CharField(max_length=30)
-    payload = models.JSONField()
-    leg_uuid = models.UUIDField(null=True, blank=True)
-    call = models.ForeignKey(CallLog, on_delete=models.CASCADE, null=True, blank=True, related_name="orders")
-    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, blank=True, related_name="orders")
-    command_id = models.UUIDField(null=True, blank=True, help_text="The command that asked for it")
-    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
-    reply = models.CharField(max_length=500, blank=True, default="")
-    fencing_token = models.BigIntegerField(default=0)
-    created_at = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True, blank=True)
-    settled_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-id"]
-        indexes = [
-            models.Index(fields=["id"], condition=Q(status="pending"), name="order_pending"),
-            models.Index(fields=["leg_uuid"], name="order_leg"),
-            models.Index(fields=["status", "created_at"], name="order_status_time"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.order_id} ({self.status})"
-
-
-class QueuedCommand(models.Model):
-    """A command that was accepted and has had no effect yet; crossed out with its effect (dialer/inbox.py)."""
-
-    command_id = models.UUIDField(unique=True)
-    task = models.CharField(max_length=60)
-    payload = models.JSONField()
-    queued_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ["id"]
-        indexes = [models.Index(fields=["queued_at"], name="queued_command_time")]
-
-    def __str__(self) -> str:
-        return f"{self.task} {self.command_id}"
-
-
-class AppliedCommand(models.Model):
-    """A command's one effect and its answer: the same id again gets the same answer and no second effect."""
-
-    class Status(models.TextChoices):
-        APPLIED = "applied"
-        REJECTED = "rejected"
-        FAILED = "failed"
-
-    class Confirmation(models.TextChoices):
-        """What the switch says of it, where it was asked for something."""
-
-        NONE = "", "not asked"
-        WAITING = "waiting"
-        CONFIRMED = "confirmed"
-        FAILED = "failed"
-
-    command_id = models.UUIDField(unique=True)
-    kind = models.CharField(max_length=40)
-    actor = models.CharField(max_length=150, blank=True, default="")
-    target = models.CharField(max_length=100, blank=True, default="")
-    payload = models.JSONField(default=dict, blank=True)
-    status = models.CharField(max_length=10, choices=Status)
-    reason = models.CharField(max_length=300, blank=True, default="")
-    result = models.JSONField(default=dict, blank=True)
-    applied_at = models.DateTimeField()
-    confirmation = models.CharField(max_length=10, choices=Confirmation, blank=True, default=Confirmation.NONE)
-    confirmation_reason = models.CharField(max_length=300, blank=True, default="")
-    confirmed_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-id"]
-        indexes = [
-            models.Index(fields=["applied_at"], name="command_time"),
-            models.Index(fields=["target", "id"], name="command_target"),
-            models.Index(fields=["target"], condition=Q(confirmation="waiting"), name="command_waiting"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.target} ({self.status})"
-
-
 class PacingDecision(models.Model):
     """Why it dialled, or why it did not: inputs and the reason that bound. One row per change of the answer."""
 
@@ -795,15 +402,3 @@ class CampaignDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.campaign_id} {self.day}"
-
-
-class WorkerLease(models.Model):
-    """Who may act as the sequential worker. The token grows with each new holder and is checked in each transaction."""
-
-    name = models.CharField(max_length=40, primary_key=True)
-    holder = models.CharField(max_length=200, blank=True, default="")
-    token = models.BigIntegerField(default=0)
-    expires_at = models.DateTimeField(null=True, blank=True)
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.holder or 'nobody'} ({self.token})"

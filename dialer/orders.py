@@ -18,6 +18,10 @@ CallerName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9 ._-]{0,40}\Z")]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=300)]
 
 
+# Why an order with `unless_joined` was refused: the switch had joined its leg to another one by then.
+JOINED = "the leg is joined to another"
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """`order_id` is the Job-UUID of its bgapi. `expires_at`: seconds since the epoch; read later, it is not
     executed."""
@@ -82,6 +86,7 @@ class CallExtension(Order, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Bridge(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="bridge"):
     leg: Uuid
     peer: Uuid
+    unless_joined: bool = False
 
 
 class Hold(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="hold"):
@@ -112,6 +117,7 @@ class Transfer(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
 class Hangup(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="hangup"):
     leg: Uuid
     cause: HangupCause = "NORMAL_CLEARING"
+    unless_joined: bool = False
 
 
 class Record(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="record"):
@@ -128,6 +134,7 @@ class PlayMessage(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
     leg: Uuid
     name: Uuid
+    unless_joined: bool = False
 
 
 class DetectMachine(Order, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="detect_machine"):

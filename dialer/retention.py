@@ -1,4 +1,5 @@
-"""What is kept no longer than the settings say: decisions, minutes of figures, messages, recordings. Not raw events.
+"""What is kept no longer than the settings say: decisions, orders, commands, minutes of figures, messages, recordings.
+Not raw events.
 
 Everything goes in batches, each its own short transaction, so that nobody waits for a long lock; stopped half way, the
 next run goes on. Call records, agents' states and audit rows are never removed here.
@@ -29,6 +30,29 @@ def decisions(before: dt.datetime, *, dry_run: bool) -> Counted:
     counted, table = Counted("decisions"), "dialer_pacingdecision"
     old = f"id BETWEEN %s AND %s AND last_at < %s AND {_UNUSED}"
     for first, last in old_ranges(table, "decided_at", before):
+        counted.rows += removed(table, old, [first, last, before], dry_run=dry_run)
+    return counted
+
+
+# The order is over, or so old that nobody waits for it; and so is the call that it was about.
+_CALL_OVER = "NOT EXISTS (SELECT 1 FROM dialer_calllog c WHERE c.id = dialer_order.call_id AND c.ended_at IS NULL)"
+
+
+def orders(before: dt.datetime, *, dry_run: bool) -> Counted:
+    """Orders to the switch given before then, except those about a call that is not over."""
+    counted, table = Counted("orders"), "dialer_order"
+    old = f"id BETWEEN %s AND %s AND created_at < %s AND {_CALL_OVER}"
+    for first, last in old_ranges(table, "created_at", before):
+        counted.rows += removed(table, old, [first, last, before], dry_run=dry_run)
+    return counted
+
+
+def commands(before: dt.datetime, *, dry_run: bool) -> Counted:
+    """What people asked for before then, with its answer, except what the switch has still to confirm. Who did what
+    stays in the audit log; a command older than a minute is refused, so none of these can come again."""
+    counted, table = Counted("commands"), "dialer_appliedcommand"
+    old = "id BETWEEN %s AND %s AND applied_at < %s AND confirmation <> 'waiting'"
+    for first, last in old_ranges(table, "applied_at", before):
         counted.rows += removed(table, old, [first, last, before], dry_run=dry_run)
     return counted
 

@@ -1,15 +1,22 @@
-"""Which of several campaigns that want the same idle agents decides first: the one furthest below its share. Pure.
+"""Several campaigns that want the same agents: which decides first, and which of another's calls it counts. Pure.
 
-An agent's calls are to be shared out among their campaigns in proportion to the weights of their assignments. What a
+An agent's calls are to be shared out among their campaigns in proportion to the weights of their assignments: what a
 campaign has had of its shared agents' calls, divided by what it should have had, orders the campaigns: the lowest
 first. Only the order is given, so nobody waits idle for a campaign that has nobody to call.
+
+What others that dial ahead have in the air may be answered and take an agent who is theirs, too. A campaign leaves
+agents for the calls that will want one of its own, and for no more: not for those that are dialled for others.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from math import ceil
+from typing import NamedTuple, TypeVar
+
+Call = TypeVar("Call")
 
 
 class Assigned(NamedTuple):
@@ -47,3 +54,29 @@ def order(campaigns: Sequence[int], assigned: Iterable[Assigned], calls: Mapping
         return (had[campaign] + 1) / due[campaign] if due[campaign] else 0.0
 
     return sorted(campaigns, key=served)
+
+
+@dataclass(slots=True)
+class Sibling:
+    """A campaign that dials ahead and has agents of ours: how many are logged in there and how many of those are idle,
+    and how many of either are ours, too."""
+
+    crew: int = 0
+    idle: int = 0
+    shared: int = 0
+    shared_idle: int = 0
+
+    def waiting_for_ours(self, calls: Sequence[Call]) -> Sequence[Call]:
+        """Each of its waiting customers takes the next free agent: no more than there are agents of both."""
+        return calls[: self.shared]
+
+    def ringing_for_ours(self, calls: Sequence[Call]) -> list[Call]:
+        """The part of its ringing calls that is dialled for agents of both, rounded up, spread evenly over all.
+
+        It dials for those who are idle and those who soon will be. Whichever of the two says more counts: a call too
+        many keeps an agent waiting for a moment, one too few may be abandoned.
+        """
+        if not self.shared:
+            return []
+        part = max(self.shared / self.crew, self.shared_idle / self.idle if self.idle else 0.0)
+        return [call for n, call in enumerate(calls) if ceil((n + 1) * part) > ceil(n * part)]

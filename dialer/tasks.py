@@ -19,7 +19,7 @@ from dialer.queues import QUEUED_AT
 from dialer.services import (
     agents,
     answering,
-    call_moves,
+    call_silence,
     calls,
     cdr,
     commands,
@@ -31,6 +31,7 @@ from dialer.services import (
     preview,
     sharing,
     wake,
+    withdrawing,
 )
 from dialer.services import facts as told
 from dialer.services.acting import acting
@@ -78,7 +79,10 @@ def process_dialer_logic() -> int:
     furthest below its share of the agents first. Returns how many."""
     global _last_upkeep, _last_doubts, _last_overlooked, _last_panels
     wake.tick_started()
-    outbox.flush()
+    if outbox.waiting():
+        with acting("dialer") as act:
+            withdrawing.stopped(act)
+        outbox.flush()
     now = time.monotonic()
     with acting("dialer") as act:
         calls.overdue_answers(act)
@@ -89,7 +93,7 @@ def process_dialer_logic() -> int:
             agents.due_limits(act)
             agents.due_softphones(act)
             dialing.follow_schedules(act)
-            call_moves.overdue(act)
+            call_silence.overdue(act)
         if now - _last_panels >= PRESENCE_EVERY_SECONDS:
             _last_panels = now
             panels.sweep(act)

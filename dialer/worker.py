@@ -16,11 +16,12 @@ from typing import Any
 import redis
 from celery import signals
 from django import db
+from django.db.backends import signals as signals_of_db
 from kombu.utils.json import loads
 
 from dialer import announce, lease, queues
 from dialer.limits import LEASE_RENEW_SECONDS, LEASE_SECONDS, TICK_SECONDS
-from dialer.services import wake
+from dialer.services import restoring, wake
 from events import neighbours, streams
 
 log = logging.getLogger(__name__)
@@ -42,9 +43,11 @@ def prepare(sender: str, instance: Any, **_: Any) -> None:
         sys.exit(
             f"{QUEUE} must be worked by exactly one process: start the worker with -c 1 (it was given {concurrency})"
         )
+    signals_of_db.connection_created.connect(_end_forgotten_transactions)
     held = wait_for_lease()
     lease.adopt(held)
     announce.defer()
+    refuse_restored(held)
     # Connections must not be shared with the child that is forked next.
     db.connections.close_all()
     restore_unacknowledged()
@@ -73,6 +76,13 @@ def stopped(**_: Any) -> None:
             log.warning("the lease was not released; it runs out in %d s", LEASE_SECONDS)
 
 
+def _end_forgotten_transactions(connection: Any, **_: Any) -> None:
+    """A worker that is frozen within a transaction holds the lease's row with it: PostgreSQL ends that, or nobody could
+    take over until it wakes."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{LEASE_SECONDS}s'")
+
+
 def wait_for_lease() -> lease.Held:
     """Stand by until no other worker holds the lease."""
     holder, announced = neighbours.identity(), False
@@ -92,6 +102,22 @@ def wait_for_lease() -> lease.Held:
             log.info("another sequential worker is at work; standing by")
         if _stop.wait(1.0):
             sys.exit(0)
+
+
+def refuse_restored(held: lease.Held) -> None:
+    """A database that was restored from a backup does not know whom it has dialled since: nobody dials by it before a
+    person has looked."""
+    try:
+        older = restoring.is_older_than_redis()
+    except redis.RedisError as error:
+        log.warning("not known whether the database was restored: %s", type(error).__name__)
+        return
+    if older:
+        lease.release(held)
+        sys.exit(
+            "the database is older than what Redis has seen: it was restored from a backup. Nothing is dialled until "
+            "`manage.py after_restore` was run (docs/operations.md)"
+        )
 
 
 def restore_unacknowledged() -> int:

@@ -20,10 +20,11 @@ from esl_bridge.framing import Frame
 from esl_bridge.link import Link, Switch
 from esl_bridge.order_runner import OrderRunner
 from esl_bridge.order_stream import OrderStream
+from esl_bridge.parts import Parts
 from esl_bridge.reports import Reporter
 from esl_bridge.sync import Synchroniser
 from esl_bridge.writer import JournalWriter
-from events import streams
+from events import nodes, streams
 from events.lease import RedisLease
 
 log = logging.getLogger(__name__)
@@ -65,16 +66,20 @@ class Bridge:
         self.config = config
         self.state, self.reason, self.since = "down", "starting", time.time()
         self.events = self.unreadable = self.repaired = 0
-        self.last_event_at = 0.0
+        self.last_event_at, self._last_stamp = 0.0, ""
         self.failed = False
+        self._links_failed = 0
+        self.link: Link | None = None
+        self.parts = Parts(self._part_ended)
         self._commands = commands
         self._stopping = gevent.event.Event()
         self._changed = gevent.event.Event()  # the state, so that it is told at once
-        self.lease = RedisLease(commands, f"bridge:{config.node}", LEASE_SECONDS)
-        self.writer = JournalWriter(commands, config.channel)
+        self.lease = RedisLease(commands, nodes.lease(config.node), LEASE_SECONDS)
+        orders = streams.orders_of(config.node)
+        self.writer = JournalWriter(commands, config.channel, orders=orders)
         self.reporter = Reporter(config.node, str(uuid.uuid4()), time.time)
         self.sync = Synchroniser(commands, self.writer, self.reporter, config.node)
-        stream = OrderStream(commands, blocking, config.node)
+        stream = OrderStream(commands, blocking, config.node, orders)
         self.runner = OrderRunner(stream, self.writer, self.reporter, config.plan, self.lease.held)
 
     def stop(self) -> None:
@@ -82,12 +87,14 @@ class Bridge:
         self._stopping.set()
 
     def run(self) -> None:
-        tasks = [
-            gevent.spawn(task)
-            for task in (self.writer.run, self._keep_lease, self.runner.run, self.runner.sweep, self._beat)
-        ]
-        for task in tasks:
-            task.link_exception(self._task_died)
+        for name, task in (
+            ("journal", self.writer.run),
+            ("lease", self._keep_lease),
+            ("orders", self.runner.run),
+            ("sweep", self.runner.sweep),
+            ("heartbeat", self._beat),
+        ):
+            self.parts.lasting(name, task)
         attempt = 0
         try:
             self._renew_lease()
@@ -106,28 +113,29 @@ class Bridge:
                 try:
                     link.open()
                 except NotConnectedError as error:
-                    wait = backoff(attempt, random.random())  # noqa: S311 - jitter, not a secret
-                    attempt += 1
                     self._set_state("down", str(error))
-                    log.warning("no link to the switch: %s; next attempt in %.1f s", error, wait)
-                    self._stopping.wait(wait)
-                    continue
-                attempt = 0
-                self._serve(link)
+                else:
+                    self._serve(link)
+                # One that goes down before anything was compared was of no use: as if it had not come up.
+                attempt = 0 if self.sync.compared is link else attempt + 1
+                wait = backoff(attempt, random.random())  # noqa: S311 - jitter, not a secret
+                if not self._stopping.is_set():
+                    log.warning("no link to the switch: %s; next attempt in %.1f s", self.reason, wait)
+                self._stopping.wait(wait)
         finally:
             self._set_state("down", "stopped")
             if not self.writer.drain(DRAIN_SECONDS):
                 log.error("%d events could not be written to Redis before stopping", len(self.writer))
-            gevent.killall(tasks, timeout=1)
+            self.parts.kill(seconds=1)
             self._say_state()
             self.lease.release()
 
         if self.failed:
             raise RuntimeError("a part of the bridge failed (see the log above); it must be started again")
 
-    def _task_died(self, task: gevent.Greenlet) -> None:
+    def _part_ended(self, why: str) -> None:
         """None of them may end by itself: better no bridge, and one that is started again, than half a bridge."""
-        log.critical("the bridge stops: %s failed with %r", task.name, task.exception)
+        log.critical("the bridge stops: %s", why)
         self.failed = True
         self._stopping.set()
 
@@ -137,7 +145,8 @@ class Bridge:
         log.info("connected to the switch at %s:%d as node %s", switch.host, switch.port, self.config.node)
         self.writer.report(self.reporter.link(True, "", link.switch_uuid))
         self.runner.link_up(link)
-        comparing = gevent.spawn(self.sync.run, link)
+        link.parts.lasting("comparison", self.sync.run, link)
+        self.link = link
         try:
             while not link.down.wait(LOOK_SECONDS):
                 if self._stopping.is_set():
@@ -149,7 +158,8 @@ class Bridge:
             self._set_state("down", reason)
             self.runner.link_lost(reason)
             self.writer.report(self.reporter.link(False, reason, link.switch_uuid))
-            comparing.kill()
+            link.parts.kill(seconds=1)
+            self._links_failed, self.link = self._links_failed + link.failed, None
             log.warning("the link to the switch is down: %s", reason)
 
     def _on_frame(self, frame: Frame) -> bool:
@@ -162,7 +172,7 @@ class Bridge:
             return self.writer.put_malformed(frame.body)
         self.events += 1
         self.repaired += event.repaired
-        self.last_event_at = time.time()
+        self.last_event_at, self._last_stamp = time.time(), event.text("Event-Date-Timestamp")
         if not self.writer.put(normalise.with_header(event.raw, streams.JOURNALLED_HEADER, self.config.node)):
             return False
         name = event.name
@@ -171,9 +181,9 @@ class Bridge:
         elif name in _BEGINS:
             self.sync.tracker.begun(event.text("Unique-ID"), time.monotonic())
         elif name == "CHANNEL_PARK":
-            self.runner.rising.settled(event.text("Unique-ID"))
+            self.runner.parked(event.text("Unique-ID"))
         elif name in _ENDS:
-            self.runner.rising.settled(event.text("Unique-ID"))
+            self.runner.ended(event.text("Unique-ID"))
             self.sync.tracker.ended(event.text("Unique-ID"), time.monotonic())
         return True
 
@@ -205,14 +215,23 @@ class Bridge:
 
     def _say_state(self) -> None:
         value = json.dumps(self.status())
-        key = streams.HEARTBEAT_PREFIX + "bridge"
+        key = streams.HEARTBEAT_PREFIX + nodes.heartbeat(self.config.node)
         try:
             # One that stands by does not speak over the one at work.
             self._commands.set(key, value, ex=streams.HEARTBEAT_SECONDS, nx=not self.lease.held())
         except redis.RedisError:
             log.debug("the heartbeat waits for Redis")
 
+    def _lag_ms(self) -> int | None:
+        """From the switch's making of the newest event to our reading of it; by its clock and ours."""
+        if not self._last_stamp.isdecimal():
+            return None
+        return max(0, int(self.last_event_at * 1000) - int(self._last_stamp) // 1000)
+
     def status(self) -> dict[str, Any]:
+        link = self.link
+        parts = {**self.parts.alive(), **(link.alive() if link else {})}
+        failed = self.parts.failed + self.runner.parts.failed + self._links_failed + (link.failed if link else 0)
         return {
             "at": time.time(),
             "node": self.config.node,
@@ -220,10 +239,15 @@ class Bridge:
             "since": self.since,
             "events": self.events,
             "last_event_at": self.last_event_at or None,
+            "lag_ms": self._lag_ms(),
             "reason": self.writer.trouble or self.reason,
             "queue": len(self.writer),
             "orders_in_flight": len(self.runner.in_flight),
             "orders_executed": self.runner.executed,
             "unreadable": self.unreadable,
             "repaired": self.repaired,
+            # What it is made of: how many greenlets live, which do not, how many have ended before their time.
+            "parts": sum(parts.values()),
+            "parts_dead": sorted(name for name, lives in parts.items() if not lives),
+            "parts_failed": failed,
         }

@@ -11,10 +11,11 @@ any more the socket is closed instead, and the owner reconnects and compares wha
 from __future__ import annotations
 
 import collections
+import itertools
 import logging
 import socket as socket_names
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import gevent
@@ -23,9 +24,10 @@ import gevent.lock
 import gevent.socket as socket
 from greenswitch.esl import InboundESL, NotConnectedError
 
-from esl_bridge import normalise
+from esl_bridge import normalise, pending
 from esl_bridge.framing import Frame, FrameSplitter, FramingError
 from esl_bridge.handlers import HandlerQueue, SwitchEvent
+from esl_bridge.parts import Parts
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,10 @@ READS_PER_TURN: Final = 4
 # The kernel finds a vanished peer after 10 + 3 * 5 s of silence, or 20 s after unanswered data.
 KEEPALIVE: Final = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 20_000))
 STOP_SECONDS: Final = 2.0
+# A reply this late is asked after: the answer to a later question shows that it was lost, and none that the switch is
+# slow. How often is looked (s).
+LATE_SECONDS: Final = 0.4
+LOOK_SECONDS: Final = 0.2
 
 
 class AuthenticationFailed(NotConnectedError, ValueError):
@@ -82,7 +88,8 @@ class ESLClient(InboundESL):
         self._queue_events = queue_events
         self._queue = HandlerQueue(self.event_handlers, queue_events)
         self._write_lock = gevent.lock.Semaphore()
-        self._watch_greenlet: gevent.Greenlet | None = None
+        self.parts = Parts(self.fail)
+        self._echoes = itertools.count(1)
         self._splitter = FrameSplitter()
         self.sock: Any = None
 
@@ -117,18 +124,20 @@ class ESLClient(InboundESL):
             raise AuthenticationFailed("the password holds a line break (FREESWITCH_ESL_PASSWORD)") from None
         if reply.headers.get("Reply-Text") != "+OK accepted":
             raise AuthenticationFailed("the switch refused the password (FREESWITCH_ESL_PASSWORD)")
+        self._logged_in = True
 
     def start_event_handlers(self) -> None:
-        self._receive_events_greenlet = gevent.spawn(self.receive_events)
-        self._process_events_greenlet = gevent.spawn(self.process_events)
-        self._watch_greenlet = gevent.spawn(self._watch) if self._silence else None
+        self.parts = Parts(self.fail)
+        self._receive_events_greenlet = self.parts.lasting("reader", self.receive_events)
+        self._process_events_greenlet = self.parts.lasting("handlers", self.process_events)
+        self.parts.lasting("watch", self._watch)
 
     def _reset(self) -> None:
-        self._run = True
+        self._run, self._logged_in = True, False
         self.reason = ""
         self.closed.clear()
         self._auth_request_event.clear()
-        self._commands_sent = collections.deque()
+        self._commands_sent: collections.deque[pending.Sent] = collections.deque()
         self._queue = HandlerQueue(self.event_handlers, self._queue_events)
         self._splitter = FrameSplitter()
         self._heard_at = time.monotonic()
@@ -170,6 +179,7 @@ class ESLClient(InboundESL):
             self.fail(f"connection lost: {error.strerror or error}")
         except Exception as error:  # a fault of ours must be a dead link that is noticed, not a deaf one that is not
             log.exception("the ESL reader failed; the connection is closed and will be made again")
+            self.parts.failed += 1
             self.fail(f"reader failed: {type(error).__name__}")
 
     def handle_event(self, event: Frame) -> None:  # greenswitch's name; here it takes a frame
@@ -200,14 +210,13 @@ class ESLClient(InboundESL):
         if not self._commands_sent:
             self.unexpected += 1
             return
-        answer, was_api = self._commands_sent.popleft()
-        is_api = reply.headers.get("Content-Type") == "api/response"
-        if is_api != was_api and (is_api or "Job-UUID" in reply.headers):
+        sent = self._commands_sent[0]
+        if not sent.may_have(reply):
             # Its own reply was lost, so every later one would be believed by the wrong command.
-            self._commands_sent.appendleft((answer, was_api))
-            self.fail("replies are out of step with commands")
+            self.fail("replies are out of step with commands: one was lost")
             return
-        answer.set(reply)
+        self._commands_sent.popleft()
+        sent.answer.set(reply)
 
     def _queue_frame(self, frame: Frame) -> None:
         try:
@@ -227,10 +236,20 @@ class ESLClient(InboundESL):
         self._queue.run()
 
     def _watch(self) -> None:
-        silence = self._silence or SILENCE_SECONDS
-        while not self.closed.wait(max(0.05, self._heard_at + silence - time.monotonic())):
-            if time.monotonic() - self._heard_at >= silence:
+        """Silence, and replies that were lost."""
+        silence = self._silence or float("inf")
+        while not self.closed.wait(LOOK_SECONDS):
+            now = time.monotonic()
+            if now - self._heard_at >= silence:
                 self.fail(f"nothing heard for {silence:g} s")
+            elif self._late(now) and not any(sent.echo for sent in self._commands_sent):
+                try:
+                    self._write([pending.echo(next(self._echoes))])
+                except NotConnectedError as error:
+                    log.debug("a late reply cannot be asked after: %s", error)
+
+    def _late(self, now: float) -> bool:
+        return bool(self._commands_sent) and now - self._commands_sent[0].at >= LATE_SECONDS and self._logged_in
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
@@ -246,20 +265,34 @@ class ESLClient(InboundESL):
         """Start a background job under our own id; the result is the command's reply, not the job's."""
         return self.submit(f"bgapi {command}", f"Job-UUID: {job_uuid}")
 
+    def ask(self, commands: Sequence[str]) -> list[str]:
+        """The replies to several `api` commands. Raises NotConnectedError.
+
+        A reply does not say which command it belongs to, and a leg must not be declared gone by the reply to another
+        question: the last question's answer is known beforehand, so that a lost or a strange reply shows.
+        """
+        answers = self._write([*((f"api {command}",) for command in commands), pending.echo(next(self._echoes))])
+        replies = [self.wait_for(answer) for answer in answers]
+        return [str(reply.data) for reply in replies[:-1]]
+
     def submit(self, *lines: str) -> gevent.event.AsyncResult:
         """Write one command without waiting for its reply. Raises NotConnectedError when it cannot leave whole."""
-        if any("\r" in line or "\n" in line for line in lines):
+        return self._write([lines])[0]
+
+    def _write(self, commands: Sequence[tuple[str, ...]]) -> list[gevent.event.AsyncResult]:
+        """Write commands (their lines) with none of another's between them; what their replies will be set on."""
+        if any("\r" in line or "\n" in line for lines in commands for line in lines):
             raise ValueError("a command must not hold a line break")
-        message = ("\n".join(lines) + "\n\n").encode("utf-8")
-        answer = gevent.event.AsyncResult()
+        message = b"".join(("\n".join(lines) + "\n\n").encode("utf-8") for lines in commands)
         if not self._write_lock.acquire(timeout=self._write_seconds):
             raise NotConnectedError(f"other commands have been waiting to be written for {self._write_seconds:g} s")
         try:
             if not self.connected:
                 raise NotConnectedError(self.reason or "not connected")
-            if len(self._commands_sent) >= PENDING_COMMANDS:
+            if len(self._commands_sent) + len(commands) > PENDING_COMMANDS:
                 raise NotConnectedError(f"{PENDING_COMMANDS} commands are waiting for their reply")
-            self._commands_sent.append((answer, lines[0].startswith("api ")))
+            sent = [pending.expecting(lines, time.monotonic()) for lines in commands]
+            self._commands_sent += sent
             try:
                 with gevent.Timeout(self._write_seconds, TimeoutError("not written in time")):
                     self.sock.sendall(message)
@@ -268,7 +301,7 @@ class ESLClient(InboundESL):
                 raise NotConnectedError(self.reason) from error
         finally:
             self._write_lock.release()
-        return answer
+        return [each.answer for each in sent]
 
     def wait_for(self, answer: gevent.event.AsyncResult) -> SwitchEvent:
         """The reply to a submitted command. A missing one ends the link: later replies would go to wrong commands."""
@@ -285,16 +318,17 @@ class ESLClient(InboundESL):
         """The link is down, for this reason: close the socket and fail every pending command. Does not wait."""
         if self.closed.is_set():
             return
-        self.connected = self._run = False
+        self.connected = self._run = self._logged_in = False
         self.reason = reason
+        self.parts.over()
         self.closed.set()
         self._auth_request_event.set()
         self._queue.end(SwitchEvent({"Content-Type": "text/disconnect-notice", "Reason": reason}))
         if self.sock is not None:
             self.sock.close()
-        pending, self._commands_sent = self._commands_sent, collections.deque()
-        for answer, _ in pending:
-            answer.set_exception(NotConnectedError(reason))
+        waiting, self._commands_sent = self._commands_sent, collections.deque()
+        for sent in waiting:
+            sent.answer.set_exception(NotConnectedError(reason))
 
     def stop(self) -> None:
         """Say goodbye and close; waits at most a few seconds."""
@@ -304,7 +338,6 @@ class ESLClient(InboundESL):
             except (NotConnectedError, gevent.Timeout):
                 pass
         self.fail("stopped")
-        own = {self._receive_events_greenlet, self._process_events_greenlet, self._watch_greenlet}
-        gevent.joinall([task for task in own if task and task is not gevent.getcurrent()], timeout=STOP_SECONDS)
+        self.parts.join(STOP_SECONDS)
 
     disconnect = stop

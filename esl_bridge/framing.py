@@ -7,6 +7,7 @@ then decoded, so no other line break that Unicode knows can forge a header.
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 # A real header block has two or three short lines (a Reply-Text is cut at about 500 characters): more is not a switch.
@@ -14,6 +15,8 @@ MAX_HEADER_BYTES: Final = 64 * 1024
 # `show channels as json` grows by 1 KB a channel and an event stays below 33 KB: room for 16 MiB and then some, yet
 # a wrong length cannot eat the machine's memory.
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
+# What FreeSWITCH calls its headers. The rest of a body, read as a header because a length was wrong, is no such name.
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
 class FramingError(ValueError):
@@ -21,7 +24,7 @@ class FramingError(ValueError):
 
 
 class Frame(NamedTuple):
-    """One frame. `headers`: values without surrounding spaces, the last of several; `body`: raw bytes."""
+    """One frame. `headers`: values without surrounding spaces; `body`: raw bytes."""
 
     headers: dict[str, str]
     body: bytes
@@ -35,24 +38,28 @@ def _parse_headers(block: bytes) -> dict[str, str]:
     headers: dict[str, str] = {}
     for line in block.decode("utf-8", "replace").split("\n"):
         name, colon, value = line.partition(":")
-        if not colon or not name:
+        if not colon or not _NAME.fullmatch(name):
             raise FramingError(f"not a header line: {line[:80]!r}")
         value = value.strip(" ")
-        if name == "Content-Length" and headers.get(name, value) != value:
-            raise FramingError("two different Content-Length headers in one frame")
-        headers[name] = value
+        if headers.setdefault(name, value) != value:
+            raise FramingError(f"two different {name} headers in one frame")
     return headers
 
 
 def _body_length(headers: dict[str, str]) -> int:
-    text = headers.get("Content-Length")
+    """Also refuses what the switch sends in no frame: no type, an event without its length."""
+    kind, text = headers.get("Content-Type", ""), headers.get("Content-Length")
     if text is None:
+        if not kind or kind.startswith("text/event-"):
+            raise FramingError("an event without Content-Length" if kind else "a frame without Content-Type")
         return 0
     if not (text.isascii() and text.isdigit()):
         raise FramingError(f"Content-Length is not a number: {text[:40]!r}")
     # Nine digits at most before int(): a number of a megabyte would itself be the attack.
     if len(text) > 9 or int(text) > MAX_BODY_BYTES:
         raise FramingError(f"Content-Length {text[:12]} is above the limit of {MAX_BODY_BYTES} bytes")
+    if not kind:
+        raise FramingError("a frame without Content-Type")
     return int(text)
 
 

@@ -7,16 +7,17 @@ the event connection would wait behind a burst.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import gevent
 import gevent.event
 from greenswitch.esl import NotConnectedError
 
 from esl_bridge.client import SILENCE_SECONDS, ESLClient
 from esl_bridge.framing import Frame
+from esl_bridge.parts import Parts
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ class Link:
         self.down = gevent.event.Event()
         self.reason = ""
         self.switch_uuid = ""
-        self._sentinel = ""
+        self.opened = 0.0  # monotonic
+        self.parts = Parts(self._part_ended)
         host, port, password = switch.host, switch.port, switch.password
         self.events = ESLClient(host, port, password, CONNECT_SECONDS, on_frame=on_frame, silence=switch.silence)
         self.commands = ESLClient(host, port, password, CONNECT_SECONDS, silence=None)
@@ -59,8 +61,8 @@ class Link:
     def open(self) -> None:
         try:
             self.commands.connect()
-            self._sentinel = self.commands.api(_WHO)
-            self.switch_uuid = self._core_uuid()
+            (who,) = self.ask(_WHO)
+            self.switch_uuid = _core_uuid(who)
             self.events.connect()
             wanted = " ".join((*EVENTS, "CUSTOM", *CUSTOM_EVENTS))
             reply = str(self.events.send(f"event json {wanted}").data)
@@ -69,14 +71,16 @@ class Link:
         except BaseException as error:
             self.fail(str(error) or type(error).__name__)
             raise
-        for client in (self.events, self.commands):
-            gevent.spawn(self._watch, client)
-        gevent.spawn(self._ping)
+        self.opened = time.monotonic()
+        self.parts.lasting("watch of events", self._watch, self.events)
+        self.parts.lasting("watch of commands", self._watch, self.commands)
+        self.parts.lasting("ping", self._ping)
 
     def fail(self, reason: str) -> None:
         """Close both at once."""
         if not self.down.is_set():
             self.reason = reason
+            self.parts.over()
             self.down.set()
             self.events.fail(reason)
             self.commands.fail(reason)
@@ -88,21 +92,25 @@ class Link:
         self.fail("closed by us")
 
     def ask(self, *commands: str) -> list[str]:
-        """The replies to several `api` commands. Raises NotConnectedError.
+        """The replies to several `api` commands, each surely its own. Raises NotConnectedError."""
+        return self.commands.ask(commands)
 
-        A reply to `uuid_exists` does not say which leg it is about, and a leg must not be declared gone by the reply to
-        another question: the last question's answer is known beforehand, so that a lost reply shows.
-        """
-        answers = [self.commands.submit(f"api {command}") for command in (*commands, _WHO)]
-        replies = [str(self.commands.wait_for(answer).data) for answer in answers]
-        if replies.pop() != self._sentinel:
-            self.fail("replies are out of step with commands, or the switch is another one")
-            raise NotConnectedError(self.reason)
-        return replies
+    def alive(self) -> dict[str, bool]:
+        """Of each part, whether it lives; nothing when the link is down."""
+        if self.down.is_set():
+            return {}
+        clients = (("events", self.events), ("commands", self.commands))
+        inside = {f"{name} {part}": well for name, client in clients for part, well in client.parts.alive().items()}
+        return inside | self.parts.alive()
 
-    def _core_uuid(self) -> str:
-        reply = self._sentinel.strip()
-        return reply if len(reply) == 36 and reply.count("-") == 4 else ""
+    @property
+    def failed(self) -> int:
+        """Parts that ended before their time."""
+        return self.parts.failed + self.events.parts.failed + self.commands.parts.failed
+
+    def _part_ended(self, why: str) -> None:
+        # One of them ends with its connection, which knows more.
+        self.fail(self.events.reason or self.commands.reason or why)
 
     def _watch(self, client: ESLClient) -> None:
         client.closed.wait()
@@ -112,5 +120,10 @@ class Link:
         while not self.down.wait(PING_SECONDS):
             try:
                 self.ask()
-            except NotConnectedError:
-                return
+            except NotConnectedError as error:
+                log.warning("the switch was not asked whether it is there: %s", error)
+
+
+def _core_uuid(reply: str) -> str:
+    reply = reply.strip()
+    return reply if len(reply) == 36 and reply.count("-") == 4 else ""

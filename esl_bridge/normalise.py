@@ -125,7 +125,9 @@ def _flatten(event: dict[str, Any]) -> Headers:
 
 
 def _from_plain(body: bytes) -> Normalised:
-    block, _, rest = body.partition(b"\n\n")
+    block, end, rest = body.partition(b"\n\n")
+    if not end:
+        raise Unreadable("a plain event that is cut short")  # half a value would be believed: of a leg's uuid, say
     headers: Headers = {}
     repaired = False
     for line in block.split(b"\n"):
@@ -145,7 +147,9 @@ def _from_plain(body: bytes) -> Normalised:
         raise Unreadable("a plain event without a header")
     length = headers.get("Content-Length")
     if isinstance(length, str) and length.isascii() and length.isdigit() and len(length) <= 9:
-        # The payload is not url-encoded; its own length counts, and a missing end is simply missing.
+        # The payload is not url-encoded; its own length counts.
+        if len(rest) < int(length):
+            raise Unreadable("a plain event whose payload is cut short")
         headers["_body"], damaged = _decode(rest[: int(length)])
         repaired = repaired or damaged
     return Normalised(headers, to_json(headers), repaired)

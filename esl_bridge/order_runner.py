@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,13 +22,15 @@ import redis
 from greenswitch.esl import NotConnectedError
 
 from dialer import orders
+from dialer.limits import ORDER_SECONDS
 from esl_bridge import render, resync
 from esl_bridge.link import Link
-from esl_bridge.order_stream import Entry, OrderStream
+from esl_bridge.order_stream import Entry, Memory, OrderStream
+from esl_bridge.parts import Parts
 from esl_bridge.reports import Reporter
 from esl_bridge.rising import RisingLegs
 from esl_bridge.writer import JournalWriter
-from events import streams
+from events import streams, trail
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,8 @@ RETRY_SECONDS: Final = 1.0
 SWEEP_SECONDS: Final = 1.0
 # The eavesdrop application starts a moment after the supervisor's leg has answered; a digit before that is lost.
 EAVESDROP_SETTLE_SECONDS: Final = 0.5
+# The variable of a leg that names the one it is joined to; unset when there is none.
+JOINED_TO: Final = "signal_bond"
 # How often settled orders are cleared out of the stream (s).
 TRIM_EVERY_SECONDS: Final = 60.0
 
@@ -51,8 +56,13 @@ class InFlight:
     order: orders.AnyOrder
     entry: bytes
     deadline: float  # monotonic
+    command_id: str = ""
     settling: bool = False
     sent: bool = False
+
+    def about(self) -> AbstractContextManager[None]:
+        """Binds the ids of the order for the log."""
+        return trail.about(order_id=self.order.order_id, leg=self.order.leg, command_id=self.command_id)
 
 
 class _Named(msgspec.Struct):
@@ -73,9 +83,26 @@ class OrderRunner:
     link: Link | None = None
     in_flight: dict[str, InFlight] = field(default_factory=dict)
     rising: RisingLegs = field(default_factory=RisingLegs)
+    parts: Parts = field(init=False)
+    apart: set[str] = field(default_factory=set)  # legs ordered to park, that hear music once they have
     executed: int = 0
     _recovered: bool = False
+    _began: float = field(default_factory=time.time)
+    # Orders of before this may have been carried out although no claim says so (s since 1970).
+    _remembers_from: float = 0.0
+    # As above, of those that their sender has sent once more.
+    _resent_from: float = 0.0
+    # What this process has claimed -> when it expires: Redis may lose claims, and then give the same orders again.
+    _taken: dict[str, float] = field(default_factory=dict)
     _wake: gevent.event.Event = field(default_factory=gevent.event.Event)
+
+    def __post_init__(self) -> None:
+        self.parts = Parts(self._part_ended)
+
+    def _part_ended(self, why: str) -> None:
+        """What became of an order is not known then; without the link all of them are in doubt, and settled."""
+        if self.link is not None:
+            self.link.fail(why)
 
     # --- the link -----------------------------------------------------------------------------------------------------
 
@@ -87,6 +114,7 @@ class OrderRunner:
         """Whatever was under way is in doubt from here on."""
         self.link = None
         self.rising.clear()
+        self.apart.clear()
         if self.in_flight:
             log.warning("%d orders were under way when the link was lost: reported in doubt", len(self.in_flight))
         for order_id in list(self.in_flight):
@@ -105,6 +133,7 @@ class OrderRunner:
             try:
                 if not self._recovered:
                     self.stream.ensure_group()
+                    self._ask_what_is_remembered()
                     self._recover()
                     self._recovered = True
                 entries = self.stream.read_new()
@@ -130,21 +159,37 @@ class OrderRunner:
             log.warning("%d orders were left pending by a bridge that stopped", len(left))
             self._take(left, left_over=True)
 
+    def _ask_what_is_remembered(self) -> None:
+        memory = self.stream.memory()
+        if memory is not Memory.WHOLE:
+            self._resent_from = self._began
+        if memory is Memory.RESTARTED:
+            self._remembers_from = self._began
+
     # --- deciding -----------------------------------------------------------------------------------------------------
 
-    def _take(self, entries: Iterable[Entry], *, left_over: bool = False) -> None:
+    def _take(self, entries: Sequence[Entry], *, left_over: bool = False) -> None:
         readable: list[tuple[bytes, orders.AnyOrder]] = []
+        commands: dict[bytes, str] = {}
+        again = {entry for entry, fields in entries if streams.ORDERS_AGAIN.encode() in fields}
         for entry, fields in entries:
             raw = fields.get(streams.ORDERS_FIELD.encode(), b"")
+            commands[entry] = fields.get(streams.ORDERS_COMMAND_FIELD.encode(), b"").decode("ascii", "replace")
             try:
                 readable.append((entry, orders.decode(raw)))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 self._refuse_unreadable(entry, raw, str(error))
         repeated: list[bytes] = []
         holders = self.stream.claim([(entry, order.order_id) for entry, order in readable])
+        stopped = self.stream.stopped(target for _, order in readable for target in render.stoppable(order))
         for (entry, order), holder in zip(readable, holders, strict=True):
-            if holder is None:
-                self._execute(entry, order)
+            if holder is None and order.order_id in self._taken:
+                repeated.append(entry)  # Redis has lost the claim; we have not
+            elif holder is None:
+                self._taken[order.order_id] = order.expires_at
+                known_from = self._resent_from if entry in again else self._remembers_from
+                with trail.about(order_id=order.order_id, leg=order.leg, command_id=commands[entry]):
+                    self._execute(entry, order, commands[entry], stopped, known_from)
             elif holder != entry:
                 repeated.append(entry)
             elif left_over:
@@ -162,10 +207,18 @@ class OrderRunner:
         report = self.reporter.order(named.order_id[:64], named.kind[:64], named.leg[:64], "refused", reason)
         self.writer.report(report, entry)
 
-    def _execute(self, entry: bytes, order: orders.AnyOrder) -> None:
+    def _execute(
+        self, entry: bytes, order: orders.AnyOrder, command_id: str, stopped: Mapping[str, float], known_from: float
+    ) -> None:
         link = self.link
         if order.expires_at <= time.time():
             return self._report(order, entry, "expired", "read after its time")
+        decided_at = order.expires_at - ORDER_SECONDS
+        if any(decided_at <= stopped.get(target, 0.0) for target in render.stoppable(order)):
+            return self._report(order, entry, "refused", "stopped before it left")
+        if render.is_originate(order) and decided_at < known_from:
+            # The one before us may have carried it out, and Redis no longer knows.
+            return self._report(order, entry, "in_doubt", "Redis has lost who carried it out")
         try:
             command = render.render(order, self.plan)
         except render.Refused as error:
@@ -175,11 +228,16 @@ class OrderRunner:
             # Claimed, so nobody else will run it; and it has not left, so its sender may decide anew.
             return self._report(order, entry, "refused", "the link to the switch went down before it left")
         deadline = time.monotonic() + render.seconds_allowed(order) + JOB_GRACE_SECONDS
-        self.in_flight[order.order_id] = InFlight(order, entry, deadline)
+        self.in_flight[order.order_id] = InFlight(order, entry, deadline, command_id)
+        self.apart.difference_update(render.legs_moved(order))
+        if isinstance(order, orders.Park):
+            self.apart.add(order.leg)
         if command.direct:
-            gevent.spawn(self._ask, link, order, command)
+            self.parts.passing("question", self._ask, link, order, command)
+        elif render.unless_joined(order):
+            self.parts.passing("question", self._send_unless_joined, link, order, command)
         elif any(leg in self.rising for leg in render.legs_moved(order)):
-            gevent.spawn(self._send_when_parked, link, order, command)
+            self.parts.passing("order that waits", self._send_when_parked, link, order, command)
         else:
             if render.parks_when_answered(order):
                 self.rising.add(order.leg)
@@ -191,6 +249,19 @@ class OrderRunner:
         if order.order_id in self.in_flight:  # the link was not lost meanwhile
             self._send(link, order, command)
 
+    def _send_unless_joined(self, link: Link, order: orders.AnyOrder, command: render.Command) -> None:
+        """What was decided because nobody had said that the leg is joined: the switch itself is asked first."""
+        self.rising.wait(*render.legs_moved(order))
+        try:
+            (joined_to,) = link.ask(f"uuid_getvar {order.leg} {JOINED_TO}")
+        except NotConnectedError as error:
+            return self._settle(order.order_id, "refused", str(error))
+        if resync.names_a_leg(joined_to):
+            return self._settle(order.order_id, "refused", orders.JOINED)
+        if order.order_id in self.in_flight:
+            self._send(link, order, command)
+        return None
+
     def _send(self, link: Link, order: orders.AnyOrder, command: render.Command) -> None:
         try:
             answer = link.commands.bgapi(command.line, order.order_id)
@@ -198,7 +269,11 @@ class OrderRunner:
             # Part of it may have left. (link_lost may have settled it already: then this does nothing.)
             return self._settle(order.order_id, "in_doubt", str(error))
         self.executed += 1
-        gevent.spawn(self._await_reply, link, order, answer)
+        item = self.in_flight.get(order.order_id)
+        command_id = item.command_id if item else ""
+        words = f"{orders.kind_of(order)} given to the switch"
+        trail.note(words, order_id=order.order_id, leg=order.leg, command_id=command_id)
+        self.parts.passing("order", self._await_reply, link, order, answer)
         return None
 
     # --- outcomes -----------------------------------------------------------------------------------------------------
@@ -218,15 +293,41 @@ class OrderRunner:
         except NotConnectedError as error:
             return self._settle(order.order_id, "in_doubt", str(error))
         text = str(reply.data)
-        if not text.startswith("+OK"):
-            return self._settle(order.order_id, "failed", text)
-        if reply.headers.get("Job-UUID", order.order_id) != order.order_id:
-            return link.fail("a reply belongs to another command")
         item = self.in_flight.get(order.order_id)
+        if not text.startswith("+OK"):
+            if item and not item.settling and render.is_originate(order):
+                item.settling = True
+                return self._ask_and_settle(item, "failed", text)
+            return self._settle(order.order_id, "failed", text)
         if item and not item.settling and not item.sent:
             item.sent = True
             self.writer.report(self.reporter.order(order.order_id, orders.kind_of(order), order.leg, "sent"))
         return None
+
+    def parked(self, leg: str) -> None:
+        """CHANNEL_PARK came. Does not wait."""
+        self.rising.settled(leg)
+        if leg in self.apart:
+            self.parts.passing("music", self._play_music, leg)
+
+    def ended(self, leg: str) -> None:
+        """Its hang-up came."""
+        self.rising.settled(leg)
+        self.apart.discard(leg)
+
+    def _play_music(self, leg: str) -> None:
+        """Only once it has parked: music that is begun before would go on over the next conversation."""
+        try:
+            command = render.music(leg, self.plan)
+            if command is not None and self.link is not None and leg in self.apart:
+                self.apart.discard(leg)
+                (reply,) = self.link.ask(command.line)
+                if not reply.startswith("+OK"):
+                    log.info("no music for a leg that waits: %s", reply.strip()[:80])
+        except render.Refused as error:
+            log.error("no music for a leg that waits: %s", error)
+        except NotConnectedError as error:
+            log.info("no music for a leg that waits: %s", error)
 
     def job_finished(self, job: str, reply: str) -> None:
         """A BACKGROUND_JOB came (it is in the journal already). Does not wait."""
@@ -239,16 +340,16 @@ class OrderRunner:
             if next_command is None:
                 self._settle(job, "done", reply)
             else:
-                gevent.spawn(self._follow_up, item, next_command, reply)
+                self.parts.passing("follow-up", self._follow_up, item, next_command, reply)
         elif render.is_originate(item.order):
-            gevent.spawn(self._ask_and_settle, item, "failed", reply)
+            self.parts.passing("question", self._ask_and_settle, item, "failed", reply)
         else:
             self._settle(job, "failed", reply)
 
     def _follow_up(self, item: InFlight, command: render.Command, reply: str) -> None:
         gevent.sleep(EAVESDROP_SETTLE_SECONDS)
         try:
-            text = self.link.commands.api(command.line) if self.link else "-ERR link lost"
+            text = self.link.ask(command.line)[0] if self.link else "-ERR link lost"
         except NotConnectedError as error:
             text = f"-ERR {error}"
         if text.startswith("+OK"):
@@ -271,12 +372,14 @@ class OrderRunner:
         if item is not None:
             if status != "done" and render.is_originate(item.order):
                 self.rising.settled(item.order.leg)
-            self._report(item.order, item.entry, status, reply, leg_exists)
+            with item.about():
+                self._report(item.order, item.entry, status, reply, leg_exists)
 
     def _report(
         self, order: orders.AnyOrder, entry: bytes, status: str, reply: str, leg_exists: bool | None = None
     ) -> None:
         kind = orders.kind_of(order)
+        trail.note(f"{kind} {status}", order_id=order.order_id, leg=order.leg)
         self.writer.report(self.reporter.order(order.order_id, kind, order.leg, status, reply, leg_exists), entry)
 
     # --- housekeeping -------------------------------------------------------------------------------------------------
@@ -288,6 +391,7 @@ class OrderRunner:
             gevent.sleep(SWEEP_SECONDS)
             now = time.monotonic()
             self.give_up_overdue(now)
+            self._taken = {key: until for key, until in self._taken.items() if until > time.time()}
             if now >= trim_at and self.link is not None:
                 trim_at = now + TRIM_EVERY_SECONDS
                 try:
@@ -302,5 +406,8 @@ class OrderRunner:
         for item in list(self.in_flight.values()):
             if now > item.deadline and not item.settling:
                 item.settling = True
-                log.warning("order %s: no BACKGROUND_JOB in time, reported in doubt", item.order.order_id)
-                gevent.spawn(self._ask_and_settle, item, "in_doubt", "the switch did not report the job's end")
+                with item.about():
+                    log.warning("no BACKGROUND_JOB in time: the order is reported in doubt")
+                self.parts.passing(
+                    "question", self._ask_and_settle, item, "in_doubt", "the switch did not report the job's end"
+                )

@@ -27,7 +27,17 @@ MAX_LINE_CHARACTERS: Final = 2_000
 EAVESDROP_DIGITS: Final = {"listen": "0", "whisper": "2", "barge": "3"}
 
 _TEMPLATE = re.compile(r"[A-Za-z0-9_./@:;=,|+~$\[\]-]*\Z")
+# One leg: its own variables in brackets, perhaps, and one destination. `,` `|` and `:_:` would call several for one
+# attempt, all under one uuid.
+_ONE_LEG = re.compile(r"(?!.*:_:)(?:\[[^\[\]|]*\])?[^\[\],|]+\Z")
 _DIRECTORY = re.compile(r"/[A-Za-z0-9_./-]*\Z")
+# Music for who waits: a stream of the switch's own, a tone, or a file. No space, quote, `!` or `::`, which
+# uuid_broadcast takes for an application to run.
+_MUSIC = re.compile(
+    r"local_stream://[A-Za-z0-9_-]{1,40}\Z"
+    r"|tone_stream://%\([0-9]+,[0-9]+(,[0-9]+){1,4}\)(;loops=-?[0-9]+)?\Z"
+    r"|/[A-Za-z0-9_./-]{1,200}\.(wav|mp3|ogg|opus|gsm|PCMU|PCMA)\Z"
+)
 _LINE = re.compile(r"[ -~]+\Z")
 
 
@@ -37,13 +47,15 @@ class Refused(ValueError):
 
 @dataclass(frozen=True)
 class DialPlan:
-    """What this installation allows. `customer` and `agent`: dial strings with {number} and {extension}."""
+    """What this installation allows. `customer` and `agent`: dial strings with {number} and {extension}; `hold_music`:
+    what a parked customer hears, '' for nothing."""
 
     customer: str
     agent: str
     allowed_prefixes: Sequence[str]
     recordings_dir: str
     messages_dir: str = "/var/lib/freeswitch/messages"
+    hold_music: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,16 @@ def follow_up(order: orders.AnyOrder) -> Command | None:
     return None
 
 
+def music(leg: str, plan: DialPlan) -> Command | None:
+    """What a leg that has parked is played until it is joined to somebody, which ends it; None: silence. Raises
+    Refused. A file that the switch does not have is silence too."""
+    if not plan.hold_music:
+        return None
+    if not _MUSIC.match(plan.hold_music) or ".." in plan.hold_music.split("/"):
+        raise Refused("HOLD_MUSIC must be local_stream://NAME, tone_stream://%(…) or an absolute path to a sound file")
+    return Command(f"uuid_broadcast {leg} {plan.hold_music} aleg", direct=True)
+
+
 def seconds_allowed(order: orders.AnyOrder) -> int:
     """How long the switch itself may take over it, in seconds: the ringing time of a call, else next to nothing."""
     match order:
@@ -80,6 +102,16 @@ def seconds_allowed(order: orders.AnyOrder) -> int:
             return order.timeout
         case _:
             return 0
+
+
+def stoppable(order: orders.AnyOrder) -> tuple[str, ...]:
+    """Whose stop forbids it: the campaign's and the number's (dialer/stops.py)."""
+    return (order.campaign_id, order.number) if isinstance(order, orders.OriginateCustomer) else ()
+
+
+def unless_joined(order: orders.AnyOrder) -> bool:
+    """Whether the order is not to be carried out once its leg is joined to another."""
+    return isinstance(order, orders.Bridge | orders.Hangup | orders.PlayMessage) and order.unless_joined
 
 
 def is_originate(order: orders.AnyOrder) -> bool:
@@ -142,7 +174,8 @@ def _render(order: orders.AnyOrder, plan: DialPlan) -> Command:
 
 
 def _originate_customer(order: orders.OriginateCustomer, plan: DialPlan) -> str:
-    prefixes = [prefix for prefix in plan.allowed_prefixes if prefix]
+    # A lone plus would be every number.
+    prefixes = [prefix for prefix in plan.allowed_prefixes if len(prefix) > 1]
     if not prefixes:
         raise Refused("DIAL_ALLOWED_PREFIXES is empty, so no customer may be dialled")
     if not order.number.startswith(tuple(prefixes)):
@@ -155,6 +188,8 @@ def _originate_customer(order: orders.OriginateCustomer, plan: DialPlan) -> str:
         # Without it the call counts as answered at the first ringing tone that the carrier sends as media.
         "ignore_early_media": "true",
         "hangup_after_bridge": "true",
+        # A recording that is begun again goes on in the same file instead of writing over it.
+        "RECORD_APPEND": "true",
         "orch_role": "customer",
         "orch_call": order.call_id,
         "orch_agent": order.agent_id,
@@ -236,7 +271,10 @@ def _filled(template: str, placeholder: str, value: str) -> str:
         raise Refused(f"the dial string in the settings lacks {placeholder}")
     if not all(_TEMPLATE.match(part) for part in before_and_after):
         raise Refused("the dial string in the settings has a character that is not allowed")
-    return value.join(before_and_after)
+    address = value.join(before_and_after)
+    if not _ONE_LEG.match(address):
+        raise Refused("the dial string in the settings names more than one destination")
+    return address
 
 
 def _sound(name: str, folder: str, setting: str) -> str:

@@ -58,15 +58,19 @@ def channels_in(reply: str) -> frozenset[str]:
     return uuids
 
 
-def live_legs(entries: Mapping[bytes, bytes]) -> frozenset[str]:
-    """The legs believed live, from the hash of leg states; an unreadable entry is asked about like the others."""
+def live_legs(entries: Mapping[bytes, bytes], node: str = "") -> frozenset[str]:
+    """The legs believed live, from the hash of leg states; an unreadable entry is asked about like the others. `node`:
+    those of this one only, where there are several: what is not in this switch is in another."""
     legs = set()
     for key, value in entries.items():
         leg = key.decode("ascii", "replace")
         try:
-            state = orjson.loads(value).get("state")
+            entry = orjson.loads(value)
+            state, there = entry.get("state"), entry.get("node", "")
         except (ValueError, AttributeError):
-            state = None
+            state, there = None, ""
+        if node and there != node:
+            continue
         # Only a real uuid is ever put into a question to the switch.
         if state != "ended" and _UUID.match(leg):
             legs.add(leg)
@@ -103,16 +107,25 @@ class LegTracker:
             legs.popitem(last=False)
 
 
-def compare(listed: Iterable[str], believed: Iterable[str], tracker: LegTracker, now: float) -> Differences:
-    """What to ask about. `now`: the tracker's clock."""
+def compare(
+    listed: Iterable[str], believed: Iterable[str], tracker: LegTracker, now: float, opened: float = float("-inf")
+) -> Differences:
+    """What to ask about. `now` and `opened`, when the link was made, by the tracker's clock.
+
+    A leg from before the link is not too young to be missing: it may have ended, with its switch even, unheard.
+    """
     listed, believed = frozenset(listed), frozenset(believed)
-    missing = (
-        leg for leg in believed - listed if tracker.age(leg, now) >= YOUNG_SECONDS and not tracker.has_ended(leg)
-    )
+    young = min(YOUNG_SECONDS, now - opened)
+    missing = (leg for leg in believed - listed if tracker.age(leg, now) >= young and not tracker.has_ended(leg))
     unknown = (
         leg for leg in listed - believed if tracker.age(leg, now) >= FRESH_SECONDS and not tracker.has_ended(leg)
     )
     return Differences(tuple(sorted(missing)), tuple(sorted(unknown)))
+
+
+def names_a_leg(reply: str) -> bool:
+    """Whether the answer of `uuid_getvar` is a leg's uuid, and not that the variable is unset or the leg is gone."""
+    return bool(_UUID.fullmatch(reply.strip()))
 
 
 def leg_exists(reply: str) -> bool | None:

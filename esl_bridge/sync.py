@@ -15,7 +15,7 @@ from esl_bridge import normalise, resync
 from esl_bridge.link import Link
 from esl_bridge.reports import Reporter
 from esl_bridge.writer import JournalWriter
-from events import counters, streams
+from events import counters, nodes, streams
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ EVERY_SECONDS: Final = 30.0
 SECOND_LOOK_SECONDS: Final = 1.5
 # Questions sent in one go; FreeSWITCH answers about 6,000 a second.
 ASK_TOGETHER: Final = 200
+# Descriptions of channels asked for in one go.
+DUMP_TOGETHER: Final = 50
 # New channels reported by one comparison, 10 KB each; the next one brings the rest.
 MAX_FOUND: Final = 500
 # Key that remembers which FreeSWITCH process was last seen, across restarts of the bridge.
@@ -37,6 +39,7 @@ class Synchroniser:
     reporter: Reporter
     node: str
     tracker: resync.LegTracker = field(default_factory=resync.LegTracker)
+    compared: Link | None = None  # the last link whose comparison went through
 
     def run(self, link: Link) -> None:
         """One comparison at once and one every 30 s, until the link is down."""
@@ -45,8 +48,9 @@ class Synchroniser:
                 restarted = self._restarted(link)
                 self.compare_once(link, restarted)
                 self._remember_core(link)
-            except NotConnectedError:
-                return
+                self.compared = link
+            except NotConnectedError as error:
+                log.warning("the comparison with the switch was broken off: %s", error)
             except redis.RedisError as error:
                 log.error("the comparison with the switch waits for Redis (%s)", type(error).__name__)
             except resync.BadListing as error:
@@ -54,9 +58,9 @@ class Synchroniser:
             link.down.wait(EVERY_SECONDS)
 
     def compare_once(self, link: Link, restarted: bool) -> None:
-        listed = resync.channels_in(link.commands.api("show channels as json"))
-        believed = resync.live_legs(self.commands.hgetall(streams.LIVE_LEGS))
-        todo = resync.compare(listed, believed, self.tracker, time.monotonic())
+        listed = resync.channels_in(link.ask("show channels as json")[0])
+        believed = resync.live_legs(self.commands.hgetall(streams.LIVE_LEGS), self.node if nodes.several() else "")
+        todo = resync.compare(listed, believed, self.tracker, time.monotonic(), link.opened)
         gone = self._report_gone(link, todo.missing, restarted)
         found = self._report_found(link, todo.unknown)
         self.writer.report(self.reporter.sync(len(listed), gone, found))
@@ -90,15 +94,17 @@ class Synchroniser:
 
     def _report_found(self, link: Link, unknown: tuple[str, ...]) -> int:
         count = 0
-        for leg in unknown[:MAX_FOUND]:
-            reply = link.commands.api(f"uuid_dump {leg} json")
-            try:
-                dump = normalise.event_of_json(reply.encode())
-            except normalise.Unreadable:
-                continue  # it has ended meanwhile, or the switch cannot tell: not a correction
-            if dump.text("Unique-ID") == leg and not self.tracker.has_ended(leg):
-                self.writer.report(self.reporter.leg_found(leg, dump.headers))
-                count += 1
+        unknown = unknown[:MAX_FOUND]
+        for start in range(0, len(unknown), DUMP_TOGETHER):
+            part = unknown[start : start + DUMP_TOGETHER]
+            for leg, reply in zip(part, link.ask(*(f"uuid_dump {leg} json" for leg in part)), strict=True):
+                try:
+                    dump = normalise.event_of_json(reply.encode())
+                except normalise.Unreadable:
+                    continue  # it has ended meanwhile, or the switch cannot tell: not a correction
+                if dump.text("Unique-ID") == leg and not self.tracker.has_ended(leg):
+                    self.writer.report(self.reporter.leg_found(leg, dump.headers))
+                    count += 1
         return count
 
     def _restarted(self, link: Link) -> bool:

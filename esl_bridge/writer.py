@@ -34,6 +34,10 @@ READY_PART: Final = 0.25
 # How much of an unreadable event is kept for people.
 MALFORMED_BYTES: Final = 64 * 1024
 
+# One command for the two: an event's kilobytes then cross the wire, and are copied, once.
+_APPEND_AND_PUBLISH = (
+    "local id = redis.call('xadd', KEYS[1], '*', ARGV[1], ARGV[2]) redis.call('publish', ARGV[3], ARGV[2]) return id"
+)
 _REPORT_AND_ACK = (
     "redis.call('xadd', KEYS[1], '*', ARGV[1], ARGV[2]) redis.call('publish', ARGV[3], ARGV[2]) "
     "return redis.call('xack', KEYS[2], ARGV[4], ARGV[5])"
@@ -54,6 +58,7 @@ class JournalWriter:
         connection: redis.Redis,
         channel: str,
         *,
+        orders: str = streams.ORDERS,
         buffer_events: int = BUFFER_EVENTS,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
@@ -61,7 +66,7 @@ class JournalWriter:
         self.unsettled: set[bytes] = set()  # ids of order entries whose report waits in the buffer
         self.trouble = ""
         self._connection = connection
-        self._channel = channel
+        self._channel, self._orders = channel, orders
         self._limit_events, self._limit_bytes = buffer_events, buffer_bytes
         self._entries: collections.deque[Entry] = collections.deque()
         self._bytes = 0
@@ -150,14 +155,11 @@ class JournalWriter:
     def _write(self, batch: list[Entry]) -> list[Entry]:
         """Those Redis refused (out of memory, read-only). Raises redis.RedisError when none is known to be written."""
         pipe = self._connection.pipeline(transaction=False)
-        deciding: list[int] = []
         for entry in batch:
-            deciding.append(len(pipe))
             self._queue(pipe, entry)
-        replies = pipe.execute(raise_on_error=False)
         refused = []
-        for entry, position in zip(batch, deciding, strict=True):
-            if isinstance(replies[position], Exception):
+        for entry, reply in zip(batch, pipe.execute(raise_on_error=False), strict=True):
+            if isinstance(reply, Exception):
                 refused.append(entry)
             else:
                 self.unsettled.discard(entry.order_entry)
@@ -165,11 +167,12 @@ class JournalWriter:
 
     def _queue(self, pipe: redis.client.Pipeline, entry: Entry) -> None:
         if entry.kind == "event":
-            pipe.execute_command("XADD", streams.JOURNAL, "*", streams.JOURNAL_FIELD, entry.raw)
-            pipe.execute_command("PUBLISH", self._channel, entry.raw)
+            pipe.execute_command(
+                "EVAL", _APPEND_AND_PUBLISH, 1, streams.JOURNAL, streams.JOURNAL_FIELD, entry.raw, self._channel
+            )
         elif entry.kind == "settled":
             pipe.execute_command(
-                "EVAL", _REPORT_AND_ACK, 2, streams.JOURNAL, streams.ORDERS,
+                "EVAL", _REPORT_AND_ACK, 2, streams.JOURNAL, self._orders,
                 streams.JOURNAL_FIELD, entry.raw, self._channel, streams.ORDERS_GROUP, entry.order_entry,
             )  # fmt: skip
         else:

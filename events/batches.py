@@ -48,8 +48,7 @@ def store_batch(batch_id: str) -> str:
             if batch is None:
                 return "busy"
             entries = Journal(streams.shared()).between(batch.first_journal_id, batch.last_journal_id)
-            found = list(_readable(entries))
-            stored = store.store(batch, found)
+            stored = store.store(batch, _readable(entries), len(entries))
     except DatabaseError as error:
         _note_failure(mine, str(error))
         raise

@@ -67,6 +67,7 @@ class LegState(msgspec.Struct, frozen=True, kw_only=True):
     sip_status: str = ""
     disposition: str = ""
     recording: str = ""
+    node: str = ""
 
     complete: bool = False
     bridge_at: int | None = None
@@ -123,6 +124,7 @@ def _changes(leg: LegState, fact: facts.AnyFact, at: int) -> dict[str, Any]:
                 "campaign_id": leg.campaign_id or fact.campaign_id,
                 "number": leg.number or fact.number,
                 "direction": leg.direction or fact.direction,
+                "node": leg.node or fact.node,
             }
         case facts.LegRinging():
             return {"ringing_at": _earliest(leg.ringing_at, at)}

@@ -54,6 +54,7 @@ class LegCreated(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     number: str = ""
     caller_name: str = ""
     caller_number: str = ""
+    node: str = ""
 
 
 class LegRinging(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=True):
@@ -232,6 +233,7 @@ def _created(event: Event) -> LegCreated:
         number=text(event, "Caller-Destination-Number"),
         caller_name=text(event, "Caller-Caller-ID-Name"),
         caller_number=text(event, "Caller-Caller-ID-Number"),
+        node=text(event, "Orchestrator-Node"),
     )
 
 

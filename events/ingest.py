@@ -25,7 +25,7 @@ from celery import Celery
 from celery.app import app_or_default
 from kombu.exceptions import OperationalError as BrokerError
 
-from events import intake, live, streams
+from events import intake, live, streams, trail
 from events.entries import Entry, Window
 from events.intake import Outcome
 from events.journal import START, Journal
@@ -48,6 +48,8 @@ RETRY_SECONDS: Final = 1.0
 # No event for this long: there is no lag to speak of.
 IDLE_SECONDS: Final = 5.0
 THREADS_END_SECONDS: Final = 8.0
+# The states of a leg that are stations of its call; between them lie others that nobody looks for in a log.
+TOLD: Final = frozenset({"initiated", "answered", "ended"})
 
 
 class Ingest:
@@ -112,7 +114,9 @@ class Ingest:
         """The facts to the dialer, in order. Raises BrokerError when the broker is away."""
         for start in range(0, len(outcome.for_dialer), FACTS_PER_TASK):
             batch = outcome.for_dialer[start : start + FACTS_PER_TASK]
-            self.app.send_task("dialer.tasks.handle_facts", kwargs={"facts": batch}, queue="dialer_queue")
+            # Said in words, or Celery would write out part of what callers told us with each task.
+            about = {"argsrepr": "()", "kwargsrepr": f"{len(batch)} facts"}
+            self.app.send_task("dialer.tasks.handle_facts", kwargs={"facts": batch}, queue="dialer_queue", **about)
 
     def write(self, outcome: Outcome) -> None:
         live.remember(outcome.changed.values())
@@ -120,6 +124,7 @@ class Ingest:
 
     def adopt(self, outcome: Outcome, entries: int) -> None:
         """Into memory, now that it is written down."""
+        _tell(outcome)
         self.legs.keep(outcome.changed.values())
         self.window.add(outcome.identities)
         self.folded = outcome.last
@@ -229,6 +234,14 @@ class Ingest:
             if self.lease.held():
                 self.listener.run(_While(self.stop, self.lease.held))
             self.stop.wait(0.2)
+
+
+def _tell(outcome: Outcome) -> None:
+    """What became of our legs, for the log: one that begins, is answered, ends."""
+    for rows in outcome.transitions.values():
+        for row in rows:
+            if row["current"] in TOLD and row["metadata"].get("role", "other") != "other":
+                trail.note(f"leg {row['current']}", leg=row["leg"], call_id=row["call_id"])
 
 
 class _While(threading.Event):

@@ -7,7 +7,8 @@ _NUMBER = re.compile(r"(?<![\w.-])\+?\d{7,15}(?![\w-])")
 _SECRET = re.compile(
     r"(?i)\b(password|secret|token|authorization)\b([\"']?\s*[=:]\s*)(bearer\s+)?[^\s,;]+|\b(bearer|auth)(\s+)\S+"
 )
-_URL_SECRET = re.compile(r"(\w+://[^/\s:@]*):[^/\s@]+@")
+# From the beginning of a word only: from each of its letters, a long one would take the square of its length.
+_URL_SECRET = re.compile(r"\b(\w+://[^/\s:@]*):[^/\s@]+@")
 
 
 def mask(number: str) -> str:

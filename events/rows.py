@@ -6,6 +6,7 @@ What PostgreSQL could refuse is put right here or was when the event was parsed:
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -31,6 +32,23 @@ class Row(NamedTuple):
     journal_id: str
     event: dict[str, Any]
     columns: tuple[str | int | None, ...]
+
+
+class Once:
+    """The rows of an iterable, each event once (the first delivery of it), no more than `most`. Each is made when it is
+    first asked for, so while the database works on those before it, and kept."""
+
+    def __init__(self, found: Iterable[Row], most: int) -> None:
+        self.most = most
+        self._found = iter(found)
+        self._kept: dict[tuple[str, int], Row] = {}
+
+    def __iter__(self) -> Iterator[Row]:
+        yield from self._kept.values()
+        for row in self._found:
+            if row.key not in self._kept:
+                self._kept[row.key] = row
+                yield row
 
 
 def from_entry(entry: Entry) -> Row:
@@ -78,9 +96,9 @@ def stripped(row: Row, reason: str) -> Row:
     return row._replace(columns=tuple(columns))
 
 
-def copy_line(row_id: int, columns: tuple[str | int | None, ...]) -> str:
-    """One line of COPY's text format, `id` first."""
-    return "\t".join([str(row_id), *("\\N" if value is None else _escape(value) for value in columns)]) + "\n"
+def copy_line(columns: Iterable[str | int | None]) -> str:
+    """One line of COPY's text format."""
+    return "\t".join(["\\N" if value is None else _escape(value) for value in columns]) + "\n"
 
 
 def _escape(value: str | int) -> str:

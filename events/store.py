@@ -22,7 +22,7 @@ from psycopg2.extras import execute_values
 
 from events import enrich, rows
 from events.models import EventBatch, EventProcessingStatus
-from events.rows import COLUMNS, Row, copy_line
+from events.rows import COLUMNS, Once, Row, copy_line
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,10 @@ TRANSITIONS: Final = "events_callstateevent"
 STATUS_COLUMNS: Final = (
     "event_id", "status", "attempts", "last_attempt_at", "next_retry_at", "last_error", "error_traceback",
     "processed_at", "call_log_id",
+)  # fmt: skip
+TRANSITION_COLUMNS: Final = (
+    "freeswitch_event_id", "channel_uuid", "call_log_id", "previous_state", "current_state", "state_duration_ms",
+    "timestamp", "metadata",
 )  # fmt: skip
 
 # Lines handed to the connection at a time: about 40 KB of events.
@@ -83,18 +87,11 @@ def next_retry(attempts: int, now: datetime) -> datetime | None:
     return now + RETRY_BASE * 2 ** (attempts - 1) if attempts < RETRY_ATTEMPTS else None
 
 
-def unique(found: Iterable[Row]) -> list[Row]:
-    """Each event once, the first delivery of it."""
-    kept: dict[tuple[str, int], Row] = {}
-    for row in found:
-        kept.setdefault(row.key, row)
-    return list(kept.values())
-
-
-def store(batch: EventBatch, found: Sequence[Row]) -> Stored:
-    """Write one batch's events and what hangs on them. Call inside a transaction; safe to repeat."""
-    found = unique(found)
-    ids, fresh = insert_events(found)
+def store(batch: EventBatch, rows_of: Iterable[Row], most: int) -> Stored:
+    """Write one batch's events, `most` at most, and what hangs on them. Call inside a transaction; safe to repeat."""
+    once = Once(rows_of, most)
+    ids, fresh = insert_events(once)
+    found = list(once)
     now = timezone.now()
     results = _with_call_of_leg([(row, process(row.event)) for row in found])
     statuses = [(ids[row.key], *_status_values(result, now)) for row, result in results if row.key in ids]
@@ -120,13 +117,11 @@ class Inserted(NamedTuple):
     fresh: bool
 
 
-def insert_events(found: Sequence[Row]) -> Inserted:
+def insert_events(found: Once) -> Inserted:
     """Insert the rows that are not there yet.
 
     A row that the database refuses goes in with its content as harmless text; only one refused even then has no id.
     """
-    if not found:
-        return Inserted({}, fresh=True)
     for way in (_copy_all, _merge):
         try:
             with transaction.atomic():
@@ -137,26 +132,27 @@ def insert_events(found: Sequence[Row]) -> Inserted:
             continue  # Some are there already; or else the next way says what is wrong.
         except DatabaseError:
             break
-    log.warning("the database refuses one of %d rows, storing them one by one", len(found))
+    log.warning("the database refuses one of %d rows, storing them one by one", len(list(found)))
     return Inserted(_one_by_one(found), fresh=False)
 
 
-def _copy_all(found: Sequence[Row]) -> dict[tuple[str, int], int]:
+def _copy_all(found: Once) -> dict[tuple[str, int], int]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT nextval(pg_get_serial_sequence('{EVENTS}', 'id')) FROM generate_series(1, %s)",  # noqa: S608
-            [len(found)],
+            [found.most],
         )
         ids = [row[0] for row in cursor.fetchall()]
-        _copy(cursor, EVENTS, ("id", *COLUMNS), map(copy_line, ids, (row.columns for row in found)))
-    return dict(zip((row.key for row in found), ids, strict=True))
+        lines = (copy_line((row_id, *row.columns)) for row_id, row in zip(ids, found, strict=False))
+        _copy(cursor, EVENTS, ("id", *COLUMNS), lines)
+    return dict(zip((row.key for row in found), ids, strict=False))
 
 
-def _merge(found: Sequence[Row]) -> dict[tuple[str, int], int]:
+def _merge(found: Iterable[Row]) -> dict[tuple[str, int], int]:
     names = ", ".join(COLUMNS)
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TEMP TABLE incoming (LIKE {EVENTS}) ON COMMIT DROP")
-        lines = (copy_line(place, row.columns) for place, row in enumerate(found))
+        lines = (copy_line((place, *row.columns)) for place, row in enumerate(found))
         _copy(cursor, "incoming", ("id", *COLUMNS), lines)
         cursor.execute(
             f"INSERT INTO {EVENTS} ({names}) SELECT {names} FROM incoming ORDER BY incoming.id "  # noqa: S608
@@ -172,7 +168,7 @@ def _merge(found: Sequence[Row]) -> dict[tuple[str, int], int]:
     return ids
 
 
-def _one_by_one(found: Sequence[Row]) -> dict[tuple[str, int], int]:
+def _one_by_one(found: Iterable[Row]) -> dict[tuple[str, int], int]:
     ids: dict[tuple[str, int], int] = {}
     for row in found:
         try:
@@ -241,8 +237,7 @@ def _insert_statuses(values: list[tuple[Any, ...]], fresh: bool) -> None:
         return
     with connection.cursor() as cursor:
         if fresh:
-            lines = (copy_line(row_id, tuple(rest)) for row_id, *rest in values)
-            _copy(cursor, STATUSES, STATUS_COLUMNS, lines)
+            _copy(cursor, STATUSES, STATUS_COLUMNS, map(copy_line, values))
             return
         with connection.wrap_database_errors:
             execute_values(
@@ -269,21 +264,27 @@ def _insert_transitions(batch: EventBatch, ids: dict[tuple[str, int], int], foun
     values = [
         (
             by_entry.get(item["journal_id"]), item["leg"][:100], _uuid(item["call_id"]), item["previous"],
-            item["current"], item["duration_ms"], datetime.fromtimestamp(item["at"] / 1000, UTC),
+            item["current"], item["duration_ms"], datetime.fromtimestamp(item["at"] / 1000, UTC).isoformat(),
             orjson.dumps(item["metadata"]).decode(),
         )
         for item in batch.transitions
     ]  # fmt: skip
-    if values:
-        with connection.cursor() as cursor, connection.wrap_database_errors:
-            execute_values(
-                cursor.cursor,
-                f"INSERT INTO {TRANSITIONS} (freeswitch_event_id, channel_uuid, call_log_id, previous_state, "  # noqa: S608
-                "current_state, state_duration_ms, timestamp, metadata) VALUES %s ON CONFLICT DO NOTHING",
-                values,
-                template="(%s, %s, %s::uuid, %s, %s, %s, %s, %s::jsonb)",
-                page_size=1_000,
-            )
+    if not values:
+        return
+    with connection.cursor() as cursor:
+        try:
+            with transaction.atomic():
+                _copy(cursor, TRANSITIONS, TRANSITION_COLUMNS, map(copy_line, values))
+        except IntegrityError:  # some are there already
+            with connection.wrap_database_errors:
+                execute_values(
+                    cursor.cursor,
+                    f"INSERT INTO {TRANSITIONS} ({', '.join(TRANSITION_COLUMNS)}) VALUES %s "  # noqa: S608
+                    "ON CONFLICT DO NOTHING",
+                    values,
+                    template="(%s, %s, %s::uuid, %s, %s, %s, %s, %s::jsonb)",
+                    page_size=1_000,
+                )
 
 
 def _uuid(value: str) -> str | None:

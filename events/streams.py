@@ -3,13 +3,17 @@
 Streams and keys live in the broker's database (`settings.REDIS_URL`); the cache has its own (`settings.CACHE_URL`).
 """
 
+import json
+from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from events import nodes
 
 # Journal: one entry per switch event or bridge report, field `e` = the event as flat JSON. Written by esl_bridge.
 JOURNAL = "esl:journal"
@@ -23,10 +27,22 @@ MALFORMED_LIMIT = 10_000
 # Orders to the switch: field `o` = one order as JSON (dialer/orders.py). Written by the dialer's outbox.
 ORDERS = "esl:orders"
 ORDERS_FIELD = "o"
+# The command that an order follows from, where there is one: for the log alone.
+ORDERS_COMMAND_FIELD = "c"
+# Field of an order that was sent before, perhaps: its sender died before it had written that down.
+ORDERS_AGAIN = "again"
 ORDERS_GROUP = "bridge"
 # SET NX before an order leaves for the switch: an order is executed at most once, whoever reads it.
 ORDER_CLAIM_PREFIX = "esl:order:"
 ORDER_CLAIM_SECONDS = 24 * 3600
+
+# {stream of orders}:memory: the Redis process that keeps the claims, by its run id. Another one, or none: claims may
+# have been lost.
+ORDERS_MEMORY = ":memory"
+
+# Whose calls may not leave any more: dialer:stopped:{campaign_id or number} -> since when (s since 1970), written by
+# dialer/stops.py, read by the bridge before a call leaves.
+STOPPED_PREFIX = "dialer:stopped:"
 
 # Live legs, hash leg uuid -> LegState as JSON; written by the ingest only. The cache's call_state: keys are copies.
 LIVE_LEGS = "live:legs"
@@ -52,6 +68,10 @@ RESULTS_CHANNEL = "floor:results"
 PANELS = "console:panels"
 # Round trips of agents' panels, hash agent_id -> "ms at" (console/round_trips.py).
 ROUND_TRIPS = "console:round_trips"
+
+# Failed sign-ins, counted for some minutes by user, address and browser (hashed), and which browsers know which users
+# (console/sign_ins.py).
+SIGN_IN_PREFIX = "signin:"
 
 # Open websockets, hash: web process -> JSON {"at", "agent", "floor"}; an entry older than SOCKETS_SECONDS is of a
 # process that is gone.
@@ -88,15 +108,46 @@ def shared() -> redis.Redis:
     return connect()
 
 
+def orders_of(node: str) -> str:
+    """The stream of orders to a node."""
+    return f"{ORDERS}:{node}" if nodes.several() else ORDERS
+
+
+def heartbeats(client: redis.Redis, components: Iterable[str], now: float) -> dict[str, bytes | None]:
+    """What each component has said of itself last; the bridges of several nodes as one (nodes.together)."""
+    wanted = list(components)
+    keys = {name: [name] for name in wanted}
+    if "bridge" in keys:
+        keys["bridge"] = [nodes.heartbeat(node) for node in nodes.names()]
+    flat = [f"{HEARTBEAT_PREFIX}{key}" for group in keys.values() for key in group]
+    values = iter(cast(list[Any], client.mget(flat)))
+    found = {name: [next(values) for _ in group] for name, group in keys.items()}
+    if nodes.several() and "bridge" in found:
+        said = dict(zip(nodes.names(), map(_read, found["bridge"]), strict=True))
+        one = nodes.together(said, now)
+        found["bridge"] = [None if one is None else json.dumps(one).encode()]
+    return {name: group[0] for name, group in found.items()}
+
+
+def _read(raw: bytes | None) -> dict[str, Any] | None:
+    try:
+        value = json.loads(raw) if raw else None
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def orders_waiting(client: redis.Redis, now: float) -> dict[str, Any]:
-    """{at, queue, delay_ms}: orders that the bridge has not read, counted up to ORDERS_COUNTED, and how long the oldest
-    has waited. `now`: seconds since 1970."""
-    groups = client.xinfo_groups(ORDERS) if client.exists(ORDERS) else []
-    read = next((group["last-delivered-id"] for group in groups if group["name"] == ORDERS_GROUP.encode()), b"0-0")
-    waiting = client.xrange(ORDERS, min=b"(" + read, count=ORDERS_COUNTED) if groups else []
-    oldest = int(waiting[0][0].split(b"-")[0]) if waiting else None
+    """{at, queue, delay_ms}: orders that no bridge has read, counted up to ORDERS_COUNTED a node, and how long the
+    oldest has waited. `now`: seconds since 1970."""
+    waiting: list[int] = []
+    for stream in map(orders_of, nodes.names()):
+        groups = client.xinfo_groups(stream) if client.exists(stream) else []
+        read = next((group["last-delivered-id"] for group in groups if group["name"] == ORDERS_GROUP.encode()), b"0-0")
+        unread = client.xrange(stream, min=b"(" + read, count=ORDERS_COUNTED) if groups else []
+        waiting += [int(entry.split(b"-")[0]) for entry, _ in unread]
     return {
         "at": now,
         "queue": len(waiting),
-        "delay_ms": 0 if oldest is None else max(0, int(now * 1000) - oldest),
+        "delay_ms": max(0, int(now * 1000) - min(waiting)) if waiting else 0,
     }

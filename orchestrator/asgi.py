@@ -11,6 +11,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 # Loads the applications; consumers import models, so they come after it.
 pages = get_asgi_application()
 
+from events import collector  # noqa: E402
+from orchestrator import doorway, leaving  # noqa: E402
 from orchestrator.routing import websockets  # noqa: E402
 
-application = ProtocolTypeRouter({"http": pages, "websocket": websockets})
+doorway.guard()
+application = ProtocolTypeRouter({"http": leaving.counted(pages), "websocket": websockets})
+leaving.watch_signals()
+collector.settle()

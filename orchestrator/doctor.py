@@ -117,8 +117,8 @@ def _redis() -> Iterator[Finding]:
 
 
 def _processes() -> Iterator[Finding]:
-    raw = streams.shared().mget([streams.HEARTBEAT_PREFIX + name for name in health.BEATS])
-    beats = {name: health.read_beat(value) for name, value in zip(health.BEATS, raw, strict=True)}
+    raw = streams.heartbeats(streams.shared(), health.BEATS, time.time())
+    beats = {name: health.read_beat(value) for name, value in raw.items()}
     for name, part in health.assess(beats, time.time()).items():
         mend = "" if part.ok else f"Start it, or read its log: {_START[name]}"
         yield Finding(health.PARTS[name], "ok" if part.ok else "fault", part.detail, mend)
@@ -138,10 +138,21 @@ _START: Final = {
 }
 
 
+def switches() -> list[tuple[str, int]]:
+    """Where the event sockets of all nodes are."""
+    several = [(node.host, node.port) for node in settings.FREESWITCH_NODES]
+    return several or [(settings.FREESWITCH_ESL_HOST, settings.FREESWITCH_ESL_PORT)]
+
+
 def _switch() -> Iterator[Finding]:
-    place = f"{settings.FREESWITCH_ESL_HOST}:{settings.FREESWITCH_ESL_PORT}"
+    for host, port in switches():
+        yield from _one_switch(host, port)
+
+
+def _one_switch(host: str, port: int) -> Iterator[Finding]:
+    place = f"{host}:{port}"
     try:
-        with Switch(settings.FREESWITCH_ESL_HOST, settings.FREESWITCH_ESL_PORT) as switch:
+        with Switch(host, port) as switch:
             if not switch.log_in(settings.FREESWITCH_ESL_PASSWORD):
                 words = f"{place} refuses the password"
                 yield Finding("FreeSWITCH", "fault", words, "Set FREESWITCH_ESL_PASSWORD as in event_socket.conf.xml.")

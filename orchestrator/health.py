@@ -54,13 +54,13 @@ def components() -> dict[str, Health]:
     parts = {"database": _database()}
     now = time.time()
     try:
-        raw = streams.shared().mget([streams.HEARTBEAT_PREFIX + name for name in health.BEATS])
+        raw = streams.heartbeats(streams.shared(), health.BEATS, now)
         orders = streams.orders_waiting(streams.shared(), now)
     except redis.RedisError as error:
         silent = Health(ok=False, detail=f"no answer ({type(error).__name__})")
         unknown = Health(ok=False, detail="unknown without Redis")
         return parts | {"redis": silent} | dict.fromkeys(health.PARTS, unknown)
-    beats = {name: health.read_beat(value) for name, value in zip(health.BEATS, raw, strict=True)}
+    beats = {name: health.read_beat(value) for name, value in raw.items()}
     beats[health.ORDERS] = orders
     return parts | {"redis": Health(ok=True, detail="answers")} | health.assess(beats, now)
 

@@ -26,7 +26,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from console import health
 from dialer import queues
 from dialer.models import CallLog
-from events import counters, streams
+from events import counters, nodes, streams
 from events.models import EventBatch
 from orchestrator.health import components
 
@@ -34,16 +34,18 @@ log = logging.getLogger(__name__)
 PREFIX = "orchestrator_"
 LOCAL = frozenset({"127.0.0.1", "::1"})
 QUEUES = ("dialer_queue", "default")
-STREAMS = {"journal": streams.JOURNAL, "orders": streams.ORDERS, "changes": streams.CHANGES, "frames": streams.FRAMES}
+STREAMS = {"journal": streams.JOURNAL, "changes": streams.CHANGES, "frames": streams.FRAMES}
 # What heartbeats count since their process began: (component, key in the beat, metric, help).
 BEAT_COUNTERS = (
     ("bridge", "events", "bridge_events", "Events read from the switch since the bridge began"),
     ("bridge", "orders_executed", "bridge_orders", "Orders given to the switch since the bridge began"),
     ("bridge", "unreadable", "bridge_unreadable_events", "Events put aside because they could not be read"),
     ("bridge", "repaired", "bridge_repaired_events", "Events with bytes that were no UTF-8"),
+    ("bridge", "parts_failed", "bridge_parts_failed", "Greenlets of the bridge that ended before their time"),
 )
 BEAT_GAUGES = (
     ("bridge", "queue", "bridge_queue", "Events read and not yet in the journal"),
+    ("bridge", "parts", "bridge_parts", "Greenlets the bridge consists of that live: 15 while it is connected"),
     ("bridge", "orders_in_flight", "bridge_orders_in_flight", "Orders given whose outcome is not known"),
     ("ingest", "depth", "ingest_depth", "Events in the journal that are not folded yet"),
     ("ingest", "unstored", "persist_backlog", "Events in the journal that are not in PostgreSQL yet"),
@@ -103,13 +105,16 @@ def _number(value: Any) -> float | None:
 
 
 def _beats() -> Iterator[Metric]:
-    raw = streams.shared().mget([streams.HEARTBEAT_PREFIX + name for name in health.BEATS])
-    beats = {name: health.read_beat(value) or {} for name, value in zip(health.BEATS, raw, strict=True)}
     now = time.time()
+    raw = streams.heartbeats(streams.shared(), health.BEATS, now)
+    beats = {name: health.read_beat(value) or {} for name, value in raw.items()}
     ages = ((name, None if (at := _number(beat.get("at"))) is None else now - at) for name, beat in beats.items())
     yield _gauge("heartbeat_age_seconds", "Since a part was last heard of", ages, "component")
     lag = _number(beats["ingest"].get("lag_ms"))
     yield from _one("ingest_lag_seconds", "From the switch's event to its being folded; none while it is quiet",
+                    None if lag is None else lag / 1000)  # fmt: skip
+    lag = _number(beats["bridge"].get("lag_ms"))
+    yield from _one("bridge_lag_seconds", "From the switch's event to the bridge's reading of it",
                     None if lag is None else lag / 1000)  # fmt: skip
     last = _number(beats["bridge"].get("last_event_at"))
     yield from _one("bridge_last_event_age_seconds", "Since the switch said anything, heartbeats among it",
@@ -126,7 +131,8 @@ def _queues() -> Iterator[Metric]:
     pipe = client.pipeline(transaction=False)
     for queue in QUEUES:
         pipe.llen(queue)
-    for stream in STREAMS.values():
+    wanted = {**STREAMS, **{name.partition(":")[2]: name for name in map(streams.orders_of, nodes.names())}}
+    for stream in wanted.values():
         pipe.xlen(stream)
     answers = pipe.execute()
     lengths = zip(QUEUES, map(float, answers[: len(QUEUES)]), strict=True)
@@ -134,7 +140,7 @@ def _queues() -> Iterator[Metric]:
     delays = {queue: queues.delay_ms(client, queue, now) for queue in QUEUES}
     ages = ((queue, None if delay is None else delay / 1000) for queue, delay in delays.items())
     yield _gauge("queue_oldest_seconds", "How long the next task has waited; 0 when none does", ages, "queue")
-    found = zip(STREAMS, map(float, answers[len(QUEUES) :]), strict=True)
+    found = zip(wanted, map(float, answers[len(QUEUES) :]), strict=True)
     yield _gauge("stream_length", "Entries in a stream, read ones among them until it is trimmed", found, "stream")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kombu import Exchange, Queue
 
+from events import nodes
 from orchestrator import servers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -79,6 +80,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "console.middleware.AuditSource",
+    "console.sign_ins.KnownBrowser",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -105,6 +107,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+AUTHENTICATION_BACKENDS = ["console.sign_ins.Doorkeeper", "django.contrib.auth.backends.ModelBackend"]
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login/"
@@ -118,6 +121,9 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / "var" / "static"
 WHITENOISE_USE_FINDERS = DEBUG
+# With an age, files are looked for once, at the start; without one, for whoever edits them, at each request.
+WHITENOISE_MAX_AGE = int(env.get("STATIC_MAX_AGE", "0" if DEBUG else "60"))
+WHITENOISE_AUTOREFRESH = DEBUG and WHITENOISE_MAX_AGE == 0
 if DEBUG:
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
@@ -212,7 +218,17 @@ FREESWITCH_ESL_HOST = env.get("FREESWITCH_ESL_HOST", "localhost")
 FREESWITCH_ESL_PORT = int(env.get("FREESWITCH_ESL_PORT", "8021"))
 FREESWITCH_ESL_PASSWORD = env.get("FREESWITCH_ESL_PASSWORD", "ClueCon")
 FREESWITCH_EVENT_CHANNEL = env.get("FREESWITCH_EVENT_CHANNEL", "freeswitch:events")
-FREESWITCH_NODE = env.get("FREESWITCH_NODE", "main")
+# Several nodes with a bridge each (events/nodes.py). FREESWITCH_NODE says which one a bridge serves.
+try:
+    FREESWITCH_NODES = nodes.parse(env.get("FREESWITCH_NODES", ""))
+except ValueError as error:
+    raise SystemExit(f"FREESWITCH_NODES: {error}") from None
+FREESWITCH_NODE = env.get("FREESWITCH_NODE", FREESWITCH_NODES[0].name if FREESWITCH_NODES else "main")
+if FREESWITCH_NODES:
+    _here = [node for node in FREESWITCH_NODES if node.name == FREESWITCH_NODE]
+    if not _here:
+        raise SystemExit(f"FREESWITCH_NODE is {FREESWITCH_NODE}, which FREESWITCH_NODES does not name")
+    FREESWITCH_ESL_HOST, FREESWITCH_ESL_PORT = _here[0].host, _here[0].port
 SWITCH = env.get("SWITCH", "simulator" if DEBUG else "freeswitch")
 
 # Dial strings: {number} is E.164 with its plus, {extension} digits; esl_bridge/render.py is the only reader.
@@ -230,6 +246,9 @@ DEFAULT_REGION = env.get("DEFAULT_REGION", "US")
 # Files of imports from the admin, until they are read: the web process writes here, the `default` workers read.
 IMPORT_DIR = Path(env.get("IMPORT_DIR", str(servers.var_dir(env) / "imports")))
 RECORDINGS_DIR = env.get("RECORDINGS_DIR", "/var/lib/freeswitch/recordings")
+# What a customer hears while parked or while a colleague is consulted: local_stream://NAME, a tone_stream or a sound
+# file of the switch; empty: silence.
+HOLD_MUSIC = env.get("HOLD_MUSIC", "local_stream://moh")
 # Recorded messages: uploaded by us, read by the switch under the same path.
 MESSAGES_DIR = env.get(
     "MESSAGES_DIR",
@@ -238,6 +257,9 @@ MESSAGES_DIR = env.get(
 
 # --- Retention, in days; 0 keeps for ever. `manage.py retention` removes what is older ------------------------------
 DECISIONS_KEEP_DAYS = int(env.get("DECISIONS_KEEP_DAYS", "90"))
+# Orders to the switch and commands of people, once they are settled: a call's page tells its story from them.
+ORDERS_KEEP_DAYS = int(env.get("ORDERS_KEEP_DAYS", "90"))
+COMMANDS_KEEP_DAYS = int(env.get("COMMANDS_KEEP_DAYS", "90"))
 EVENTS_KEEP_DAYS = int(env.get("EVENTS_KEEP_DAYS", "30"))
 RECORDINGS_KEEP_DAYS = int(env.get("RECORDINGS_KEEP_DAYS", "0"))
 # 0: for ever. Trimmed by a command of its own (`trim_audit`), never beside the rest.
@@ -256,22 +278,32 @@ METRICS_TOKEN = env.get("METRICS_TOKEN", "")
 LOG_DIR = Path(env.get("LOG_DIR", str(BASE_DIR / "logs")))
 LOG_DIR.mkdir(parents=True, exist_ok=True)
 LOG_LEVEL = env.get("LOG_LEVEL", "INFO")
+# json: one object a line, for programs; text: for people (orchestrator/log_lines.py).
+LOG_FORMAT = env.get("LOG_FORMAT", "text" if DEBUG else "json")
+if LOG_FORMAT not in {"json", "text"}:
+    raise SystemExit(f"LOG_FORMAT must be json or text, not {LOG_FORMAT}")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"private": {"()": "orchestrator.logs.Private"}},
     "formatters": {
         "verbose": {
+            "()": "orchestrator.log_lines.TextLine",
             "format": "{asctime} {levelname} {name} {module} {process:d} {thread:d} {message}",
             "style": "{",
         },
-        "simple": {"format": "{levelname} {name} {message}", "style": "{"},
+        "simple": {
+            "()": "orchestrator.log_lines.TextLine",
+            "format": "{levelname} {name} {message}",
+            "style": "{",
+        },
+        "json": {"()": "orchestrator.log_lines.JsonLine"},
     },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "stream": sys.stderr,
-            "formatter": "simple",
+            "formatter": "json" if LOG_FORMAT == "json" else "simple",
             "filters": ["private"],
         },
         "file": {
@@ -279,7 +311,7 @@ LOGGING = {
             "filename": str(LOG_DIR / "voice_orchestrator.log"),
             "maxBytes": 10 * 1024 * 1024,
             "backupCount": 5,
-            "formatter": "verbose",
+            "formatter": "json" if LOG_FORMAT == "json" else "verbose",
             "filters": ["private"],
             "delay": True,
         },
@@ -299,7 +331,16 @@ LOGGING = {
             "console": LOG_LEVEL,
             "esl_bridge": LOG_LEVEL,
             "orchestrator": LOG_LEVEL,
+            "py.warnings": "WARNING",
         }.items()
+    }
+    # The stations of each call and command (events/trail.py): too many for a terminal that somebody reads.
+    | {
+        "trail": {
+            "handlers": ["console", "file"] if LOG_FORMAT == "json" else ["file"],
+            "level": LOG_LEVEL,
+            "propagate": False,
+        }
     },
 }
 

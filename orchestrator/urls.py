@@ -6,15 +6,16 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from console.sign_ins import SignInForm
 from orchestrator import health, metrics
 
-sign_in = LoginView.as_view(template_name="console/login.html", redirect_authenticated_user=True)
+sign_in = LoginView.as_view(
+    template_name="console/login.html", redirect_authenticated_user=True, authentication_form=SignInForm
+)
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path(
-        "login/", LoginView.as_view(template_name="console/login.html", redirect_authenticated_user=True), name="login"
-    ),
+    path("login/", sign_in, name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -23,7 +23,13 @@ from orchestrator.stack.redis_server import Redis, program
 from tests.conftest import need_own_servers, wait_until
 
 # Files of tests that start all of the product's processes: two at a time would wait for each other's processor.
-WHOLE = ("test_stack_run.py", "test_whole_stack.py", "test_whole_stack_panel.py", "test_whole_stack_web.py")
+WHOLE = (
+    "test_link_restart.py",
+    "test_stack_run.py",
+    "test_whole_stack.py",
+    "test_whole_stack_panel.py",
+    "test_whole_stack_web.py",
+)
 
 
 class HandingOut:

@@ -105,7 +105,6 @@ class NewestInline(admin.TabularInline):
 
     extra = 0
     can_delete = False
-    show_change_link = True
     newest = 10
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

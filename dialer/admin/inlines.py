@@ -49,7 +49,6 @@ class DispositionsInline(NewestInline):
     model = DispositionChange
     verbose_name_plural = "dispositions given"
     fields = ("at", "disposition", "notes", "by")
-    show_change_link = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DispositionChange]:
         return super().get_queryset(request).select_related("disposition")

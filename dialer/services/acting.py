@@ -4,12 +4,14 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from dialer import announce, lease, outbox
+from events import trail
 
 
 class Rejected(Exception):
@@ -39,10 +41,16 @@ def moment(value: Any) -> dt.datetime | None:
 @contextmanager
 def acting(by: str = "", command_id: str | None = None, now: dt.datetime | None = None) -> Iterator[Act]:
     """Raises lease.LeaseLost, and commits nothing, when another worker has taken over."""
-    try:
-        with transaction.atomic():
-            yield Act(lease.fence(), now or timezone.now(), by, command_id)
-    except BaseException:
-        announce.forget()
-        raise
-    outbox.send_committed()
+    with trail.about(command_id=command_id):
+        try:
+            with transaction.atomic():
+                yield Act(lease.fence(), now or timezone.now(), by, command_id)
+        except BaseException:
+            announce.forget()
+            raise
+        outbox.send_committed()
+
+
+def note(message: str, **ids: object) -> None:
+    """A station of a call or a command (events/trail.py), told once it is committed."""
+    transaction.on_commit(partial(trail.note, message, **ids), robust=True)

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from dialer.limits import CONFIRM_WITHIN
 from dialer.models import AppliedCommand, CallLog
-from dialer.services.acting import Act
+from dialer.services.acting import Act, note
 from events import streams
 
 log = logging.getLogger(__name__)
@@ -104,3 +104,5 @@ def _settle_row(act: Act, row: AppliedCommand, reason: str) -> None:
     row.confirmation_reason, row.confirmed_at = reason[:300], act.now
     row.save(update_fields=["confirmation", "confirmation_reason", "confirmed_at"])
     transaction.on_commit(partial(publish_confirmation, row))
+    words = f"the switch has not done it: {reason}" if reason else "the switch has done it"
+    note(words, command_id=row.command_id)

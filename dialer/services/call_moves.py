@@ -1,27 +1,14 @@
-"""How a call that somebody moves goes on with what the switch says: parked, answered, bridged, ended, refused, or
-nothing at all. Every function may be told the same thing again, and does something only the first time."""
-
-import datetime as dt
-import json
-import logging
-from typing import Any
-
-import redis
-from django.db.models import Q
+"""How a call that somebody moves goes on with what the switch says of its legs: parked, answered, bridged, ended.
+What became of our orders is in call_orders.py, what the switch does not say in call_silence.py. Every function may be
+told the same thing again, and does something only the first time."""
 
 from dialer import call_operations as ops
 from dialer import orders, outbox
-from dialer.limits import OPERATION_PATIENCE, PARK_PATIENCE, SIDE_RING_SECONDS
-from dialer.models import CallLog, Order, SideLeg
+from dialer.models import CallLog, SideLeg
 from dialer.services import answering, call_control, calls, side_legs
 from dialer.services.acting import Act
-from events import facts as f
-from events import streams
 
-log = logging.getLogger(__name__)
-
-RING = dt.timedelta(seconds=SIDE_RING_SECONDS)
-_RINGING = (ops.CONSULT, ops.TAKE_OVER)
+RINGING = (ops.CONSULT, ops.TAKE_OVER)
 _CONFIRMED_BY_RETURN = ("unpark", "consult_cancel")
 
 
@@ -43,7 +30,7 @@ def customer_parked(act: Act, call: CallLog) -> None:
         call_control.begin(act, call, "")
         answering.confirm(act, call, "park")
     else:
-        _step(act, call)
+        step(act, call)
 
 
 def agent_parked(act: Act, leg: str) -> None:
@@ -52,7 +39,7 @@ def agent_parked(act: Act, leg: str) -> None:
     if call is not None and not call.agent_waits and (call.operation or call.parked_at is not None):
         call.agent_waits = True
         calls.save(call, "agent_waits")
-        _step(act, call)
+        step(act, call)
 
 
 def customer_bridged(act: Act, call: CallLog, peer: str) -> None:
@@ -100,35 +87,35 @@ def of_agent_leg(leg: str) -> CallLog | None:
 # --- What it says of the legs that were called for the call -----------------------------------------------------------
 
 
-def _with_side(leg: str) -> tuple[SideLeg, CallLog] | None:
+def with_side(leg: str) -> tuple[SideLeg, CallLog] | None:
     side = side_legs.locked(leg)
     call = calls.locked(side.call.freeswitch_uuid) if side is not None else None
     return (side, call) if side is not None and call is not None else None
 
 
 def side_created(act: Act, leg: str) -> None:
-    if (found := _with_side(leg)) and found[0].known_at is None:
+    if (found := with_side(leg)) and found[0].known_at is None:
         found[0].known_at = act.now
         side_legs.save(found[0], "known_at")
 
 
 def side_answered(act: Act, leg: str) -> None:
-    if (found := _with_side(leg)) is None or found[0].answered_at is not None:
+    if (found := with_side(leg)) is None or found[0].answered_at is not None:
         return
     side, call = found
     side.answered_at = act.now
     side_legs.save(side, "answered_at")
     if side.purpose == side_legs.LISTEN:
         return  # it listens when the order is reported as done
-    if call.ended_at is not None or call.operation not in _RINGING:
+    if call.ended_at is not None or call.operation not in RINGING:
         side_legs.hang_up(act, side)  # nobody waits for it any longer
     else:
-        _step(act, call)
+        step(act, call)
 
 
 def side_bridged(act: Act, leg: str, peer: str) -> None:
     """The consulted extension talks with the agent. (What it says of the customer comes by their own leg.)"""
-    if (found := _with_side(leg)) is None or found[0].joined_at is not None:
+    if (found := with_side(leg)) is None or found[0].joined_at is not None:
         return
     side, call = found
     if call.agent_leg is None or peer != str(call.agent_leg.leg_uuid) or side.purpose != side_legs.CONSULT:
@@ -142,7 +129,7 @@ def side_bridged(act: Act, leg: str, peer: str) -> None:
 
 
 def side_ended(act: Act, leg: str, cause: str) -> None:
-    if (found := _with_side(leg)) is None:
+    if (found := with_side(leg)) is None:
         return
     side, call = found
     side.ended_at, side.hangup_cause = act.now, cause[:64]
@@ -164,7 +151,7 @@ def side_ended(act: Act, leg: str, cause: str) -> None:
         apart = call.parked_at is not None or call.operation in (ops.CONSULT, ops.RETURN)
         if apart and call.operation != ops.RETURN_JOIN:
             call_control.begin(act, call, ops.RETURN)
-            _step(act, call)
+            step(act, call)
 
 
 def agent_leg_ended(act: Act, leg: str) -> None:
@@ -195,7 +182,7 @@ def _why(cause: str) -> str:
 # --- The next step ----------------------------------------------------------------------------------------------------
 
 
-def _step(act: Act, call: CallLog, *, patient: bool = True) -> None:
+def step(act: Act, call: CallLog, *, patient: bool = True) -> None:
     """Order the bridge that the call waits for, once all its legs are where a bridge can take them. patient: no leg is
     taken before the switch has said that it is parked; a bridge that comes before that is undone by the parking."""
     apart = call.parked_at is not None and (call.agent_waits or not patient)
@@ -217,155 +204,3 @@ def _bridge(act: Act, call: CallLog, operation: str, leg: str, peer: str) -> Non
     call_control.begin(act, call, operation)
     order = orders.Bridge(**outbox.header(), leg=leg, peer=peer)
     outbox.add(order, token=act.token, call_id=call.pk, agent_id=call.agent_id)
-
-
-# --- What became of our orders ----------------------------------------------------------------------------------------
-
-
-def order_reported(act: Act, order: Order, fact: f.OrderReported) -> None:
-    """The outcome of an order that belongs to a live call; `sent` is none."""
-    if order.call_id is None or fact.status == "sent":
-        return
-    done, leg = fact.status == "done", str(order.leg_uuid)
-    payload: dict[str, Any] = order.payload if isinstance(order.payload, dict) else {}
-    if order.kind in {"eavesdrop", "call_extension"}:
-        _call_reported(act, leg, payload, fact)
-        return
-    call = calls.locked(order.call.freeswitch_uuid) if order.call is not None else None
-    if call is None:
-        return
-    reason = "" if done else _refusal(fact)
-    match order.kind:
-        case "listen_mode":
-            if done and (side := side_legs.locked(leg)) is not None:
-                side_legs.mode_confirmed(act, side, str(payload.get("mode", "")))
-            answering.settle_command(act, order.command_id, reason)
-        case "mute":
-            _mute_reported(act, call, order, fact, on=bool(payload.get("on", True)))
-        case "transfer":
-            answering.settle_command(act, order.command_id, reason)
-            if call.operation == ops.TRANSFER:
-                call.taken_over_by = "" if done else call.taken_over_by
-                call_control.begin(act, call, "")
-        case "record" if payload.get("action") in {"mask", "unmask"} or not done:
-            answering.settle_command(act, order.command_id, reason)
-        case "hold" if not done:
-            answering.settle_command(act, order.command_id, reason)
-        case "hangup" if not done and call.ended_at is None and leg == call.freeswitch_uuid:
-            answering.settle_command(act, order.command_id, reason)
-        case "park" | "bridge" if not done and call.operation_at is not None:
-            if order.created_at >= call.operation_at:  # else it was another operation's
-                _move_failed(act, call, reason)
-
-
-def _mute_reported(act: Act, call: CallLog, order: Order, fact: f.OrderReported, *, on: bool) -> None:
-    done = fact.status == "done"
-    if done and call.ended_at is None and call.agent_id is not None and call.muted != on:
-        call.muted = on
-        calls.save(call, "muted")
-    elif done and on and call.agent_leg is not None and (call.ended_at is not None or call.agent_id is None):
-        # The agent was done with the call in the meantime: the next customer must hear them.
-        unmute = orders.Mute(**outbox.header(), leg=str(call.agent_leg.leg_uuid), on=False)
-        outbox.add(unmute, token=act.token, call_id=call.pk, agent_id=call.agent_leg.agent_id)
-    answering.settle_command(act, order.command_id, "" if done else _refusal(fact))
-
-
-def _call_reported(act: Act, leg: str, payload: dict[str, Any], fact: f.OrderReported) -> None:
-    """The call to a supervisor's softphone or to a consulted extension was answered, or came to nothing."""
-    found = _with_side(leg)
-    if found is None:
-        return
-    side, call = found
-    if fact.status == "done":
-        if side.purpose == side_legs.LISTEN and side.joined_at is None:
-            mode = str(payload.get("mode", "listen"))
-            side_legs.mode_confirmed(act, side, mode)
-            answering.confirm(act, call, mode, actor=side.actor)
-            if call.ended_at is not None or call.agent_id is None:
-                side_legs.hang_up(act, side)  # the agent's leg outlives the call that was to be heard
-        elif side.answered_at is None:
-            side_answered(act, leg)
-    elif fact.leg_exists and side.purpose == side_legs.LISTEN:
-        side_legs.mode_confirmed(act, side, "listen")  # answered, and only the change of its mode has failed
-        answering.fail(act, call, _refusal(fact), *ops.MODES, actor=side.actor)
-    elif fact.status in {"refused", "expired"} or (fact.status == "failed" and fact.leg_exists is False):
-        side_ended(act, leg, _cause(fact))
-    else:
-        outbox.add(orders.Probe(**outbox.header(), leg=leg), token=act.token, call_id=call.pk)
-
-
-def _cause(fact: f.OrderReported) -> str:
-    return fact.reply.removeprefix("-ERR").strip()[:64] or fact.status.upper()
-
-
-def _refusal(fact: f.OrderReported) -> str:
-    words = {
-        "expired": "it was not sent to the switch in time",
-        "in_doubt": "the link to the switch was lost; whether it was done is not known",
-        "refused": f"not sent: {fact.reply}",
-    }
-    return words.get(fact.status, f"the switch refused: {fact.reply.strip() or 'without a reason'}")
-
-
-def _move_failed(act: Act, call: CallLog, reason: str) -> None:
-    """What moved the legs was refused: they are where they were."""
-    if call.ended_at is not None or not call.operation:
-        return
-    operation = call.operation
-    answering.fail(act, call, reason, *ops.MOVES)
-    call_control.begin(act, call, "")
-    if operation in (ops.TAKE_OVER, ops.TAKE_OVER_JOIN):
-        if (side := side_legs.open_one(call, side_legs.TAKE_OVER)) is not None:
-            side_legs.hang_up(act, side)
-    elif operation in (ops.CONSULT, ops.CONSULT_JOIN):
-        if (side := side_legs.open_one(call, side_legs.CONSULT)) is not None:
-            call_control.cancel_consult(act, call, side)
-
-
-# --- What the switch does not say -------------------------------------------------------------------------------------
-
-
-def overdue(act: Act) -> None:
-    """Operations that the switch neither confirms nor refuses. Time frees no agent and ends no call: it only lets
-    people try again, after what Redis knows of the legs has been believed."""
-    moving = (
-        CallLog.objects.filter(ended_at=None).exclude(operation="").filter(operation_at__lt=act.now - PARK_PATIENCE)
-    )
-    for uuid in list(moving.values_list("freeswitch_uuid", flat=True)):
-        if (call := calls.locked(uuid)) is None or not call.operation or call.operation_at is None:
-            continue
-        _believe_live_legs(act, call)
-        if not call.operation or call.operation_at is None:
-            continue
-        _step(act, call, patient=False)
-        age = act.now - call.operation_at
-        if age > OPERATION_PATIENCE + (RING if call.operation in _RINGING else dt.timedelta()):
-            log.warning("call %s: %s was not confirmed by the switch", call.call_id, call.operation)
-            _move_failed(act, call, answering.UNCONFIRMED)
-
-
-def _believe_live_legs(act: Act, call: CallLog) -> None:
-    """A fact may have been lost with its task; the ingest's state of the leg has it."""
-    leg = _live(call.freeswitch_uuid)
-    if leg is None:
-        return
-    if leg.get("peer"):
-        customer_bridged(act, call, str(leg["peer"]))
-    elif call.operation in (ops.PARK, ops.CONSULT, ops.RETURN) and leg.get("state") == "answered":
-        customer_parked(act, call)
-    for side in SideLeg.objects.filter(call=call, ended_at=None).filter(Q(answered_at=None) | Q(joined_at=None)):
-        known = _live(str(side.leg_uuid))
-        if known is not None and known.get("answered_at"):
-            side_answered(act, str(side.leg_uuid))
-            if known.get("peer"):
-                side_bridged(act, str(side.leg_uuid), str(known["peer"]))
-    call.refresh_from_db()
-
-
-def _live(leg: str) -> dict[str, Any] | None:
-    try:
-        raw = streams.shared().hget(streams.LIVE_LEGS, leg)
-        found = json.loads(raw) if raw else None
-    except (redis.RedisError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

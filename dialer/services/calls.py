@@ -6,7 +6,7 @@ import logging
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.expressions import RawSQL
 
 from dialer import agent_states as machine
@@ -25,8 +25,9 @@ from dialer.models import (
     Order,
     Recording,
 )
-from dialer.services import agents, answering, drops, following, pacers, side_legs, wake
-from dialer.services.acting import Act
+from dialer.services import agents, answering, drops, following, live_legs, pacers, side_legs, wake
+from dialer.services.acting import Act, note
+from events import nodes
 
 log = logging.getLogger(__name__)
 _BRIDGE_GIVEN_UP = (Order.Status.FAILED, Order.Status.REFUSED, Order.Status.EXPIRED, Order.Status.IN_DOUBT)
@@ -82,17 +83,19 @@ def answered(act: Act, call: CallLog, at: dt.datetime) -> None:
     call.status, call.answered_at, call.in_doubt_since = CallStatus.ANSWERED, max(at, call.initiated_at), None
     save(call, "status", "answered_at", "in_doubt_since")
     count(call, act, answered=1)
+    note("customer answered", call_id=call.call_id)
     pacers.answered(call, act.now)
-    if not connect(act, call):
+    if not connect(act, call, again=False):
         wake.no_later_than(call.answered_at + ANSWER_GRACE)
     if call.campaign is not None and call.campaign.machine_action != MachineAction.OFF:
         order = orders.DetectMachine(**outbox.header(), leg=call.freeswitch_uuid)
         outbox.add(order, token=act.token, call_id=call.pk)
 
 
-def connect(act: Act, call: CallLog) -> bool:
+def connect(act: Act, call: CallLog, *, again: bool = True) -> bool:
     """Order the bridge of an answered call to its agent's open leg; another idle agent takes over when that leg is
-    gone."""
+    gone. again: an earlier order may have been carried out after all; then the customer talks, and stays where they
+    are."""
     agent = call.agent
     leg = agents.open_leg(agent) if agent is not None else None
     if leg is None or leg.opened_at is None:
@@ -106,7 +109,7 @@ def connect(act: Act, call: CallLog) -> bool:
     call.from_extension = agent.extension if agent is not None else ""
     save(call, "agent_leg", "from_extension")
     outbox.add(
-        orders.Bridge(**outbox.header(), leg=call.freeswitch_uuid, peer=str(leg.leg_uuid)),
+        orders.Bridge(**outbox.header(), leg=call.freeswitch_uuid, peer=str(leg.leg_uuid), unless_joined=again),
         token=act.token,
         call_id=call.pk,
         agent_id=leg.agent_id,
@@ -118,7 +121,8 @@ def reassign(act: Act, call: CallLog, *, avoid: int | None = None) -> bool:
     """Give an open, not yet joined call to the longest idle agent of its campaign; False when there is none."""
     old = call.agent
     excluded = {key for key in (avoid, old.pk if old else None) if key is not None}
-    candidate = agents.idle(call.campaign_id).exclude(pk__in=excluded).select_for_update(of=("self",)).first()
+    idle = agents.idle(call.campaign_id).exclude(pk__in=excluded).select_for_update(of=("self",))
+    candidate = idle.first() if not nodes.several() else next((one for one in idle if _same_node(call, one)), None)
     if candidate is None:
         return False
     call.agent = candidate
@@ -127,6 +131,11 @@ def reassign(act: Act, call: CallLog, *, avoid: int | None = None) -> bool:
         if agent is not None:
             announce.changed("agent", agent.pk)
     return True
+
+
+def _same_node(call: CallLog, agent: Agent) -> bool:
+    """Legs of two switches cannot be joined."""
+    return nodes.of_extension(call.from_extension) == nodes.of_extension(agent.extension)
 
 
 def release(act: Act, call: CallLog, *, talked: bool) -> None:
@@ -159,6 +168,7 @@ def bridged(act: Act, call: CallLog, peer: str, at: dt.datetime) -> None:
     if not call.abandoned and call.answered_at is not None and _waited_too_long(call, call.bridged_at):
         _abandon(act, call)
     save(call, "bridged_at", "status", "abandoned")
+    note("customer and agent joined", call_id=call.call_id, agent_id=agent.agent_id)
     count(call, act, wait=call.bridged_at - (call.answered_at or call.bridged_at), connected=1)
     agents.apply(act, agent, machine.Connected(), call=call, engagement=machine.Engagement.TALKING)
     announce.changed("agent", agent.pk)
@@ -214,9 +224,13 @@ def machine_heard(act: Act, call: CallLog) -> None:
         _play_or_hang_up(act, call, call.campaign.machine_message if action == MachineAction.LEAVE_MESSAGE else None)
 
 
-def bridge_failed(act: Act, call: CallLog) -> None:
-    """The agent's leg could not be joined: ask the switch for it, and try the next idle agent."""
+def bridge_failed(act: Act, call: CallLog, *, in_doubt: bool = False) -> None:
+    """The agent's leg could not be joined: ask the switch for it, and try the next idle agent. in_doubt: it may have
+    been, so the same agent is tried again first."""
     if call.ended_at is not None or call.bridged_at is not None or call.abandoned:
+        return
+    if in_doubt:
+        connect(act, call)
         return
     suspect = call.agent_leg
     if suspect is not None and suspect.ended_at is None:
@@ -236,17 +250,22 @@ def overdue_answers(act: Act) -> None:
     for call in waiting:
         # Ordered once more, a bridge that has just been made would be torn and made again: +OK says nothing of when.
         # And one that is about to be made is better than a message: it counts as late when it comes.
-        bridging = call.orders.filter(kind="bridge").exclude(status__in=_BRIDGE_GIVEN_UP).order_by("-id").first()
+        given_up = Q(status__in=_BRIDGE_GIVEN_UP) & ~Q(reply=orders.JOINED)
+        bridging = call.orders.filter(kind="bridge").exclude(given_up).order_by("-id").first()
         assert call.answered_at is not None
         if bridging is not None and act.now - bridging.created_at < BRIDGE_PATIENCE:
             continue
+        if live_legs.is_joined(call.freeswitch_uuid):
+            continue  # the fact is on its way to us
         if bridging is None and connect(act, call):
             continue
         if act.now - call.answered_at > ANSWER_GRACE:
             _abandon(act, call)
             save(call, "abandoned")
-            # Whoever was to take the call need not wait until the message has been heard.
-            transferred(act, call)
+            # Whoever was to take the call need not wait until the message has been heard. But an ordered bridge may
+            # have been made, and only its fact is late: then the switch refuses the message, and the agent talks.
+            if bridging is None:
+                transferred(act, call)
             _play_or_hang_up(act, call, call.campaign.message if call.campaign else None)
 
 
@@ -264,11 +283,12 @@ def message_failed(act: Act, call: CallLog) -> None:
 
 
 def _play_or_hang_up(act: Act, call: CallLog, message: Message | None) -> None:
-    """The message, which ends with a hangup; without a recorded one, the hangup."""
-    header, leg = outbox.header(), call.freeswitch_uuid
-    order: orders.AnyOrder = orders.Hangup(**header, leg=leg)
+    """The message, which ends with a hangup; without a recorded one, the hangup. Neither for a customer who turns out
+    to be joined to an agent, unless that customer is a machine."""
+    header, leg, unless = outbox.header(), call.freeswitch_uuid, not call.machine
+    order: orders.AnyOrder = orders.Hangup(**header, leg=leg, unless_joined=unless)
     if message is not None and message.is_recorded:
-        order = orders.PlayMessage(**header, leg=leg, name=str(message.message_id))
+        order = orders.PlayMessage(**header, leg=leg, name=str(message.message_id), unless_joined=unless)
     outbox.add(order, token=act.token, call_id=call.pk)
 
 
@@ -327,6 +347,7 @@ def ended(
         "in_doubt_since", "abandoned", "retry_after", "machine", "operation", "operation_at", "hold_ms",
         *side_legs.FREED,
     )  # fmt: skip
+    note(f"call ended: {call.outcome}, {cause[:40]}", call_id=call.call_id)
     amounts = {name: 1 for name in ("busy", "no_answer", "failed") if name == outcome.value}
     if call.outcome == retry.MACHINE:
         amounts |= drops.machine(call)

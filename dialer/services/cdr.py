@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from dialer.models import CallLog
+from events import trail
 
 
 def store(records: list[list[Any]]) -> int:
@@ -14,5 +15,8 @@ def store(records: list[list[Any]]) -> int:
             key = uuid.UUID(str(call_id))
         except ValueError:
             continue
-        changed += CallLog.objects.filter(call_id=key).update(cdr_data=cdr)
+        found = CallLog.objects.filter(call_id=key).update(cdr_data=cdr)
+        changed += found
+        if found:
+            trail.note("the switch's record stored", call_id=key)
     return changed

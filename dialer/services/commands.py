@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import redis
+
 from dialer import agent_states as machine
 from dialer import announce, inbox
 from dialer.limits import COMMAND_SECONDS, OVERLOOKED_AFTER, OVERLOOKED_LIMIT
@@ -34,7 +36,7 @@ from dialer.services import (
     preview,
     wake,
 )
-from dialer.services.acting import Act, Rejected, acting
+from dialer.services.acting import Act, Rejected, acting, note
 
 log = logging.getLogger(__name__)
 Command = dict[str, Any]
@@ -110,6 +112,7 @@ def _once(command: Command, kind: str, target: str, do: Callable[[Act, Command],
             confirmation=confirmation,
         )
         QueuedCommand.objects.filter(command_id=command_id).delete()
+        note(f"{kind} {status}{': ' * bool(reason)}{reason}")
     return answering.publish(row)
 
 
@@ -223,7 +226,10 @@ def _campaign_control(act: Act, command: Command) -> Result:
             raise Rejected(f"a {campaign.status} campaign cannot be {action}{'p' * (action == 'stop')}ed")
         if action == "start":
             target = _startable(act, campaign)
-        dialing.set_status(campaign, target)
+        try:
+            dialing.set_status(campaign, target)
+        except redis.RedisError:
+            raise Rejected("Redis does not answer, so nothing stops the calls that are ordered; say it again") from None
         offers.withdraw_unfit(act)
         wake.dialer()
     return {"campaign_id": str(campaign.campaign_id), "status": campaign.status}

@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
+import redis
 from django.conf import settings
 from django.db.models import F, Q
 
-from dialer import announce, limits, orders, outbox, pacing, preview
+from dialer import announce, limits, orders, outbox, pacing, preview, stops
 from dialer.models import (
     DIALS_AHEAD,
     Agent,
@@ -24,7 +25,7 @@ from dialer.models import (
     PacingDecision,
 )
 from dialer.services import agents, calls, choosing, freeing, observing, offers, pacers
-from dialer.services.acting import Act
+from dialer.services.acting import Act, note
 from events import counters
 
 log = logging.getLogger(__name__)
@@ -37,10 +38,17 @@ def follow_schedules(act: Act) -> None:
     over = Q(status__in=[CampaignStatus.ACTIVE, CampaignStatus.SCHEDULED], scheduled_end__lte=act.now)
     for campaign in DialerCampaign.objects.select_for_update().filter(due | over):
         ended = campaign.scheduled_end is not None and campaign.scheduled_end <= act.now
-        set_status(campaign, CampaignStatus.COMPLETED if ended else CampaignStatus.ACTIVE)
+        try:
+            set_status(campaign, CampaignStatus.COMPLETED if ended else CampaignStatus.ACTIVE)
+        except redis.RedisError as error:
+            log.warning("campaign %s follows its schedule with the next tick: %s", campaign.pk, type(error).__name__)
 
 
 def set_status(campaign: DialerCampaign, status: CampaignStatus) -> None:
+    """What is ordered and has not left for the switch stays unsaid once the campaign is stopped. Raises
+    redis.RedisError when that cannot be made sure."""
+    if status != CampaignStatus.ACTIVE:
+        stops.mark(str(campaign.campaign_id))
     campaign.status = status
     campaign.version += 1
     campaign.save(update_fields=["status", "version", "updated_at"])
@@ -198,6 +206,8 @@ def _place(
         token=act.token,
     )
     for call in placed:
+        agent_id = call.agent.agent_id if call.agent else ""
+        note("call placed", call_id=call.call_id, campaign_id=campaign.campaign_id, agent_id=agent_id)
         announce.changed("call", call.pk)
         if call.agent_id is not None:
             announce.changed("agent", call.agent_id)
@@ -233,7 +243,8 @@ def _attempt(
 
 def _order(campaign: DialerCampaign, call: CallLog) -> orders.OriginateCustomer:
     return orders.OriginateCustomer(
-        **outbox.header(),
+        # Before any rule was asked: whatever is forbidden after that counts as after the decision.
+        **outbox.header(call.initiated_at),
         leg=call.freeswitch_uuid,
         number=call.to_number,
         call_id=str(call.call_id),

@@ -4,20 +4,13 @@ An attempt whose order can no longer be executed and which the switch has not me
 the same for calls and softphone legs that are missing from the live state.
 """
 
-import json
-import logging
-
-import redis
 from django.db.models import Q
 
 from dialer import orders, outbox
 from dialer.limits import IN_DOUBT_AFTER, MISSING_AFTER, PROBE_EVERY
 from dialer.models import AgentLeg, CallLog, CallStatus, Order, SideLeg
-from dialer.services import agents, call_moves, calls
+from dialer.services import agents, call_moves, calls, live_legs
 from dialer.services.acting import Act
-from events import streams
-
-log = logging.getLogger(__name__)
 
 
 def doubt(act: Act, call: CallLog) -> None:
@@ -34,14 +27,6 @@ def probe(act: Act, leg: str, *, call_id: int | None = None, agent_id: int | Non
         outbox.add(orders.Probe(**outbox.header(), leg=leg), token=act.token, call_id=call_id, agent_id=agent_id)
 
 
-def live_legs() -> set[str] | None:
-    """Uuids of the legs in the live state; None when Redis does not say."""
-    try:
-        return {key.decode() for key in streams.shared().hkeys(streams.LIVE_LEGS)}
-    except redis.RedisError:
-        return None
-
-
 def settle(act: Act) -> int:
     """Ask for everything that is in doubt now; returns how many."""
     silent = CallLog.objects.select_for_update(of=("self",)).filter(
@@ -54,7 +39,7 @@ def settle(act: Act) -> int:
         doubt(act, call)
         probe(act, call.freeswitch_uuid, call_id=call.pk)
         asked += 1
-    live = live_legs()
+    live = live_legs.every()
     if live is None:
         return asked
     before = act.now - MISSING_AFTER
@@ -105,8 +90,4 @@ def probed(act: Act, leg: str, *, exists: bool) -> None:
 
 
 def _is_live_and_answered(leg: str) -> bool:
-    try:
-        raw = streams.shared().hget(streams.LIVE_LEGS, leg)
-        return bool(raw) and json.loads(raw).get("state") in {"answered", "bridged", "held"}
-    except (redis.RedisError, ValueError):
-        return False
+    return (live_legs.one(leg) or {}).get("state") in {"answered", "bridged", "held"}

@@ -1,28 +1,24 @@
 """What the switch says, handed on by the ingest in order, each fact at least once.
 
 Facts are applied several to a transaction: a commit and its announcements cost as much as the facts themselves. A
-customer
-who has answered waits for the commit, so a transaction ends after CHUNK_SECONDS.
+customer who has answered waits for the commit, so a transaction ends after CHUNK_SECONDS.
 """
 
 import datetime as dt
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import redis
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 
-from dialer import hangup_causes, orders, outbox
+from dialer import hangup_causes, lease, orders, outbox
 from dialer.lease import LeaseLost
 from dialer.models import Agent, AgentLeg, CallLog, Order, SideLeg
-from dialer.services import agents, call_moves, calls, doubts, holds
+from dialer.services import agents, call_moves, call_orders, calls, doubts, holds, live_legs
 from dialer.services.acting import Act, acting
 from events import facts as f
-from events import streams
+from events import trail
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +57,8 @@ def _chunk(due: Sequence[f.AnyFact]) -> int:
     try:
         with acting("switch") as act:
             while count < len(due) and (count == 0 or time.monotonic() < until):
-                apply(act, due[count])
+                with trail.about(leg=due[count].leg):
+                    apply(act, due[count])
                 count += 1
         return count
     except (LeaseLost, OperationalError, InterfaceError):
@@ -75,7 +72,7 @@ def _chunk(due: Sequence[f.AnyFact]) -> int:
 
 def _alone(fact: f.AnyFact) -> None:
     try:
-        with acting("switch") as act:
+        with trail.about(leg=fact.leg), acting("switch") as act:
             apply(act, fact)
     except (LeaseLost, OperationalError, InterfaceError):
         raise
@@ -95,35 +92,27 @@ def missed(act: Act) -> int:
         behind[str(leg)] = (True, False)
     count = 0
     for leg, (unanswered, unbridged) in behind.items():
-        state = live_leg(leg) if unanswered or unbridged else None
+        state = live_legs.one(leg) if unanswered or unbridged else None
         if state is None or not isinstance(state.get("answered_at"), int):
             continue
         facts: list[f.AnyFact] = []
         if unanswered:
-            facts.append(f.LegAnswered(leg=leg, at=state["answered_at"]))
+            facts.append(f.LegAnswered(leg=leg, at=state["answered_at"] * 1000))
         if unbridged and state.get("peer"):
-            facts.append(f.LegBridged(leg=leg, at=state.get("bridged_at") or 0, peer=str(state["peer"])))
+            facts.append(f.LegBridged(leg=leg, at=(state.get("bridged_at") or 0) * 1000, peer=str(state["peer"])))
         for fact in facts:
             apply(act, fact)
         count += bool(facts)
     return count
 
 
-def live_leg(leg: str) -> dict[str, Any] | None:
-    """The ingest's state of a leg (events/call_state.py), times in microseconds; None when it is not known."""
-    try:
-        raw = streams.shared().hget(streams.LIVE_LEGS, leg)
-        found = json.loads(raw) if raw else None
-    except (redis.RedisError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def _mark_sent(order_ids: list[str]) -> None:
     """The switch has taken these: nothing follows from it, so one statement serves them all."""
     if order_ids:
         waiting = [Order.Status.PENDING, Order.Status.SENT]
-        Order.objects.filter(order_id__in=order_ids, status__in=waiting).update(status=Order.Status.ACCEPTED)
+        with transaction.atomic():
+            lease.fence()
+            Order.objects.filter(order_id__in=order_ids, status__in=waiting).update(status=Order.Status.ACCEPTED)
 
 
 def _relevant(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
@@ -276,9 +265,11 @@ def _order_reported(act: Act, fact: f.OrderReported) -> None:
             _customer_order(act, order, fact)
         case "originate_agent" if fact.status != "done":
             _agent_order(act, order, fact)
+        case "bridge" | "play_message" if fact.reply == orders.JOINED:
+            pass  # The call has its agent already; LegBridged says so.
         case "bridge" if fact.status != "done":
             if (call := calls.locked(_leg_of(order))) is not None:
-                calls.bridge_failed(act, call)
+                calls.bridge_failed(act, call, in_doubt=fact.status == "in_doubt")
         case "play_message" if fact.status in {"failed", "refused", "expired"}:
             if (call := calls.locked(_leg_of(order))) is not None:
                 calls.message_failed(act, call)
@@ -291,7 +282,7 @@ def _order_reported(act: Act, fact: f.OrderReported) -> None:
             _no_detection(fact.reply)
         case "probe" if fact.leg_exists is not None:
             doubts.probed(act, str(order.leg_uuid), exists=fact.leg_exists)
-    call_moves.order_reported(act, order, fact)
+    call_orders.order_reported(act, order, fact)
 
 
 def _leg_of(order: Order) -> str:

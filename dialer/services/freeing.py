@@ -12,7 +12,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
-from dialer import limits
+from dialer import limits, stops
 from dialer.eligibility import LISTED_GATES
 from dialer.models import (
     CampaignStatus,
@@ -39,7 +39,9 @@ def watch() -> None:
 
 
 def _entry_made(instance: DoNotCall | ConsentRevocation, **_: Any) -> None:
-    """The number may be before an agent: its offer is withdrawn with the next tick, which comes at once."""
+    """A call that is ordered and has not left stays unsaid. The number may be before an agent, too: its offer is
+    withdrawn with the next tick, which comes at once."""
+    transaction.on_commit(lambda: stops.mark_if_possible([instance.number]), robust=True)
     offered = ContactReservation.State.OFFERED
     if ContactReservation.objects.filter(state=offered, contact__number=instance.number).exists():
         wake.dialer()

@@ -5,21 +5,21 @@ import json
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import redis
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from dialer import agent_states as machine
-from dialer import eligibility, limits, rules
-from dialer.models import DIALS_AHEAD, Agent, CallLog, CampaignStatus, DialerCampaign
+from dialer import eligibility, limits, rules, shares
+from dialer.models import DIALS_AHEAD, Assignment, CallLog, CampaignStatus, DialerCampaign
 from dialer.pacing import Ceilings, Observation, Stratum
 from dialer.pacing.durations import RING_LONGEST
 from dialer.services import agents
 from dialer.services.acting import Act
-from events import streams
+from events import nodes, streams
 
 log = logging.getLogger(__name__)
 # From this attempt on a contact answers like any other that has often been tried.
@@ -30,10 +30,12 @@ _BEAT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What the heartbeats say. up: the bridge is connected to the switch. age: seconds that the facts lag behind."""
+    """What the heartbeats say. up: the bridge is connected to the switch. age: seconds that the facts lag behind. down:
+    of several nodes, those without a link: agents there get no calls."""
 
     up: bool
     age: float = 0.0
+    down: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,17 @@ def link(asked_at: float | None = None) -> Link:
     """From the heartbeats of the bridge and the ingest. asked_at: when the decision was put on the queue, in seconds
     since the epoch: facts that came later wait behind it."""
     try:
-        bridge, ingest = streams.shared().mget(f"{streams.HEARTBEAT_PREFIX}bridge", f"{streams.HEARTBEAT_PREFIX}ingest")
+        now = time.time()
+        said = streams.heartbeats(streams.shared(), ("bridge", "ingest"), now)
     except redis.RedisError:
         return Link(False)
-    now = time.time()
-    beat, read = _beat(bridge), _beat(ingest)
-    up = beat.get("link") == "up" and now - float(beat.get("at", 0)) < limits.LINK_STALE_SECONDS
+    beat, read = _beat(said["bridge"]), _beat(said["ingest"])
+    down = frozenset(beat.get("down") or ())
+    up = beat.get("link") == "up" or (bool(down) and len(down) < len(nodes.names()))
+    up = up and now - float(beat.get("at", 0)) < limits.LINK_STALE_SECONDS
     silent = max(0.0, now - float(read["at"]) - _BEAT_SECONDS) if "at" in read else limits.LINK_STALE_SECONDS
     queued = max(0.0, now - asked_at) if asked_at is not None else 0.0
-    return Link(up, max(silent, queued + float(read.get("lag_ms") or 0) / 1000))
+    return Link(up, max(silent, queued + float(read.get("lag_ms") or 0) / 1000), down)
 
 
 def _beat(raw: Any) -> dict[str, Any]:
@@ -73,6 +77,12 @@ def _beat(raw: Any) -> dict[str, Any]:
     except (ValueError, TypeError, AttributeError):
         return {}
     return value  # type: ignore[no-any-return]
+
+
+def dials_ahead(campaign: DialerCampaign) -> bool:
+    """Whether the campaign may call before it knows for whom. With several nodes it may not: a call is placed where its
+    agent's softphone is."""
+    return campaign.mode in DIALS_AHEAD and not nodes.several()
 
 
 def may_take(campaign: DialerCampaign, candidates: list[int], now: dt.datetime) -> list[int]:
@@ -103,10 +113,13 @@ def look(act: Act, campaign: DialerCampaign, told: Link) -> Floor:
     if gates or not told.up:
         return Floor(view, gates, [], seen)
     crew = _crew(campaign)
-    idle = list(agents.idle(campaign.pk).values_list("pk", flat=True))
+    free = agents.idle(campaign.pk).values_list("pk", "extension")
+    idle = [pk for pk, extension in free if nodes.of_extension(extension) not in told.down]
     # A mode that dials ahead is held to the hourly limit of all agents together, by its pacer.
-    able = idle if campaign.mode in DIALS_AHEAD else may_take(campaign, idle, act.now)
-    ringing, waiting, talking = _sorted_out(calls, {campaign.pk, *_siblings(campaign, crew)}, crew, act.now)
+    able = idle if dials_ahead(campaign) else may_take(campaign, idle, act.now)
+    coming_for_us = _for_our_agents(campaign.pk, calls, _siblings(campaign, crew))
+    ringing, waiting = _unassigned(coming_for_us, act.now)
+    talking = _talking(calls, crew, act.now)
     coming = [row for row in crew.values() if not row["pending_status"]]
     return Floor(
         view,
@@ -148,36 +161,62 @@ class _Call(NamedTuple):
 
 
 def _open_calls() -> list[_Call]:
-    rows = CallLog.objects.filter(ended_at=None).order_by().values_list(*_Call._fields)
+    rows = CallLog.objects.filter(ended_at=None).order_by("pk").values_list(*_Call._fields)
     return [_Call(*row) for row in rows]
 
 
-def _sorted_out(
-    calls: Sequence[_Call], ours: set[int], crew: dict[int, dict[str, Any]], now: dt.datetime
-) -> tuple[dict[Stratum, list[int]], int, list[tuple[int, float]]]:
-    """Calls in the air that no agent is reserved for, by stratum and whole seconds; answered ones without an agent;
-    and (agent, seconds) of the conversations. ours: this campaign and those that want the same agents."""
+def _unassigned(calls: Iterable[_Call], now: dt.datetime) -> tuple[dict[Stratum, list[int]], int]:
+    """Of calls that no agent is reserved for, those that ring by stratum and whole seconds, and how many wait."""
     ringing: dict[Stratum, list[int]] = defaultdict(lambda: [0] * RING_LONGEST)
-    waiting, talking = 0, []
+    waiting = 0
     for call in calls:
-        if call.bridged_at is not None:
-            if call.agent in crew:
-                talking.append((call.agent, max(0.0, (now - call.bridged_at).total_seconds())))
-        elif call.agent is None and call.campaign in ours and not call.abandoned:
-            if call.answered_at is not None:
-                waiting += 1
-            else:
-                second = int(max(0.0, (now - call.initiated_at).total_seconds()))
-                ringing[stratum_of(call.attempt_number)][min(second, RING_LONGEST - 1)] += 1
-    return dict(ringing), waiting, talking
+        if call.answered_at is not None:
+            waiting += 1
+        else:
+            second = int(max(0.0, (now - call.initiated_at).total_seconds()))
+            ringing[stratum_of(call.attempt_number)][min(second, RING_LONGEST - 1)] += 1
+    return dict(ringing), waiting
 
 
-def _siblings(campaign: DialerCampaign, crew: dict[int, dict[str, Any]]) -> list[int]:
-    """Other campaigns that dial ahead and whose answered calls may take the same agents."""
-    sharing = DialerCampaign.objects.filter(mode__in=DIALS_AHEAD, status=CampaignStatus.ACTIVE).exclude(pk=campaign.pk)
-    return list(
-        sharing.filter(assigned_agents__in=Agent.objects.filter(pk__in=crew)).distinct().values_list("pk", flat=True)
-    )
+def _talking(calls: Iterable[_Call], crew: Container[int], now: dt.datetime) -> list[tuple[int, float]]:
+    """(agent, seconds) of the crew's conversations."""
+    return [
+        (call.agent, max(0.0, (now - call.bridged_at).total_seconds()))
+        for call in calls
+        if call.bridged_at is not None and call.agent is not None and call.agent in crew
+    ]
+
+
+def _siblings(campaign: DialerCampaign, crew: Collection[int]) -> dict[int, shares.Sibling]:
+    """By campaign, the others that dial ahead and share agents with this one."""
+    places = Assignment.objects.filter(campaign__mode__in=DIALS_AHEAD, campaign__status=CampaignStatus.ACTIVE)
+    at_work = places.filter(agent__is_active=True).exclude(agent__status=machine.Status.OFFLINE)
+    idle, ours = Q(agent__status=machine.Status.AVAILABLE), Q(agent__in=crew)
+    counted = at_work.exclude(campaign=campaign.pk).values_list("campaign").order_by()
+    counted = counted.annotate(
+        crew=Count("pk"), idle=Count("pk", filter=idle), shared=Count("pk", filter=ours),
+        shared_idle=Count("pk", filter=idle & ours),
+    ).filter(shared__gt=0)  # fmt: skip
+    return {other: shares.Sibling(*counts) for other, *counts in counted}
+
+
+def _for_our_agents(ours: int, calls: Iterable[_Call], siblings: dict[int, shares.Sibling]) -> list[_Call]:
+    """The calls in the air that no agent is reserved for and that will want one of this campaign's: all of its own, and
+    some of its siblings'."""
+    found: list[_Call] = []
+    ringing: dict[int, list[_Call]] = defaultdict(list)
+    waiting: dict[int, list[_Call]] = defaultdict(list)
+    for call in calls:
+        if call.bridged_at is not None or call.agent is not None or call.abandoned or call.campaign is None:
+            continue
+        if call.campaign == ours:
+            found.append(call)
+        elif call.campaign in siblings:
+            (ringing if call.answered_at is None else waiting)[call.campaign].append(call)
+    for other, sibling in siblings.items():
+        found += sibling.waiting_for_ours(waiting[other])
+        found += sibling.ringing_for_ours(ringing[other])
+    return found
 
 
 def _ceilings(view: eligibility.CampaignView, able: int) -> Ceilings:

@@ -17,7 +17,7 @@ from dialer.models import DIALS_AHEAD, AgentState, AgentStatus, CallLog, DialerC
 from dialer.pacing.predictive import Predictive
 from dialer.pacing.profile import Profile
 from dialer.services import drops
-from dialer.services.observing import stratum_of
+from dialer.services.observing import dials_ahead, stratum_of
 
 log = logging.getLogger(__name__)
 MEMORY = dt.timedelta(minutes=30)
@@ -51,9 +51,12 @@ _pacers: dict[int, Pacer] = {}
 
 def decide(campaign: DialerCampaign, seen: pacing.Observation, now: dt.datetime) -> pacing.Decision:
     """What the campaign's mode places now on this floor."""
-    if campaign.mode not in DIALS_AHEAD:
+    if not dials_ahead(campaign):
         _pacers.pop(campaign.pk, None)
-        return pacing.Progressive().decide(seen)
+        decision = pacing.Progressive().decide(seen)
+        if campaign.mode in DIALS_AHEAD:
+            decision.inputs["requested"] = str(campaign.mode)
+        return decision
     pacer = _of(campaign, now)
     at = pacer.at(seen.at)
     hourly = campaign.calls_per_agent_per_hour * seen.assigned - pacer.within_hour(at)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Done = Callable[[str], None]
 USAGE = (
-    "-USAGE: simulator legs|drop_links|freeze <seconds>|crash [<seconds>]|customer_hangup <uuid>|"
+    "-USAGE: simulator legs|live|drop_links|cut <seconds>|freeze <seconds>|crash [<seconds>]|customer_hangup <uuid>|"
     "agent_hangup <extension>|unregister <extension>|register <extension>|reject_jobs on|off\n"
 )
 
@@ -31,9 +31,13 @@ class Faults:
         match argument.split():
             case ["legs"]:
                 done(orjson.dumps(switch.log.as_list()).decode() + "\n")
+            case ["live"]:
+                done(orjson.dumps(switch.log.live()).decode() + "\n")
             case ["drop_links"]:
                 done("+OK\n")
                 self._server.loop.call_soon(self._drop_links)
+            case ["cut", seconds]:
+                self._server.loop.call_soon(self._cut, float(seconds))
             case ["freeze", seconds]:
                 done("+OK\n")
                 self._server.loop.call_soon(self._freeze, float(seconds))
@@ -85,6 +89,12 @@ class Faults:
     def _drop_links(self) -> None:
         for client in list(self._server.clients):
             client.abort(reset=True)
+
+    def _cut(self, seconds: float) -> None:
+        """The network between us and everybody is gone for a while; the calls go on."""
+        self._drop_links()
+        self._server.deafen()
+        self._server.loop.call_later(seconds, self._server.reopen)
 
     def _freeze(self, seconds: float) -> None:
         self._server.freeze()

@@ -120,6 +120,7 @@ def leave_application(switch: Switch, leg: Leg) -> None:
         sip.said_bye(leg)
     if leg.parked:
         leg.parked = False
+        media.stop_playing(switch, leg, "done")
         switch.emit("CHANNEL_UNPARK", leg)
     application = leg.application
     if application is None:

@@ -106,6 +106,10 @@ class LegLog:
         records = sorted([*self._finished, *self.records.values()], key=lambda r: r.invited_at)
         return [asdict(record) for record in records]
 
+    def live(self) -> list[dict[str, Any]]:
+        """The legs of now."""
+        return [asdict(record) for record in self.records.values()]
+
     def close(self) -> None:
         """Write what is still live and close the file."""
         for record in self.records.values():

@@ -15,6 +15,7 @@ MUSIC_DELAY = 0.18
 SETTLED = 0.2
 """Seconds a bridge must have run, unheld, before a leg of it can be played to: ten frames."""
 FILE_SECONDS = 3.0
+ENDLESS_SECONDS = 86_400.0
 """How long a file of unknown length plays."""
 
 
@@ -243,6 +244,8 @@ def _seconds(path: str) -> float:
     """How long a path plays, as far as its text tells."""
     if (match := re.match(r"silence_stream://(\d+)", path)) is not None:
         return int(match.group(1)) / 1000
+    if path.startswith("local_stream://") or path.endswith(";loops=-1"):
+        return ENDLESS_SECONDS
     tones = re.findall(r"%\((\d+)\\?,(\d+)", path)
     if path.startswith("tone_stream://") and tones:
         return sum(int(on) + int(off) for on, off in tones) / 1000

@@ -19,6 +19,8 @@ PUBLIC = (
 )
 # The web server first, so that no new commands come in; then who decides, who records, and last who holds the link.
 STOP_ORDER = ("web", "dialer", "default", "ingest", "floor", "bridge", "simulator", "redis", "postgres")
+# Connections that wait to be taken on by the web process.
+BACKLOG = 1024
 _DATABASE_NAMES = {"freeswitch": "voice_orchestrator", "simulator": "voice_orchestrator_demo"}
 
 
@@ -110,7 +112,7 @@ def services(options: Options, environ: Mapping[str, str], python: str, base: Pa
         worker("dialer", "dialer_queue", 1),
         Service(
             "web",
-            [python, "-m", "daphne", "-b", options.host, "-p", str(options.port), "-v", "0", application],
+            [python, "-m", "daphne", "-e", endpoint(options.host, options.port), "-v", "0", application],
             environ,
             base,
         ),
@@ -118,6 +120,12 @@ def services(options: Options, environ: Mapping[str, str], python: str, base: Pa
     if options.switch == "simulator":
         found.insert(0, manage("simulator", "run_switch_simulator"))
     return found
+
+
+def endpoint(host: str, port: int) -> str:
+    """Where daphne listens, in Twisted's words. Its own queue of 50 connections makes boards that all come back at once
+    find a closed door."""
+    return f"tcp:port={port}:interface={host.replace(':', chr(92) + ':')}:backlog={BACKLOG}"
 
 
 def preparations(options: Options, environ: Mapping[str, str], python: str, base: Path) -> list[tuple[Service, float]]:

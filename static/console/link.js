@@ -13,7 +13,7 @@ const REFUSED_PAUSE_MS = 20_000;
 const HANDSHAKE_MS = 10_000;
 const PING_AFTER_MS = 4_000;
 const DEAD_AFTER_MS = 9_000;
-const CLOCK_SAMPLES = 40;
+const PING_EVERY_MS = 10_000;
 const REFUSED = { 4401: "signed_out", 4403: "forbidden", 4430: "too_many" };
 const BULK = 200;
 const ABOUTS = 1_000;
@@ -24,7 +24,9 @@ export class Link {
   since = Date.now(); // of this state, by this machine's clock
   #url; #session; #socket = null; #listeners = new Map();
   #epoch = ""; #seq = -1;
-  #offsets = []; #offset;
+  #offset; // the server's clock less this one's
+  #asked = []; // when each ping was sent that has no pong yet
+  #pinged = 0;
   #failures = 0; #timer = 0; #heard = 0; #opening = 0;
   #stray = false; // a frame was missed: a snapshot has been asked for
   #open = new Set(); // ids of commands without a result
@@ -84,6 +86,7 @@ export class Link {
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
     this.#opening = Date.now();
+    this.#asked = [];
     socket.onopen = () => { this.#heard = Date.now(); };
     socket.onmessage = (event) => { if (socket === this.#socket) this.#hear(JSON.parse(event.data)); };
     socket.onclose = (event) => { if (socket === this.#socket) this.#lost(event.code); };
@@ -127,8 +130,14 @@ export class Link {
       if (now - this.#opening > HANDSHAKE_MS) this.#drop(socket);
     } else if (socket.readyState === WebSocket.OPEN) {
       if (now - this.#heard > DEAD_AFTER_MS) this.#drop(socket);
-      else if (now - this.#heard > PING_AFTER_MS) socket.send('{"type":"ping"}');
+      else if (now - this.#heard > PING_AFTER_MS || now - this.#pinged > PING_EVERY_MS) this.#ping(socket, now);
     }
+  }
+
+  #ping(socket, now) {
+    this.#pinged = now;
+    this.#asked.push(now);
+    socket.send('{"type":"ping"}');
   }
 
   // close() waits for the other side, which may be gone: what it says later is not ours any more.
@@ -145,14 +154,16 @@ export class Link {
     const floor = message.type === "snapshot" || message.type === "frame";
     if (floor) this.#learn(message.at);
     else if (message.server_time) this.#learn(message.server_time);
+    if (message.type === "pong") this.#check(message.server_time);
     if (message.type === "hello") {
       this.#failures = 0;
       this.#stray = false;
       this.#socket.send(this.#epoch ? JSON.stringify({ type: "resume", epoch: this.#epoch, seq: this.#seq }) : ANEW);
+      this.#ping(this.#socket, Date.now());
       this.#enter("open");
     }
     if (message.type === "snapshot") this.#stray = false;
-    if (message.type === "frame" && this.#stray) return;
+    if (message.type === "frame" && (this.#stray || this.#repeated(message))) return;
     try {
       this.#tell(message.type, message);
     } catch (error) {
@@ -165,11 +176,17 @@ export class Link {
     if (message.type === "result" || message.type === "error") this.#open.delete(message.id);
   }
 
-  // The largest difference of late belongs to the message that travelled least.
-  #learn(at) {
-    this.#offsets.push(at - Date.now());
-    if (this.#offsets.length > CLOCK_SAMPLES) this.#offsets.shift();
-    this.#offset = Math.max(...this.#offsets);
+  // What `resume` had asked for may come after a snapshot that has come by itself.
+  #repeated(frame) { return frame.epoch === this.#epoch && frame.seq <= this.#seq; }
+
+  // No message comes before it was sent: the largest difference is of the one that travelled least. However long ago
+  // that was: when all that comes is late, it must not pass for the time after a while.
+  #learn(at) { this.#offset = Math.max(this.#offset, at - Date.now()); }
+
+  // And no ping is answered before it was sent. When that says otherwise, this machine's clock was set, or runs slow.
+  #check(at) {
+    const asked = this.#asked.shift();
+    if (asked !== undefined && this.#offset > at - asked) this.#offset = at - Date.now();
   }
 
   #fail(id, code, message) { this.#tell("error", { type: "error", id, code, message }); this.#open.delete(id); }

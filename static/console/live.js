@@ -13,7 +13,6 @@
   let live, wrapper = null, socket = null, open = false, ended = "", lostAt = 0, failures = 0, retryAt = 0;
   let heardAt = 0, pingedAt = 0, pingOpen = false, roundTrip = null;
   let offset = 0;
-  const offsets = [];
 
   const $ = (id) => document.getElementById(id);
   const serverNow = () => Date.now() + offset;
@@ -22,12 +21,9 @@
 
   // --- freshness ---
 
-  // The largest difference of the last half minute belongs to the frame that travelled least.
-  function learnClock(at) {
-    offsets.push(at - Date.now());
-    if (offsets.length > 30) offsets.shift();
-    offset = Math.max(...offsets);
-  }
+  // As in link.js: the largest difference there has been, until the way of a ping there and back disproves it.
+  function learnClock(at) { offset = Math.max(offset, at - Date.now()); }
+  function checkClock(at, way) { if (offset > at - Date.now() + way) offset = at - Date.now(); }
 
   const seconds = (ms) => (Math.max(0, ms) / 1000).toFixed(1) + " s";
   const SPOKEN = { live: "", connecting: "", stale: "No news from the floor. What you see is old.", lost: "Connection lost. Reconnecting." };
@@ -119,6 +115,7 @@
     if (pingOpen && event.detail.message.startsWith('<i id="pong"')) {
       pingOpen = false;
       roundTrip = Math.round(performance.now() - pingedAt);
+      checkClock(Number(event.detail.message.match(/data-at="(\d+)"/)[1]), roundTrip);
     }
   }
 

@@ -128,7 +128,7 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
     from tests.fakes.console_web import answers
     from tests.fakes.processes import Processes
 
-    calls = _floor(options)
+    calls = floor_of(options.agents, options.calls)
     name, _, value = session_cookie(make_user("sup", supervisor=True)).partition("=")
     feed = Feed(calls, options.events)
     with Processes(folder) as run, sync_playwright() as playwright, feed:
@@ -209,22 +209,23 @@ def _work(trace: list[dict[str, Any]]) -> dict[str, Any]:
     return {"work": work, "tasks": tasks}
 
 
-def _floor(options: argparse.Namespace) -> list[Any]:
+def floor_of(agent_count: int, call_count: int) -> list[Any]:
+    """So many agents at work in two campaigns, and their open calls."""
     from django.utils import timezone
 
     from dialer.models import Agent, CallLog, Contact
     from tests.fakes.floor import make_agents, make_campaign
 
-    agents = make_agents(options.agents)
+    agents = make_agents(agent_count)
     half = len(agents) // 2
     campaigns = [
-        make_campaign(agents[:half], contacts=options.calls, name="Spring"),
-        make_campaign(agents[half:], contacts=options.calls, name="Autumn", offset=5_000),
+        make_campaign(agents[:half], contacts=call_count, name="Spring"),
+        make_campaign(agents[half:], contacts=call_count, name="Autumn", offset=5_000),
     ]
     Agent.objects.update(status="on_call", status_since=timezone.now(), version=1)
     calls = []
     contacts = [list(Contact.objects.filter(target_list=one.target_list)) for one in campaigns]
-    for n, agent in zip(range(options.calls), itertools.cycle(agents)):
+    for n, agent in zip(range(call_count), itertools.cycle(agents)):
         key, which = uuid.uuid4(), 0 if agent in agents[:half] else 1
         calls.append(
             CallLog(
@@ -246,11 +247,11 @@ class Feed:
     """Tells the floor of legs and agents as the ingest and the dialer do, at a steady rate, from its own thread."""
 
     def __init__(self, calls: list[Any], rate: int) -> None:
-        from dialer import selectors
+        from dialer import floor_rows
         from events import streams
 
         self.redis, self.streams, self.rate = streams.connect(), streams, rate
-        self.agents = selectors.agent_rows()
+        self.agents = floor_rows.agent_rows()
         self.legs = [str(call.call_id) for call in calls]
         self.lives = {key: itertools.cycle(LIVES[n % 3 == 0]) for n, key in enumerate(self.legs)}
         self.told = 0

@@ -3,8 +3,9 @@
 Beside servers of its own (`python -m orchestrator.stack servers --data var/bench -- python -m ...`), in a database that
 is made for it and dropped. Each line is one page through Django's whole stack, without a browser: the shortest of many,
 what it costs without the work of others on the machine. `rows` are those of calls that the database looked at for it.
-A million calls take some minutes and 3 GB to make. Exit 1 when a page of the longest past takes over twice as long as
-beside the shortest, and over 10 ms longer.
+A million calls take two minutes and 3 GB to make; a hundred thousand fill every page already, so that both show the
+same number of rows. Exit 1 when a page of the longest past takes over twice as long as beside the shortest, and over
+10 ms longer.
 """
 
 from __future__ import annotations
@@ -143,4 +144,4 @@ def _rows_read() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main([int(size) for size in sys.argv[1:]] or [10_000, 1_000_000]))
+    sys.exit(main([int(size) for size in sys.argv[1:]] or [100_000, 1_000_000]))

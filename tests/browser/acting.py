@@ -7,7 +7,7 @@ from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
 from dialer.models import Agent, QueuedCommand
-from tests.browser.test_board import make_call
+from tests.browser.panel_page import make_call
 from tests.fakes.console import announce, announce_agent, announce_call
 
 # The worker's answer to a click, on a loaded machine.

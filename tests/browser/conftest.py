@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from dialer.models import Agent, ReasonCode
 from tests.conftest import PATIENCE
@@ -58,8 +58,43 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory, django_db_setup, django_db_blocker) -> Iterator[Processes]:
-    with web_process(tmp_path_factory.mktemp("web"), django_db_blocker) as run:
+    # Scripts and styles are fetched once: see Profiles.
+    with web_process(tmp_path_factory.mktemp("web"), django_db_blocker, STATIC_MAX_AGE="3600") as run:
         yield run
+
+
+class Profiles:
+    """Browser profiles, as many as a test has at a time. One that is given back forgets who was signed in and whatever
+    pages have stored, and keeps the scripts and styles that it has fetched for the tests that follow."""
+
+    def __init__(self, chromium: Browser) -> None:
+        self.chromium = chromium
+        self.free: list[BrowserContext] = []
+
+    def take(self, **options: Any) -> BrowserContext:
+        """options: of a browser context; one that has any is nobody else's."""
+        return self.free.pop() if self.free and not options else self.chromium.new_context(**options)
+
+    def give_back(self, profile: BrowserContext, origin: str, *, again: bool) -> None:
+        if not again:
+            profile.close()
+            return
+        page = (profile.pages or [profile.new_page()])[0]
+        stored = {"origin": origin, "storageTypes": "cookies,local_storage,indexeddb,cache_storage,service_workers"}
+        profile.new_cdp_session(page).send("Storage.clearDataForOrigin", stored)
+        profile.clear_cookies()
+        profile.clear_permissions()
+        for page in profile.pages:
+            page.close()
+        self.free.append(profile)
+
+
+@pytest.fixture(scope="module")
+def profiles(chromium: Browser, web: Processes) -> Iterator[Profiles]:
+    found = Profiles(chromium)
+    yield found
+    for profile in found.free:
+        profile.close()
 
 
 @pytest.fixture
@@ -91,24 +126,27 @@ class Tab:
 
 
 @pytest.fixture
-def tab(chromium: Browser, web: Processes) -> Iterator[Callable[..., Tab]]:
-    """`tab(user, viewport)`: a new browser profile, signed in as `user` (or not). No page may have had a fault."""
-    contexts, tabs = [], []
+def tab(profiles: Profiles, web: Processes) -> Iterator[Callable[..., Tab]]:
+    """`tab(user, viewport)`: a page of a browser profile of its own, signed in as `user` (or not). No page may have had
+    a fault."""
+    taken: list[tuple[BrowserContext, bool]] = []
+    tabs: list[Tab] = []
+    base = f"http://127.0.0.1:{web.web_port}"
 
     def make(user: Any = None, viewport: Any = LAPTOP, **options: Any) -> Tab:
-        context = chromium.new_context(viewport=viewport, **options)
-        contexts.append(context)
-        base = f"http://127.0.0.1:{web.web_port}"
+        profile = profiles.take(**options)
+        taken.append((profile, not options))
         if user is not None:
             name, _, value = session_cookie(user).partition("=")
-            context.add_cookies([{"name": name, "value": value, "url": base}])
-        made = Tab(context.new_page(), base)
+            profile.add_cookies([{"name": name, "value": value, "url": base}])
+        made = Tab(profile.new_page(), base)
+        made.page.set_viewport_size(viewport)
         tabs.append(made)
         return made
 
     yield make
-    for context in contexts:
-        context.close()
+    for profile, again in taken:
+        profiles.give_back(profile, base, again=again)
     assert [error for made in tabs for error in made.errors] == []
 
 

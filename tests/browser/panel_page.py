@@ -1,5 +1,6 @@
 """An agent's panel in the browser, and calls as the worker and the ingest tell them."""
 
+import json
 import os
 import uuid
 from typing import Any
@@ -8,6 +9,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from dialer.models import Agent, CallLog, Contact
+from events import streams
 from tests.browser.conftest import PHONE
 from tests.fakes.console import announce, announce_call, set_status
 
@@ -43,9 +45,11 @@ def make_call(agent: Agent, state: str = "bridged", name: str = "") -> CallLog:
 
 
 def tell_leg(call: CallLog, state: str) -> None:
-    """The customer leg's state, as the ingest tells it."""
+    """The customer leg's state, as the ingest tells it and keeps it for the publisher's full readings."""
     key, since = str(call.call_id), int(timezone.now().timestamp() * 1000)
-    announce("leg", key, {"leg": key, "role": "customer", "state": state, "since": since, "call_id": key})
+    leg = {"leg": key, "role": "customer", "state": state, "since": since, "call_id": key}
+    streams.shared().hset(streams.LIVE_LEGS, key, json.dumps(leg))
+    announce("leg", key, leg)
 
 
 def talk(agent: Agent, name: str = "Grace <b>Hopper</b>") -> CallLog:

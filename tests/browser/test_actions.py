@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from dialer.models import Agent
 from tests.browser.acting import ANSWER_MS, agent_row, last_line, menu_of, part, queued, row, talking
-from tests.browser.test_board import live, make_call
+from tests.browser.panel_page import live, make_call
 from tests.conftest import wait_until
 from tests.fakes.console import publishing
 from tests.fakes.floor import make_agents, make_campaign

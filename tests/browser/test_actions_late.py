@@ -2,16 +2,14 @@
 words of the command log."""
 
 import json
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from console import protocol
 from tests.browser.acting import agent_row, end, last_line, leg, menu_of, part, queued, row, talking
-from tests.browser.axe import serious_faults
 from tests.browser.conftest import PHONE
-from tests.browser.test_board import live
+from tests.browser.panel_page import live
 from tests.conftest import wait_until
 from tests.fakes.console import announce, publishing
 from tests.fakes.floor import make_agents, make_campaign
@@ -127,41 +125,6 @@ def test_every_dialog_fits_a_phone(board):
             assert box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"], key
             page.keyboard.press("Escape")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-
-
-def faults(page: Page) -> list[Any]:
-    """Of what this is about; the board around it has a test of its own."""
-    inside = "where => !!document.querySelector(where)?.closest('#sheet, #commands, #commands-open, #actions-bar')"
-    return [fault for fault in serious_faults(page) if any(page.evaluate(inside, where) for where in fault["where"])]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_dialog_has_a_serious_fault_for_those_who_do_not_see(board, scheme):
-    agents = make_agents(3)
-    campaign = make_campaign(agents)
-    with publishing():
-        page = board(color_scheme=scheme, reduced_motion="reduce")
-        call = talking(page, agents[0])
-        for found, key in (
-            (agent_row(page, agents[0]), "m"),
-            (row(page, "call", call.call_id), "h"),
-            (row(page, "call", call.call_id), "t"),
-            (row(page, "campaign", campaign.campaign_id), "m"),
-            (row(page, "campaign", campaign.campaign_id), "l"),
-            (agent_row(page, agents[0]), "n"),
-        ):
-            found.focus()
-            page.keyboard.press(key)
-            expect(page.locator("#sheet")).to_be_visible()
-            assert faults(page) == [], key
-            page.keyboard.press("Escape")
-        agent_row(page, agents[1]).locator("input[data-select]").check()
-        agent_row(page, agents[1]).focus()
-        page.keyboard.press("h")
-        expect(last_line(page)).to_contain_text("the agent has no call")
-        assert faults(page) == []
-        page.keyboard.press("c")
-        assert faults(page) == []
 
 
 # --- the words of the log ---------------------------------------------------------------------------------------------

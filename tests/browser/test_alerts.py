@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from console.models import Alert, AlertThreshold
 from dialer.models import Agent
 from tests.browser.conftest import PHONE
+from tests.browser.panel_page import live
 from tests.conftest import wait_until
 from tests.fakes.console import announce_agent, make_team, make_user, publishing, set_status
 from tests.fakes.floor import make_agents, make_campaign
@@ -45,10 +46,6 @@ def on_break(agent: Agent, seconds: float) -> None:
     since = timezone.now() - dt.timedelta(seconds=seconds)
     Agent.objects.filter(pk=agent.pk).update(status="break", status_since=since, version=agent.version + 1)
     announce_agent(agent)
-
-
-def live(page: Page) -> None:
-    expect(page.locator("#fresh")).to_have_attribute("data-state", "live")
 
 
 def shown(page: Page) -> Page:

@@ -7,21 +7,22 @@ import datetime as dt
 import json
 import re
 import threading
-import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
-from dialer.models import Agent, CallLog, Contact, ReasonCode
+from dialer.models import Agent, ReasonCode
 from events import streams
 from tests.browser.conftest import LAPTOP, PHONE
+from tests.browser.panel_page import live, make_call
 from tests.conftest import wait_until
 from tests.fakes.console import announce, announce_call, make_user, publishing, set_status
 from tests.fakes.floor import make_agents, make_campaign
 from tests.fakes.hostile import FEW as HOSTILE
+from tests.fakes.told import telling
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("switch")]
 
@@ -40,36 +41,8 @@ def cell(page: Page, agent: Agent, key: str) -> Any:
     return card(page, agent).locator(f".c-{key}")
 
 
-def live(page: Page) -> None:
-    expect(page.locator("#fresh")).to_have_attribute("data-state", "live")
-
-
 def names(page: Page) -> Any:
     return page.locator("#agents tbody tr .c-name")
-
-
-def make_call(agent: Agent, state: str = "bridged", name: str = "") -> CallLog:
-    contact = Contact.objects.filter(calls=None).first()
-    if contact is not None and name:
-        contact.name = name
-        contact.save()
-    key = uuid.uuid4()
-    call = CallLog.objects.create(
-        call_id=key,
-        freeswitch_uuid=str(key),
-        to_number=f"+1212555{agent.pk % 10000:04d}",
-        agent=agent,
-        campaign=agent.campaigns.first(),
-        contact=contact,
-        initiated_at=timezone.now(),
-    )
-    announce_call(call)
-    since = int(timezone.now().timestamp() * 1000)
-    leg = {"leg": str(key), "role": "customer", "state": state, "since": since, "call_id": str(key)}
-    # Where the publisher's full readings find it, too.
-    streams.shared().hset(streams.LIVE_LEGS, str(key), json.dumps(leg))
-    announce("leg", str(key), leg)
-    return call
 
 
 # --- drawing ---
@@ -229,6 +202,68 @@ def test_a_board_whose_floor_falls_silent_says_so_and_recovers(tab, supervisor):
         expect(card(page, agents[0])).to_have_attribute("data-state", "break")
 
 
+def test_a_frame_that_comes_twice_is_ignored_and_one_that_is_missing_asks_for_everything(tab, supervisor):
+    said: list[str] = []
+    lost: list[str] = []
+
+    def through(page: WebSocketRoute) -> None:
+        server = page.connect_to_server()
+
+        def down(text: str) -> None:
+            frame = json.loads(text)["type"] == "frame"
+            if frame and not lost and any("break" in row["status"] for row in json.loads(text)["agents"]):
+                lost.append(text)
+                return
+            for _ in range(1 + frame):
+                page.send(text)
+
+        def up(text: str) -> None:
+            said.append(json.loads(text)["type"])
+            server.send(text)
+
+        page.on_message(up)
+        server.on_message(down)
+
+    with telling() as told:
+        told.agent("agent_1", name="Ann", extension="101", status="available")
+        opened = tab(supervisor)
+        opened.page.route_web_socket(re.compile("/ws/v1/floor/"), through)
+        page = opened.open("/console/")
+        live(page)
+        for n in range(5):
+            told.agent("agent_1", calls_today=n)
+        row = page.locator('#agents tr[data-agent="agent_1"]')
+        expect(row.locator(".c-calls")).to_have_text("4")
+        assert said.count("subscribe") == 1
+        told.agent("agent_1", status="break")
+        expect(row).to_have_attribute("data-state", "break")
+        assert lost and said.count("subscribe") == 2
+
+
+def test_a_board_to_which_everything_comes_late_does_not_get_used_to_it(tab, supervisor):
+    with telling() as told:
+        page = tab(supervisor).open("/console/")
+        live(page)
+        told.late_ms = 5_000
+        for n in range(60):
+            told.agent("agent_1", name="Ann", extension="101", status="available", version=n)
+        expect(page.locator("#fresh")).to_have_attribute("data-state", "stale")
+        expect(page.locator('#agents tr[data-agent="agent_1"]')).to_be_visible()
+        assert page.locator("#fresh").get_attribute("data-state") == "stale"
+        told.late_ms = 0
+        live(page)
+
+
+def test_a_machine_whose_clock_is_set_finds_the_servers_time_again(tab, supervisor):
+    with telling():
+        page = tab(supervisor).open("/console/")
+        live(page)
+        # Half an hour ahead: nothing that comes can tell, but the way of a ping can.
+        page.evaluate("() => { const real = Date.now; Date.now = () => real() + 1_800_000; }")
+        expect(page.locator("#fresh")).to_have_attribute("data-state", "stale")
+        live(page)
+
+
 def test_each_panel_knows_its_own_source(tab, supervisor, switch):
     make_agents(1)
     with publishing():
@@ -287,7 +322,7 @@ def test_a_lost_connection_is_told_commands_are_not_kept_and_it_goes_on_where_it
         live(page)
         expect(card(page, agents[0])).to_have_attribute("data-state", "break")
         assert not [text for text in sent if "campaign_control" in text]
-        assert [json.loads(text)["type"] for text in sent][-1] == "resume"
+        assert [kind for text in sent if (kind := json.loads(text)["type"]) != "ping"][-1] == "resume"
 
 
 class Refusing(BaseHTTPRequestHandler):

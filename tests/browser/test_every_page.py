@@ -20,10 +20,10 @@ from dialer import whatif
 from dialer.models import Agent, AgentDay, AgentMessage, CallLog, Contact, DialerCampaign, DoNotCall, Holiday
 from dialer.services import audit
 from dialer.whatif_runs import run
-from tests.browser.acting import agent_row, row, talking
-from tests.browser.axe import serious_faults
+from tests.browser.acting import agent_row, last_line, row, talking
+from tests.browser.axe import by_day_and_night
 from tests.browser.conftest import LAPTOP, PHONE
-from tests.browser.test_board import make_call
+from tests.browser.panel_page import live, make_call
 from tests.fakes.console import announce_agent, make_team, make_user, publishing, set_status
 from tests.fakes.floor import make_agents, make_campaign
 from tests.fakes.story import told_call
@@ -133,21 +133,13 @@ ADMIN: tuple[Callable[[Floor], str], ...] = (
 )
 
 
-# Hover and changes of colour are over. Asked once, not waited for: that would need what the policy of the page forbids.
-SETTLED = """Promise.allSettled(document.getAnimations()
-  .filter((one) => Number.isFinite(one.effect.getComputedTiming().endTime)).map((one) => one.finished))"""
-
-
-def faults(page: Page, name: str) -> Iterator[str]:
-    """What is wrong with the page as it stands, in words; it is left as wide as a laptop and light."""
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        page.evaluate(SETTLED)
-        for fault in serious_faults(page):
-            for where, why in zip(fault["where"], fault["why"], strict=True):
-                if not any(fault["rule"] == rule and part in where for rule, part, _ in DJANGOS):
-                    yield f"{name}, {scheme}: {fault['rule']} at {where}: {why}"
-    page.emulate_media(color_scheme="light")
+def faults(page: Page, name: str, within: str = "") -> Iterator[str]:
+    """What is wrong with the page as it stands, in words; it is left as wide as a laptop and light. within: only a part
+    is new, such as an open dialog."""
+    for scheme, fault in by_day_and_night(page, within):
+        for where, why in zip(fault["where"], fault["why"], strict=True):
+            if not any(fault["rule"] == rule and part in where for rule, part, _ in DJANGOS):
+                yield f"{name}, {scheme}: {fault['rule']} at {where}: {why}"
     for size in (PHONE, LAPTOP):
         page.set_viewport_size(size)
         wide = page.evaluate("document.documentElement.scrollWidth")
@@ -230,11 +222,14 @@ def test_no_shape_of_the_board_has_a_serious_fault(tab, boss, floor):
             place.focus()
             page.keyboard.press(key)
             expect(page.locator("#sheet")).to_be_visible()
-            found += faults(page, f"the board, {key} on {place}")
+            found += faults(page, f"the board, {key} on {place}", "#sheet")
             page.keyboard.press("Escape")
         page.locator("#show-keys").press("Enter")
-        found += faults(page, "the board's keys")
+        found += faults(page, "the board's keys", "dialog[open]")
         page.keyboard.press("Escape")
+        agent_row(page, floor.agents[2]).focus()
+        page.keyboard.press("h")
+        expect(last_line(page)).to_contain_text("the agent has no call")
         page.locator("[data-select-all]").check()
         found += faults(page, "the board with agents selected")
         page.locator("#commands-open").click()
@@ -266,10 +261,6 @@ def test_the_ways_into_the_administration_have_no_serious_fault_of_ours(tab, bos
         expect(page.locator("#content")).to_be_visible()
         found += faults(page, address(floor))
     assert found == []
-
-
-def live(page: Page) -> None:
-    expect(page.locator("#fresh")).to_have_attribute("data-state", "live")
 
 
 @contextmanager

@@ -121,13 +121,13 @@ def test_an_agents_day_is_drawn_told_and_turned_by_keyboard(tab, supervisor, cal
 def test_nothing_runs_off_a_phone_or_runs_at_all_in_either_theme(tab, supervisor):
     agents = make_agents(1)
     call = told_call(agents[0], make_campaign(agents, contacts=1, name="long" * 40), hostile=HOSTILE)
-    for scheme in ("light", "dark"):
-        page = tab(supervisor, PHONE, color_scheme=scheme).open("/console/calls/")
-        page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
-        base = page.url.split("/console")[0]
-        for path in (
-            "/console/calls/", f"/console/calls/{CALL}/", f"/console/contacts/{call.contact_id}/",
-            f"/console/agents/agent_101/?day={call.initiated_at:%Y-%m-%d}", "/console/search?q=a",
-        ):  # fmt: skip
-            page.goto(base + path)
-            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+    opened = tab(supervisor, PHONE)
+    opened.page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    for path in (
+        "/console/calls/", f"/console/calls/{CALL}/", f"/console/contacts/{call.contact_id}/",
+        f"/console/agents/agent_101/?day={call.initiated_at:%Y-%m-%d}", "/console/search?q=a",
+    ):  # fmt: skip
+        page = opened.open(path)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], (path, scheme)

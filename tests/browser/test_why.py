@@ -62,13 +62,13 @@ def test_nothing_runs_off_a_phone_in_either_theme(tab, supervisor):
     asked = whatif.Parameters.of(SMALL)
     run(asked.as_dict(), "whatif:busy", 60)
     ask = "answer_rate=25&talk=120&wrap_up=15&ring=8&ring_timeout=25&cap=3&ratio=3&seed=1&modes=progressive&modes=power"
-    for scheme in ("light", "dark"):
-        page = tab(supervisor, PHONE, color_scheme=scheme).open("/console/decisions/")
-        base = page.url.split("/console")[0]
-        for path in (
-            f"/console/decisions/?campaign={campaign.campaign_id}", f"/console/decisions/{made.pk}/",
-            f"/console/why/contacts/{Contact.objects.first().pk}/", f"/console/what-if/?agents=3&hours=0.25&{ask}",
-        ):  # fmt: skip
-            page.goto(base + path)
-            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
-        expect(page.locator(".chart")).to_have_count(3)
+    opened = tab(supervisor, PHONE)
+    for path in (
+        f"/console/decisions/?campaign={campaign.campaign_id}", f"/console/decisions/{made.pk}/",
+        f"/console/why/contacts/{Contact.objects.first().pk}/", f"/console/what-if/?agents=3&hours=0.25&{ask}",
+    ):  # fmt: skip
+        page = opened.open(path)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], (path, scheme)
+    expect(page.locator(".chart")).to_have_count(3)

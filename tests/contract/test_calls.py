@@ -465,6 +465,25 @@ def test_a_broadcast_plays_to_both_legs(client: Client, calls: Calls) -> None:
     assert client.api(f"uuid_exists {c}") == "true"
 
 
+def test_a_parked_leg_is_played_to_until_it_is_bridged_and_a_missing_file_is_silence(
+    client: Client, calls: Calls
+) -> None:
+    c, a = calls.parked(agent_variables="park_after_bridge=true")
+    music = "tone_stream://%(1000,0,600);loops=-1"
+    assert client.api(f"uuid_broadcast {c} {music} aleg") == "+OK Message sent\n"
+    client.wait_for("PLAYBACK_START", c)
+    assert client.api(f"uuid_bridge {c} {a}") == f"+OK {a}\n"
+    client.wait_for("PLAYBACK_STOP", c)
+    client.wait_for("CHANNEL_BRIDGE", c)
+    names = [event.name for event in client.leg(c)]
+    assert names.index("PLAYBACK_STOP") < names.index("CHANNEL_UNPARK") < names.index("CHANNEL_BRIDGE")
+    client.api(f"uuid_park {c}")
+    client.wait_for("CHANNEL_PARK", c)
+    assert client.api(f"uuid_broadcast {c} /nowhere/moh.wav aleg") == "+OK Message sent\n"
+    assert client.api(f"uuid_exists {c}") == "true"
+    assert client.api(f"uuid_bridge {c} {a}") == f"+OK {a}\n"
+
+
 def test_keys_can_be_sent_and_a_leg_muted(client: Client, calls: Calls) -> None:
     c, a = calls.bridged()
     assert client.api(f"uuid_send_dtmf {c} 12#@200") == f"+OK {c} sent DTMF 12#@200.\n"

@@ -17,7 +17,7 @@ from console import protocol
 from console.floor import Publisher
 from console.floor_state import FloorState, apply_frame
 from console.permissions import SUPERVISORS
-from dialer import selectors
+from dialer import floor_rows
 from dialer.models import Agent, CallLog, DialerCampaign, Team
 from events import streams
 from tests.conftest import PATIENCE, wait_until
@@ -57,17 +57,17 @@ def announce(kind: str, key: str, data: dict[str, Any] | None) -> None:
 
 
 def announce_agent(agent: Agent) -> None:
-    row = selectors.agent_rows([agent.pk])[0]
+    row = floor_rows.agent_rows([agent.pk])[0]
     announce("agent", row["id"], row if row["active"] else None)
 
 
 def announce_call(call: CallLog) -> None:
-    row = selectors.call_rows([call.pk])[0]
+    row = floor_rows.call_rows([call.pk])[0]
     announce("call", row["id"], row)
 
 
 def announce_campaign(campaign: DialerCampaign) -> None:
-    row = selectors.campaign_rows([campaign.pk])[0]
+    row = floor_rows.campaign_rows([campaign.pk])[0]
     announce("campaign", row["id"], row)
 
 

@@ -1,5 +1,6 @@
 """A daphne beside the test, and the ways to open sockets at it."""
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -17,10 +18,10 @@ from tests.fakes.processes import Processes
 
 
 @contextmanager
-def web_process(logs: Path, blocker: Any) -> Iterator[Processes]:
+def web_process(logs: Path, blocker: Any, **environment: str) -> Iterator[Processes]:
     """One daphne for a module: it lives through every test's empty database and Redis. `blocker`: django_db_blocker."""
     with blocker.unblock():
-        run = Processes(logs)
+        run = Processes(logs, **environment)
     with run:
         run.web()
         wait_until(lambda: answers(run.web_port), "daphne")
@@ -73,3 +74,20 @@ def closed_with(client: Socket, seconds: float = 20.0) -> int | None:
         except TimeoutError:
             break
     pytest.fail("not closed")
+
+
+def connected(raw: socket.socket, port: int) -> bool:
+    """Whether the server still has its end of this connection open, from the kernel's table."""
+    local = f"{raw.getsockname()[1]:04X}"
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        for line in table.readlines()[1:]:
+            fields = line.split()
+            if fields[1].endswith(f":{port:04X}") and fields[2].endswith(f":{local}"):
+                return fields[3] == "01"
+    return False
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

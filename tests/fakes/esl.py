@@ -195,6 +195,8 @@ class FakeSwitch:
     def api(self, command):
         if command == "global_getvar core_uuid":
             return self.core_uuid
+        if command.startswith("echo "):
+            return command.removeprefix("echo ")
         if command == "show channels as json":
             rows = [{"uuid": leg} for leg in sorted(self.channels - self.unlisted)]
             return json.dumps({"row_count": len(rows), "rows": rows}) if rows else '{"row_count": 0}\n'

@@ -11,6 +11,8 @@ from types import TracebackType
 from django.conf import settings
 from django.db import connection
 
+from orchestrator.stack.plan import endpoint
+
 BASE = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 15
 
@@ -86,10 +88,10 @@ class Processes:
             "--without-gossip", "--without-mingle", "-l", "INFO",
         )  # fmt: skip
 
-    def web(self) -> subprocess.Popen[bytes]:
-        return self.start(
-            "web", "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.web_port), "orchestrator.asgi:application"
-        )
+    def web(self, port: int = 0, name: str = "web") -> subprocess.Popen[bytes]:
+        """Without a port, on `web_port`."""
+        where = endpoint("127.0.0.1", port or self.web_port)
+        return self.start(name, "-m", "daphne", "-e", where, "orchestrator.asgi:application")
 
     def backend(self, *simulator_options: str) -> None:
         """Everything but the web."""

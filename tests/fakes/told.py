@@ -19,7 +19,11 @@ _ROWS = {"agents": AgentRow, "calls": CallRow, "campaigns": CampaignRow}
 
 
 class Told:
-    """Publishes frames as the floor publisher does; `agents`, `calls`, `campaigns` take rows or changes of rows."""
+    """Publishes frames as the floor publisher does; `agents`, `calls`, `campaigns` take rows or changes of rows.
+
+    `late_ms`: how old each frame is when it is told."""
+
+    late_ms = 0
 
     def __init__(self) -> None:
         # Later than any epoch that a web process has seen.
@@ -61,7 +65,7 @@ class Told:
     def frame(self, **parts: Any) -> None:
         with self._lock:
             state = self.state
-            frame = protocol.Frame(epoch=state.epoch, seq=state.seq + 1, at=self._now(), **parts)
+            frame = protocol.Frame(epoch=state.epoch, seq=state.seq + 1, at=self._now() - self.late_ms, **parts)
             apply_frame(state, frame)
             fields: dict[Any, Any] = {"epoch": frame.epoch, "seq": frame.seq, "f": protocol.encode(frame)}
             streams.shared().xadd(streams.FRAMES, fields)

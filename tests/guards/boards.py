@@ -2,4 +2,182 @@
 
 from tests.guards.guard import Guard
 
-GUARDS: list[Guard] = []
+OUTBOX = "tests/unit/test_console_outbox.py::"
+WATCH = "tests/integration/test_console_watch.py::"
+SILENCE = "tests/integration/test_board_silence.py::"
+BOARD = "tests/browser/test_board.py::"
+
+GUARDS: list[Guard] = [
+    Guard(
+        "a place that the ring has lost is answered with a snapshot",
+        "console/outbox.py",
+        "            or not hub.can_follow(self.seq, self.scope)\n",
+        "",
+        OUTBOX + "test_a_place_that_is_not_at_hand_is_answered_with_a_snapshot",
+    ),
+    Guard(
+        "a place that nobody has been at is answered with a snapshot",
+        "console/outbox.py",
+        "            or self.seq > hub.state.seq\n",
+        "",
+        OUTBOX + "test_a_place_that_is_not_at_hand_is_answered_with_a_snapshot",
+    ),
+    Guard(
+        "a place of another epoch or part is answered with a snapshot",
+        "console/outbox.py",
+        "self.epoch != self.scope.epoch(hub.state.epoch)\n",
+        "False\n",
+        OUTBOX + "test_a_place_that_is_not_at_hand_is_answered_with_a_snapshot",
+    ),
+    Guard(
+        "a resume is answered with every frame, however many",
+        "console/outbox.py",
+        " and self.seq >= self._catch_up:",
+        ":",
+        OUTBOX + "test_who_falls_behind_gets_the_latest_state_and_who_resumes_gets_every_frame",
+    ),
+    Guard(
+        "a resume that comes too late is answered with a snapshot",
+        "console/consumers.py",
+        "                if self.begun_by_itself:\n",
+        "                if False:\n",
+        "tests/integration/test_console_sockets.py::"
+        "test_a_resume_that_comes_after_a_snapshot_that_came_by_itself_is_answered_with_another",
+    ),
+    Guard(
+        "answers that nobody takes are bounded",
+        "console/outbox.py",
+        "if len(self._controls) >= CONTROLS:",
+        "if False:",
+        OUTBOX + "test_answers_that_nobody_takes_are_not_kept_without_end",
+    ),
+    Guard(
+        "a client whose machine takes nothing is closed",
+        "console/outbox.py",
+        "elif now - self._took_at >= self._slow and not self._stuck:",
+        "elif False:",
+        OUTBOX + "test_a_client_whose_machine_takes_nothing_is_closed_and_its_connection_dropped",
+    ),
+    Guard(
+        "and its connection dropped, with what waits for it",
+        "console/outbox.py",
+        "            if self._stuck:\n                self._drop()",
+        "            if False:\n                self._drop()",
+        OUTBOX + "test_a_client_whose_machine_takes_nothing_is_closed_and_its_connection_dropped",
+    ),
+    Guard(
+        "a frame that does not follow is refused by the reference fold",
+        "console/floor_state.py",
+        "if frame.epoch != state.epoch or frame.seq != state.seq + 1:",
+        "if False:",
+        "tests/unit/test_console_floor.py::test_a_frame_of_another_epoch_or_after_a_gap_is_refused_and_changes_nothing",
+    ),
+    Guard(
+        "a frame that does not follow is refused by the page",
+        "static/console/floor.js",
+        "if (frame.epoch !== this.epoch || frame.seq !== this.seq + 1) {",
+        "if (false) {",
+        "tests/browser/test_floor_js.py::test_a_frame_that_does_not_follow_is_refused_and_changes_nothing",
+    ),
+    Guard(
+        "a page ignores a frame that it has had",
+        "static/console/link.js",
+        "(this.#stray || this.#repeated(message))",
+        "this.#stray",
+        BOARD + "test_a_frame_that_comes_twice_is_ignored_and_one_that_is_missing_asks_for_everything",
+    ),
+    Guard(
+        "a handshake that has waited too long costs nothing",
+        "console/consumers.py",
+        "None if late else await identify(self.scope)",
+        "await identify(self.scope)",
+        "tests/unit/test_console_door.py::"
+        "test_who_has_waited_longer_than_the_server_waits_is_not_asked_for_in_the_database",
+    ),
+    Guard(
+        "a user has ten sockets",
+        "console/consumers.py",
+        "self.hub.sockets_of(identity.actor.user_id) >= protocol.SOCKETS_PER_USER",
+        "False",
+        "tests/integration/test_console_limits.py::"
+        "test_of_many_sockets_that_a_user_opens_at_once_no_more_than_ten_stay",
+    ),
+    Guard(
+        "a command id has one effect and one answer",
+        "dialer/services/commands.py",
+        "    if earlier is not None:\n",
+        "    if False:\n",
+        "tests/integration/test_console_commands.py::test_the_same_id_twice_has_one_effect_and_the_same_answer",
+    ),
+    Guard(
+        "a command that is said on two sockets at once is no error on either",
+        "dialer/inbox.py",
+        "    except IntegrityError:\n",
+        "    except ZeroDivisionError:\n",
+        "tests/integration/test_command_ids.py::"
+        "test_a_command_that_is_written_down_and_crossed_out_beside_us_is_no_error",
+    ),
+    Guard(
+        "a right that is taken narrows the open socket",
+        "console/watch.py",
+        "elif scope != client.scope:",
+        "elif False:",
+        WATCH + "test_from_the_first_look_after_a_change_on_no_forbidden_row_is_sent",
+    ),
+    Guard(
+        "a revoked token closes the open socket",
+        "console/watch.py",
+        "            client.end(codes.CLOSE_SIGNED_OUT)\n",
+        "",
+        WATCH + "test_from_the_first_look_after_a_change_on_no_forbidden_row_is_sent",
+    ),
+    Guard(
+        "looks at rights do not drift apart when they take long",
+        "console/watch.py",
+        "max(0.0, began + EVERY_SECONDS - time.monotonic())",
+        "EVERY_SECONDS",
+        WATCH + "test_a_look_begins_every_half_second_whatever_the_last_one_took_or_came_to",
+    ),
+    Guard(
+        "a part that falls silent is named on the board",
+        "console/health.py",
+        "if age > SILENT_SECONDS:",
+        "if False:",
+        SILENCE + "test_a_part_that_falls_silent_is_named_within_its_limit_and_the_others_are_not[bridge]",
+    ),
+    Guard(
+        "a publisher that is behind says so",
+        "console/floor.py",
+        "if len(entries) == READ_COUNT:",
+        "if False:",
+        SILENCE + "test_a_publisher_that_is_behind_with_the_changes_says_how_much",
+    ),
+    Guard(
+        "a board whose frames are old greys",
+        "static/console/board/freshness.js",
+        "else if (age > words.stale_ms)",
+        "else if (false)",
+        BOARD + "test_a_board_to_which_everything_comes_late_does_not_get_used_to_it",
+    ),
+    Guard(
+        "frames that are always late do not pass for the time",
+        "static/console/link.js",
+        "this.#offset = Math.max(this.#offset, at - Date.now());",
+        "this.#offset = at - Date.now();",
+        BOARD + "test_a_board_to_which_everything_comes_late_does_not_get_used_to_it",
+    ),
+    Guard(
+        "an ended leg that memory has forgotten does not rise again",
+        "events/intake.py",
+        "dict(lookup(strangers)) if strangers else {}",
+        "{}",
+        "tests/unit/test_events_delivery.py::TestDelivery",
+    ),
+    Guard(
+        "an old bridge does not replace a new one",
+        "events/call_state.py",
+        "if leg.bridge_at is None or at >= leg.bridge_at:",
+        "if True:",
+        "tests/unit/test_events_delivery.py::TestDelivery",
+    ),
+]  # fmt: skip

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from console.models import Alert, AlertEvent, AlertThreshold, OccupancyMinute
+from console.models import Alert, AlertDelivery, AlertEvent, AlertThreshold, OccupancyMinute
 from dialer.models import Team
 from tests.fakes.floor import make_agents, make_campaign
 
@@ -31,6 +31,7 @@ def alert() -> Alert:
         text=HOSTILE, figure={HOSTILE: HOSTILE}, raised_at=timezone.now(), owner=HOSTILE,
     )  # fmt: skip
     AlertEvent.objects.create(alert=made, kind="raised", at=timezone.now(), by=HOSTILE, note=HOSTILE)
+    AlertDelivery.objects.create(alert=made, content=HOSTILE, made_at=timezone.now(), due_at=timezone.now())
     OccupancyMinute.objects.create(minute=timezone.now())
     return made
 
@@ -42,7 +43,7 @@ def form(**values: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "model", [AlertThreshold, Alert, AlertEvent, OccupancyMinute], ids=lambda model: model.__name__
+    "model", [AlertThreshold, Alert, AlertEvent, AlertDelivery, OccupancyMinute], ids=lambda model: model.__name__
 )
 def test_every_page_renders_and_hostile_words_are_inert(client, alert, model):
     name = model._meta.model_name
@@ -56,7 +57,7 @@ def test_every_page_renders_and_hostile_words_are_inert(client, alert, model):
         assert "<script>alert" not in response.content.decode()
 
 
-@pytest.mark.parametrize("model", [Alert, AlertEvent, OccupancyMinute], ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", [Alert, AlertEvent, AlertDelivery, OccupancyMinute], ids=lambda model: model.__name__)
 def test_history_cannot_be_written_by_anybody(client, alert, model):
     name, row = model._meta.model_name, model.objects.first()
     assert client.get(reverse(f"admin:console_{name}_add")).status_code == 403

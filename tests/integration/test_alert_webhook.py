@@ -1,5 +1,6 @@
 """Alerts posted to a real HTTP server: signed, with the board's figures, tried again within limits, nowhere else."""
 
+import base64
 import datetime as dt
 import hashlib
 import hmac
@@ -7,21 +8,26 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from celery.exceptions import Retry
+from django.conf import settings
+from django.db import connection, transaction
 from django.utils import timezone
 
 from console import alerts, tasks, webhook
 from console.alerting import Clear, Evaluator, Open, Raise
 from console.floor_state import FloorState
 from console.kpis import ratio
-from console.models import Alert, AlertEvent, AlertThreshold
+from console.models import Alert, AlertDelivery, AlertEvent, AlertThreshold
 from console.rows import CampaignRow, Drops
 from dialer import figures
+from dialer.models import Agent
 from events import streams
 from tests.conftest import wait_until
+from tests.fakes.floor import make_agents
+from tests.fakes.own_redis import OwnRedis
 from tests.fakes.processes import Processes
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
@@ -79,21 +85,22 @@ def raised(**fields: object) -> Alert:
     return Alert.objects.get()
 
 
-def queued() -> list[dict]:
-    """Arguments of the tasks that wait on the queue `default`."""
-    import base64
-
+def queued(later: float = 0) -> list[int]:
+    """Keys of the deliveries on the queue `default`, once what is due in so many seconds has been put there."""
+    webhook.sweep(timezone.now() + dt.timedelta(seconds=later))
     found = []
     for raw in streams.shared().lrange("default", 0, -1):
-        args, _, _ = json.loads(base64.b64decode(json.loads(raw)["body"]))
-        found.append(args)
+        (pk,), _, _ = json.loads(base64.b64decode(json.loads(raw)["body"]))
+        found.append(pk)
     return found[::-1]
 
 
 def test_a_raised_alert_is_posted_from_the_default_queue_with_the_figure_of_the_board(receiver):
     alert = raised()
-    (args,) = queued()
-    assert tasks.send_alert(*args) is True
+    (pk,) = queued()
+    assert tasks.send_alert(pk) is True
+    assert tasks.send_alert(pk) is False, "it is delivered: a task too many posts nothing"
+    assert not AlertDelivery.objects.exists()
     ((headers, body),) = receiver.said
     told = json.loads(body)
     assert (told["event"], told["id"]) == ("raised", f"alert-{alert.pk}-1")
@@ -111,25 +118,49 @@ def test_a_raised_alert_is_posted_from_the_default_queue_with_the_figure_of_the_
 
 
 @pytest.mark.stack
-def test_a_real_worker_of_the_default_queue_delivers_it(receiver, tmp_path):
-    with Processes(tmp_path, ALERT_WEBHOOK_URL=receiver.url, ALERT_WEBHOOK_SECRET="s3cret") as run:
-        run.worker("default")
-        receiver.answers = [503]
-        alert = raised()
-        wait_until(lambda: len(receiver.said) == 2, "the delivery, and once more after a refusal", 60)
-    assert {json.loads(body)["id"] for _, body in receiver.said} == {f"alert-{alert.pk}-1"}
+def test_an_alert_that_is_raised_while_the_broker_is_away_is_told_when_it_is_back(receiver, tmp_path):
+    """By the publisher's own sweep and a real worker, and once more after a refusal."""
+    broker = OwnRedis(tmp_path)
+    environment = {"CELERY_BROKER_URL": broker.url, "REDIS_URL": settings.REDIS_URL}
+    since = timezone.now() - dt.timedelta(hours=2)
+    Agent.objects.filter(pk=make_agents(1)[0].pk).update(status="break", status_since=since)
+    receiver.answers = [503]
+    with Processes(tmp_path, **environment, ALERT_WEBHOOK_URL=receiver.url) as run:
+        run.manage("floor", "run_floor_publisher")
+        waiting = AlertDelivery.objects.filter(alert__name="Long break")
+        delivery = wait_until(waiting.first, "the alert")
+        wait_until(lambda: "the queue is away" in run.log("floor"), "a sweep without a broker")
+        assert waiting.exists() and receiver.said == []
+        broker.start()
+        try:
+            run.worker("default")
+            wait_until(lambda: not waiting.exists(), "the delivery, after a refusal", 60)
+        finally:
+            run.stop("default")
+            broker.kill()
+    told = [json.loads(body)["id"] for _, body in receiver.said]
+    assert told.count(f"alert-{delivery.alert_id}-1") == 2
+
+
+def test_what_the_broker_has_forgotten_is_put_on_the_queue_again(receiver):
+    raised()
+    assert len(queued()) == 1
+    assert len(queued(60)) == 1, "the worker may be busy"
+    streams.shared().flushdb()
+    (pk,) = queued(121)
+    assert tasks.send_alert(pk) is True and len(receiver.said) == 1
 
 
 def test_each_change_is_posted_and_none_without_an_address_or_where_the_threshold_says_so(receiver, settings):
     alert = raised()
     key = (alert.threshold_id, "campaign", "c")
     with_open = {key: (alert.pk, Open("critical"))}
-    from django.db import transaction
-
     with transaction.atomic():
         alerts.control(alert.pk, "acknowledge", 15, "ann", timezone.now())
     alerts.apply([Clear(key)], with_open, timezone.now())
-    assert [json.loads(args[1])["event"] for args in queued()] == ["raised", "acknowledged", "resolved"]
+    for pk in queued():
+        tasks.send_alert(pk)
+    assert [json.loads(body)["event"] for _, body in receiver.said] == ["raised", "acknowledged", "resolved"]
     streams.shared().delete("default")
     settings.ALERT_WEBHOOK_URL = ""
     Alert.objects.all().delete()
@@ -144,19 +175,12 @@ def test_each_change_is_posted_and_none_without_an_address_or_where_the_threshol
 
 def test_a_receiver_that_is_away_is_asked_again_with_growing_pauses_and_then_given_up(receiver):
     alert = raised()
-    (args,) = queued()
+    (pk,) = queued()
     receiver.answers = [500] * 99
-    pauses = []
-    for attempt in range(len(webhook.RETRY_SECONDS) + 1):
-        tasks.send_alert.push_request(retries=attempt, called_directly=False, args=args, kwargs={}, id="x")
-        try:
-            assert tasks.send_alert.run(*args) is False
-        except Retry as retry:
-            pauses.append(retry.when)
-        finally:
-            tasks.send_alert.pop_request()
-    # The first message and one for each further try.
-    assert len(queued()) == 1 + len(webhook.RETRY_SECONDS)
+    now, pauses = timezone.now(), []
+    while not webhook.deliver(pk, now) and (row := AlertDelivery.objects.filter(pk=pk).first()):
+        pauses.append((row.due_at - now).total_seconds())
+        now = row.due_at
     assert pauses == list(webhook.RETRY_SECONDS) == sorted(pauses)
     assert len(receiver.said) == len(webhook.RETRY_SECONDS) + 1
     assert len({body for _, body in receiver.said}) == 1
@@ -211,3 +235,32 @@ def _measured():
     from console.alert_figures import Measured
 
     return Measured("abandon_cap", "c", "Spring", 100.0)
+
+
+def test_an_address_that_is_none_any_more_is_given_up_at_once(receiver, settings):
+    alert = raised()
+    settings.ALERT_WEBHOOK_URL = ""
+    (pk,) = queued()
+    assert tasks.send_alert(pk) is False
+    assert not AlertDelivery.objects.exists() and alert.events.last().kind == AlertEvent.Kind.NOT_SENT
+
+
+def test_two_workers_at_one_delivery_post_it_once(receiver, monkeypatch):
+    monkeypatch.setattr(webhook, "SEND_SECONDS", 60.0)
+    raised()
+    (pk,) = queued()
+    receiver.wait.clear()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(in_a_thread, pk)
+        wait_until(lambda: receiver.said, "the first worker's request")
+        assert tasks.send_alert(pk) is False
+        receiver.wait.set()
+        assert first.result(20) is True
+    assert len(receiver.said) == 1
+
+
+def in_a_thread(pk: int) -> bool:
+    try:
+        return tasks.send_alert(pk)
+    finally:
+        connection.close()

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from dialer import selectors, tasks
+from dialer import floor_rows, tasks
 from dialer.models import Agent, AppliedCommand, CallLog, Order, SideLeg
 from events import facts as f
 from events import streams
@@ -72,7 +72,7 @@ class Talk:
 
     @property
     def row(self) -> dict:
-        return selectors.call_rows([self.call.pk])[0]
+        return floor_rows.call_rows([self.call.pk])[0]
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_a_supervisor_listens_whispers_on_the_same_leg_and_leaves_and_all_of_it_
     talk.reports(talk.last("eavesdrop"))
     [heard_by] = talk.row["listeners"]
     assert (heard_by["user"], heard_by["mode"]) == ("ann", "listen") and confirmation(listen) == ("confirmed", "")
-    assert selectors.agent_rows([talk.agent.pk])[0]["listeners"] == [heard_by]
+    assert floor_rows.agent_rows([talk.agent.pk])[0]["listeners"] == [heard_by]
 
     whisper = talk.ask("whisper", extension="1010")
     assert len(talk.switch.orders("eavesdrop")) == 1, "their softphone is not called twice"

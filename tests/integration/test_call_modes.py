@@ -8,7 +8,7 @@ import pytest
 from celery import current_app
 from django.core.files.base import ContentFile
 
-from dialer import demo, selectors, tasks
+from dialer import demo, floor_rows, tasks
 from dialer.models import AppliedCommand, CallLog, Contact, ContactReservation, DialerCampaign, Message, Order
 from dialer.services import facts as told
 from events import facts as f
@@ -39,7 +39,7 @@ def talking(switch: Switch, **fields) -> CallLog:
 
 
 def recording_of(call: CallLog) -> str:
-    [row] = selectors.call_rows([call.pk])
+    [row] = floor_rows.call_rows([call.pk])
     return row["recording"]
 
 

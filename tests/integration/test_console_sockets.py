@@ -187,6 +187,27 @@ def test_resume_across_an_epoch_is_a_fresh_snapshot(door, supervisor):
         assert not [frame for frame in again.frames if frame.epoch == epoch and frame.seq > seq + 5]
 
 
+def test_a_resume_that_comes_after_a_snapshot_that_came_by_itself_is_answered_with_another(door, supervisor):
+    """Never with frames: they would follow the place before it, and perhaps those of another part."""
+    agents = make_agents(2)
+    campaign = str(make_campaign(agents).campaign_id)
+    with publishing():
+        with door.token(supervisor) as client:
+            client.say(protocol.Subscribe(campaigns=(campaign,)))
+            client.until_current()
+            client.until(protocol.Frame)
+            epoch, seq = client.floor.epoch, client.floor.seq
+        with door.token(supervisor) as late:
+            assert late.until(protocol.Snapshot).epoch != epoch  # of everything
+            late.until(protocol.Frame)
+            late.frames.clear()
+            late.say(protocol.Resume(epoch=epoch, seq=seq, campaigns=(campaign,)))
+            assert late.until(protocol.Snapshot).epoch == epoch
+            assert not [frame for frame in late.frames if frame.epoch == epoch]
+            before = late.floor.seq
+            assert late.until(protocol.Frame).seq == before + 1
+
+
 @pytest.mark.parametrize("seq", [0, 10**9])
 def test_resume_from_a_place_that_is_not_at_hand_is_a_fresh_snapshot(door, supervisor, seq):
     with publishing():

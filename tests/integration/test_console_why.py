@@ -204,7 +204,7 @@ def test_a_decision_is_told_in_words_with_the_calls_it_placed(browser):
     shown = text_of(browser.get(f"{DECISIONS}{made.pk}/"))
     for words in (
         "for &lt;i&gt;one", "next call&#x27;s risk", "idle agents", "30 d: 1 of 50, cap 3 %", "calling hours 4",
-        f'href="{WHY}contacts/{contact.pk}/"', "no_answer",
+        f'href="{WHY}contacts/{contact.pk}/"', "No answer",
     ):  # fmt: skip
         assert words in shown, words
     assert browser.get(f"{DECISIONS}999999/").status_code == 404

@@ -594,26 +594,29 @@ def test_facts_that_were_lost_on_the_way_are_made_up_from_the_live_state(switch,
         redis_empty.hset(streams.LIVE_LEGS, leg, json.dumps({"leg": leg, **state}))
 
     softphone = str(first.legs.get().leg_uuid)
-    live(softphone, role="agent", state="answered", answered_at=now_us())
+    live(softphone, role="agent", state="answered", answered_at=now_us() // 1000)
     tick()
     first.refresh_from_db()
     assert first.softphone == "open", "the answer of the softphone was lost"
     call = dial(make_campaign([first, second]))
-    live(call.freeswitch_uuid, role="customer", state="answered", answered_at=now_us(), peer="")
+    answered = now_us() // 1000
+    live(call.freeswitch_uuid, role="customer", state="answered", answered_at=answered, peer="")
     tick()
     assert len(switch.orders("bridge")) == 1, "the answer of the customer was lost"
     live(
         call.freeswitch_uuid,
         role="customer",
         state="bridged",
-        answered_at=now_us(),
-        bridged_at=now_us(),
+        answered_at=answered,
+        bridged_at=answered + 300,
         peer=softphone,
     )
     tick()
     first.refresh_from_db()
     call.refresh_from_db()
     assert first.status == "on_call" and call.bridged_at is not None
+    assert round(call.answered_at.timestamp() * 1000) == answered, "the switch's time, not that of the look"
+    assert round(call.bridged_at.timestamp() * 1000) == answered + 300
     switch.answer(call)
     switch.bridge(call)
     assert CampaignDay.objects.get().answered == CampaignDay.objects.get().connected == 1
@@ -663,10 +666,10 @@ def test_each_change_is_announced_after_the_commit_and_cached(switch, redis_empt
 
 
 def test_a_missing_cache_key_is_read_through(switch):
-    from dialer import selectors
+    from dialer import floor_rows
 
     ready_agent(switch)
     cache.clear()
-    assert selectors.agent_state("agent_101")["status"] == "available"
+    assert floor_rows.agent_state("agent_101")["status"] == "available"
     assert cache.get("agent_state:agent_101")["status"] == "available"
-    assert selectors.agent_state("nobody") is None
+    assert floor_rows.agent_state("nobody") is None

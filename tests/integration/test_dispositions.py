@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from dialer import dispositions, selectors, tasks
+from dialer import dispositions, floor_rows, selectors, tasks
 from dialer.management.commands.seed_demo import set_up_dispositions
 from dialer.models import (
     Agent,
@@ -286,12 +286,12 @@ def test_a_campaigns_own_choice_takes_the_place_of_the_general_one(switch):
 
 def test_the_board_row_names_the_last_call_and_its_disposition(switch):
     call = in_wrap_up(switch, disposition_required=True)
-    [row] = selectors.agent_rows()
+    [row] = floor_rows.agent_rows()
     assert row["last_call"]["id"] == str(call.call_id)
     assert (row["last_call"]["disposition"], row["last_call"]["required"]) == ("", True)
     assert call.to_number not in str(row)
     dispose(call, "sale")
-    [row] = selectors.agent_rows()
+    [row] = floor_rows.agent_rows()
     assert (row["last_call"]["disposition"], row["last_call"]["label"]) == ("sale", "Sale")
 
 

@@ -2,14 +2,16 @@
 
 import time
 import uuid
+from types import SimpleNamespace
 
 import gevent
 import orjson
 import pytest
 
-from dialer import orders
+from dialer import orders, stops
+from dialer.limits import ORDER_SECONDS
 from esl_bridge.order_runner import JOB_GRACE_SECONDS, InFlight, OrderRunner
-from esl_bridge.order_stream import OrderStream
+from esl_bridge.order_stream import Memory, OrderStream
 from esl_bridge.render import DialPlan
 from esl_bridge.reports import Reporter
 from esl_bridge.writer import JournalWriter
@@ -17,13 +19,28 @@ from events import facts, streams
 
 
 class Switch:
-    """A link whose `ask` answers as told."""
+    """A link whose `ask` answers as told, and that takes every command. `joined`: leg -> the one it is joined to."""
 
-    def __init__(self, *answers):
-        self.answers = list(answers)
+    def __init__(self, *answers, joined=()):
+        self.answers, self.joined = list(answers), dict(joined)
+        self.commands, self.said = self, []
 
     def ask(self, *questions):
-        return [self.answers.pop(0) for _ in questions]
+        return [self._answer(question) for question in questions]
+
+    def _answer(self, question):
+        command, leg, *variable = question.split()
+        if command != "uuid_getvar":
+            return self.answers.pop(0)
+        assert variable == ["signal_bond"]
+        return self.joined.get(leg, "_undef_")
+
+    def bgapi(self, line, job):
+        self.said.append(line)
+        return SimpleNamespace(data="+OK", headers={"Job-UUID": job})
+
+    def wait_for(self, answer):
+        return answer
 
 
 @pytest.fixture
@@ -97,3 +114,113 @@ def test_settled_orders_leave_the_stream_after_an_hour_pending_and_unread_ones_d
     assert 100 <= connection.xlen(streams.ORDERS) < 300  # the 100 that were never read
     connection.delete(streams.ORDERS)
     runner.stream.trim()  # nothing there: no harm
+
+
+# --- At most once, whatever Redis has lost ------------------------------------------------------------------------
+
+
+def call_order(**more):
+    header = {"order_id": str(uuid.uuid4()), "expires_at": time.time() + ORDER_SECONDS, "leg": str(uuid.uuid4())}
+    number = {"number": "+12125550100", "call_id": str(uuid.uuid4()), "caller_id_number": "+12125550100"}
+    return orders.OriginateCustomer(**{**header, **number, "campaign_id": "spring", **more})
+
+
+def send(runner, *wanted, **fields):
+    """Into the stream, and read as the runner reads."""
+    for order in wanted:
+        runner.stream.commands.xadd(streams.ORDERS, {"o": orders.encode(order), **fields})
+    runner.stream.ensure_group()
+    runner._take(runner.stream.read_new())
+    gevent.sleep(0)
+
+
+def outcomes(runner):
+    return [report.status for report in reports(runner) if report.status != "sent"]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_order_that_comes_again_is_executed_once_even_if_redis_has_lost_its_claim(runner, lost):
+    runner.link, order = Switch(), call_order()
+    send(runner, order)
+    if lost:
+        runner.stream.commands.flushdb()
+    send(runner, order)
+    assert len(runner.link.said) == 1
+
+
+def test_an_order_that_another_bridge_has_claimed_is_passed_over(runner):
+    runner.link, order = Switch(), call_order()
+    send(runner, order)
+    runner._taken.clear()  # as a bridge has it that begins now
+    send(runner, order)
+    assert len(runner.link.said) == 1
+
+
+def test_an_order_is_not_executed_after_its_time(runner):
+    runner.link = Switch()
+    send(runner, call_order(expires_at=time.time() - 0.1))
+    assert outcomes(runner) == ["expired"] and not runner.link.said
+
+
+def test_a_bridge_begun_after_redis_was_restarted_dials_nothing_that_its_predecessor_may_have_dialled(runner):
+    runner.link, memory = Switch(), runner.stream.commands
+    memory.set(streams.ORDERS + streams.ORDERS_MEMORY, "another process")
+    runner._ask_what_is_remembered()
+    older, newer = call_order(expires_at=runner._began + ORDER_SECONDS - 1), call_order()
+    hangup = orders.Hangup(order_id=str(uuid.uuid4()), expires_at=older.expires_at, leg=older.leg)
+    send(runner, older, hangup, newer)
+    assert outcomes(runner) == ["in_doubt"]
+    assert [line.split()[0] for line in runner.link.said] == ["uuid_kill", "originate"]
+
+
+def test_after_redis_was_flushed_only_what_was_sent_before_may_have_been_dialled(runner):
+    runner.link = Switch()
+    runner._ask_what_is_remembered()
+    early = runner._began + ORDER_SECONDS - 1
+    send(runner, call_order(expires_at=early))
+    assert len(runner.link.said) == 1
+    send(runner, call_order(expires_at=early), again="1")
+    assert outcomes(runner) == ["in_doubt"] and len(runner.link.said) == 1
+
+
+def test_redis_is_believed_as_long_as_it_is_the_same_process_with_the_same_memory(runner):
+    stream = runner.stream
+    assert [stream.memory(), stream.memory()] == [Memory.EMPTY, Memory.WHOLE]
+    stream.commands.set(stream.key + streams.ORDERS_MEMORY, "another process")
+    assert [stream.memory(), stream.memory()] == [Memory.RESTARTED, Memory.WHOLE]
+
+
+# --- Stop means stop ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["spring", "+12125550100"])
+def test_a_call_that_was_decided_before_its_campaign_or_number_was_stopped_does_not_leave(runner, target):
+    runner.link, before = Switch(), call_order()
+    stops.mark(target)
+    other = call_order(campaign_id="autumn", number="+12125550101")
+    send(runner, before, other, call_order(expires_at=time.time() + ORDER_SECONDS + 1))
+    assert outcomes(runner) == ["refused"]
+    assert len(runner.link.said) == 2, "the other's, and what was decided after the stop"
+
+
+# --- Nobody who talks is moved or hung up because a fact is late ---------------------------------------------------
+
+
+def unless_joined(kind, leg):
+    header = {"order_id": str(uuid.uuid4()), "expires_at": time.time() + ORDER_SECONDS, "leg": leg}
+    more = {"bridge": {"peer": str(uuid.uuid4())}, "play_message": {"name": str(uuid.uuid4())}}.get(kind, {})
+    made = {"bridge": orders.Bridge, "play_message": orders.PlayMessage, "hangup": orders.Hangup}[kind]
+    return made(**header, **more, unless_joined=True)
+
+
+@pytest.mark.parametrize("kind", ["bridge", "play_message", "hangup"])
+def test_an_order_for_a_customer_who_waits_is_refused_once_the_switch_has_joined_them(runner, kind):
+    leg = str(uuid.uuid4())
+    runner.link = Switch(joined={leg: str(uuid.uuid4())})
+    send(runner, unless_joined(kind, leg))
+    (report,) = reports(runner)
+    assert (report.status, report.reply) == ("refused", orders.JOINED)
+    assert not runner.link.said and not runner.in_flight
+    runner.link = Switch()
+    send(runner, unless_joined(kind, leg))
+    assert len(runner.link.said) == 1

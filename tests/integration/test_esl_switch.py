@@ -180,7 +180,7 @@ def test_a_killed_bridge_finds_the_call_that_went_on_without_it(start, floor):
     call = customer(number=number(9))
     assert floor.outcome(floor.order(call)).status == "done"
     first.kill()
-    floor.connection.delete("lease:bridge:test", streams.JOURNAL)
+    floor.connection.delete("lease:bridge", streams.JOURNAL)
     start()
     assert some(floor, facts.LegAnswered, call.leg)
     assert some(floor, facts.LegCreated, call.leg)[0].call_id == call.call_id

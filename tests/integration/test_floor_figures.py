@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from console import floor
-from dialer import census, queues, row_figures, selectors
+from dialer import census, floor_rows, queues, row_figures, selectors
 from dialer.models import Agent, AgentDay, CallLog, CampaignDay, CampaignMinute, Contact, Team
 from dialer.services import agents, calls, holds
 from dialer.services.acting import Act, acting
@@ -39,7 +39,7 @@ def later(seconds: float, begin: dt.datetime = NOON) -> dt.datetime:
 
 
 def row_of(agent: Agent) -> dict:
-    return selectors.agent_rows([agent.pk])[0]
+    return floor_rows.agent_rows([agent.pk])[0]
 
 
 def talk(agent: Agent, begin: dt.datetime, *, wait: float = 0.3, hold: float = 0.0, seconds: float = 60.0) -> CallLog:
@@ -170,7 +170,7 @@ def test_an_agents_row_names_their_team_and_the_campaign_of_their_call(agent, sw
     call = place(campaign)[0]
     row = row_of(agent)
     assert (row["team"], row["team_name"], row["campaign_id"]) == ("north", "North", str(campaign.campaign_id))
-    told = selectors.call_rows([call.pk])[0]
+    told = floor_rows.call_rows([call.pk])[0]
     assert (told["team"], told["decision_id"]) == ("north", call.decision_id)
     assert call.decision_id is not None
 
@@ -184,7 +184,7 @@ def test_rows_of_three_hundred_agents_cost_as_many_queries_as_of_one():
         with CaptureQueriesContext(
             connection,
         ) as found:
-            assert len(selectors.agent_rows([one.pk for one in some])) == len(some)
+            assert len(floor_rows.agent_rows([one.pk for one in some])) == len(some)
         costs.append(len(found))
     assert costs[0] == costs[1] <= 10
 
@@ -211,7 +211,7 @@ def test_a_campaigns_day_counts_waits_and_its_rates_leave_machines_out(agent):
 
 def test_a_contact_is_tried_and_reached_once_however_often_they_are_called(agent, switch):
     campaign = agent.campaigns.get()
-    rate = lambda: selectors.campaign_rows([campaign.pk])[0]["contact_rate_per_contact"]  # noqa: E731
+    rate = lambda: floor_rows.campaign_rows([campaign.pk])[0]["contact_rate_per_contact"]  # noqa: E731
     first = place(campaign)[0]
     assert (rate()["numerator"], rate()["denominator"], rate()["value"]) == (0, 1, 0.0)
     switch.ring(first)
@@ -238,7 +238,7 @@ def test_a_contact_is_tried_and_reached_once_however_often_they_are_called(agent
 
 def test_the_forecast_is_the_pace_of_the_last_hour_and_none_without_one(agent):
     campaign = agent.campaigns.get()
-    forecast = lambda: selectors.campaign_rows([campaign.pk])[0]["forecast"]  # noqa: E731
+    forecast = lambda: floor_rows.campaign_rows([campaign.pk])[0]["forecast"]  # noqa: E731
     assert forecast() is None
     now = timezone.now()
     minute = now.replace(second=0, microsecond=0)
@@ -264,7 +264,7 @@ def test_a_contact_the_list_is_done_with_is_counted_in_its_minute(agent):
 
 def test_a_campaigns_contacts_are_those_of_the_stored_census_with_its_time(agent):
     campaign = agent.campaigns.get()
-    row = lambda: selectors.campaign_rows([campaign.pk])[0]  # noqa: E731
+    row = lambda: floor_rows.campaign_rows([campaign.pk])[0]  # noqa: E731
     assert row()["contacts"] == {}
     ready = list(campaign.target_list.contacts.order_by("pk"))
     Contact.objects.filter(pk__in=[one.pk for one in ready[:3]]).update(

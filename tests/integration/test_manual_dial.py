@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from dialer import selectors, tasks
+from dialer import floor_rows, tasks
 from dialer.models import (
     Agent,
     CallLog,
@@ -197,10 +197,10 @@ def test_in_manual_mode_the_dialer_places_nothing_and_says_so(switch):
 @pytest.mark.parametrize("mode", ["progressive", "preview"])
 def test_where_the_campaign_allows_it_agents_dial_by_hand_in_any_mode(switch, mode):
     campaign = by_hand(switch, mode=mode, allow_manual_dial=True)
-    assert selectors.campaign_rows()[0]["manual_dial"] is True
+    assert floor_rows.campaign_rows()[0]["manual_dial"] is True
     assert dial(campaign)["status"] == "applied"
     DialerCampaign.objects.update(allow_manual_dial=False)
-    assert selectors.campaign_rows()[0]["manual_dial"] is False
+    assert floor_rows.campaign_rows()[0]["manual_dial"] is False
 
 
 def test_the_contact_before_the_agent_goes_back_unless_the_number_is_refused(switch):

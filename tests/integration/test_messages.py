@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from console.rows import AgentRow
-from dialer import selectors, tasks
+from dialer import floor_rows, tasks
 from dialer.models import Agent, AgentMessage, AppliedCommand, Team
 from tests.fakes.floor import make_agents, make_campaign
 
@@ -25,16 +25,16 @@ def say(kind: str, **fields: Any) -> dict[str, Any]:
 
 
 def note(agent: Agent) -> dict[str, Any] | None:
-    return selectors.agent_rows([agent.pk])[0]["note"]
+    return floor_rows.agent_rows([agent.pk])[0]["note"]
 
 
 def test_a_message_is_on_the_agents_row_until_they_have_read_it_and_then_the_next():
     [agent] = make_agents(1)
-    before = selectors.agent_rows([agent.pk])[0]["version"]
+    before = floor_rows.agent_rows([agent.pk])[0]["version"]
     answer = say("send_message", agents=[agent.agent_id], text=" Please call me.\nAt once ")
     assert (answer["status"], answer["result"]) == ("applied", {"agents": 1})
     say("send_message", agents=[agent.agent_id], text="Second")
-    row = selectors.agent_rows([agent.pk])[0]
+    row = floor_rows.agent_rows([agent.pk])[0]
     assert row["version"] > before, "the floor takes the row as changed"
     assert set(row) <= set(AgentRow.__struct_fields__)
     first = row["note"]
@@ -119,11 +119,11 @@ def test_a_row_costs_the_same_queries_however_many_messages_wait(django_assert_n
     agents = make_agents(6)
     say("send_message", agents=[agents[0].agent_id], text="1")
     with CaptureQueriesContext(connection) as one:
-        selectors.agent_rows()
+        floor_rows.agent_rows()
     for n in range(5):
         say("send_message", agents=[agent.agent_id for agent in agents], text=str(n))
     with django_assert_num_queries(len(one)):
-        selectors.agent_rows()
+        floor_rows.agent_rows()
 
 
 def test_old_messages_go_once_they_are_read(settings):

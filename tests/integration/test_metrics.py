@@ -50,7 +50,10 @@ def beat(name, **values):
 
 
 def test_each_part_says_whether_it_is_well_and_what_waits_in_it(told):
-    beat("bridge", link="up", queue=7, events=1200, orders_in_flight=3, last_event_at=time.time() - 4)
+    beat(
+        "bridge", link="up", queue=7, events=1200, orders_in_flight=3, last_event_at=time.time() - 4, parts=15,
+        parts_dead=[], parts_failed=2,
+    )  # fmt: skip
     beat("ingest", lag_ms=250, depth=12, unstored=40, legs=9)
     found = told()
     assert found["component_up", ("component", "bridge")] == 1
@@ -58,10 +61,47 @@ def test_each_part_says_whether_it_is_well_and_what_waits_in_it(told):
     assert found["component_up", ("component", "database")] == 1
     assert found["bridge_queue",] == 7
     assert found["bridge_events_total",] == 1200
+    assert (found["bridge_parts",], found["bridge_parts_failed_total",]) == (15, 2)
     assert found["bridge_last_event_age_seconds",] == pytest.approx(4, abs=2)
     assert found["ingest_lag_seconds",] == 0.25
     assert found["persist_backlog",] == 40
     assert found["live_legs",] == 9
+
+
+# What the operators were promised, and what it is called.
+FIGURES = {
+    "bridge lag": ["bridge_lag_seconds", "bridge_queue"],
+    "stream depth": ["stream_length", "ingest_depth"],
+    "ingest lag": ["ingest_lag_seconds"],
+    "persist lag": ["persist_lag_seconds", "persist_backlog"],
+    "dialer queue age and service time": [
+        "queue_oldest_seconds", "dialer_task_wait_seconds_sum", "dialer_task_seconds_bucket",
+    ],
+    "decisions by reason": ["decisions_total"],
+    "floor frame age": ["floor_frame_age_seconds"],
+    "sockets": ["sockets", "sockets_ended_total"],
+    "outbox drops": ["outbox_skips_total"],
+    "drift between switch and us": ["drift_legs_total", "switch_comparisons_total"],
+}  # fmt: skip
+
+
+def test_every_figure_that_was_promised_is_told_and_is_on_the_dashboard(told):
+    beat("bridge", link="up", queue=7, lag_ms=3)
+    beat("ingest", lag_ms=250, depth=12, unstored=40, legs=9)
+    streams.shared().xadd(streams.FRAMES, {"f": "x"})
+    counters.count("decisions", reason="no_idle_agent", mode="power")
+    counters.count("drift_legs", was="gone")
+    counters.count("sockets_ended", code="1012")
+    for name in ("switch_comparisons", "outbox_skips"):
+        counters.count(name)
+    for name in ("dialer_task_wait_seconds", "dialer_task_seconds"):
+        counters.observe(name, 0.02, task="handle_facts")
+    assert counters.flush(now=0.0)
+    found = {key[0] for key in told()}
+    shown = (Path(settings.BASE_DIR) / "docs" / "grafana.json").read_text()
+    for words, names in FIGURES.items():
+        assert set(names) <= found, words
+        assert any(f"orchestrator_{name}" in shown for name in names), words
 
 
 def test_a_queue_says_how_many_wait_and_how_long_the_next_one_has(told):

@@ -176,6 +176,34 @@ def test_campaigns_that_share_agents_do_not_count_on_the_same_one_twice(switch):
     assert dial(two) == []
 
 
+def test_of_another_campaigns_calls_only_those_count_that_will_want_a_shared_agent(switch):
+    crew = ready_agent(switch, 8)
+    asset = message()
+    ahead = make_campaign(crew[:6], contacts=40, mode="power", power_ratio=2, message=asset)
+    # Two of its six are the other's, too: of twelve calls four are meant for them.
+    other = make_campaign(crew[4:], contacts=40, mode="power", power_ratio=2, message=asset, name="Autumn", offset=100)
+    placed = dial(ahead)
+    assert len(placed) == 12
+    assert len(dial(other)) == 2 * 4 - 4
+    assert dial(other) == []
+
+
+def test_customers_of_another_campaign_who_wait_count_up_to_the_number_of_shared_agents(switch):
+    crew = ready_agent(switch, 6)
+    asset = message()
+    ahead = make_campaign(crew[:3], contacts=40, mode="power", power_ratio=1, message=asset)
+    other = make_campaign(crew[2:], contacts=40, name="Autumn", offset=100)
+    placed = dial(ahead)
+    assert len(placed) == 3
+    for agent in crew[:3]:
+        set_state(agent, "break", "lunch")
+    for call in placed:
+        switch.answer(call)
+    assert CallLog.objects.filter(agent=None, answered_at__isnull=False, ended_at=None).count() == 3
+    # Three are idle, and the one of both, though on a break, may come back for one of the three who wait.
+    assert len(dial(other)) == 2
+
+
 def test_the_agents_hourly_limit_holds_for_calls_dialled_ahead(switch):
     crew = ready_agent(switch, 3)
     campaign = make_campaign(

@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from dialer import preview, selectors, tasks
+from dialer import floor_rows, preview, tasks
 from dialer.models import (
     Agent,
     Callback,
@@ -113,7 +113,7 @@ def test_nothing_is_offered_while_nothing_could_be_dialled(switch, why):
 
 def test_the_agents_row_shows_the_offer_without_the_whole_number(switch):
     previewing(switch)
-    [row] = selectors.agent_rows()
+    [row] = floor_rows.agent_rows()
     assert row["preview"]["id"] == str(offer().reservation_id)
     assert row["preview"]["contact"] == offer().contact.name
     assert offer().contact.number not in str(row)
@@ -181,7 +181,7 @@ def test_a_gate_that_closed_meanwhile_refuses_with_its_words_and_gives_the_conta
     assert contact.status == "ready" and switch.orders("originate_customer") == []
     assert contact.blocked_by == ("" if rule == "lines" else rule)
     assert (offer().state, offer().reason) == ("refused", answer["reason"])
-    assert selectors.agent_rows()[0]["preview"] is None
+    assert floor_rows.agent_rows()[0]["preview"] is None
 
 
 def test_without_the_link_the_contact_stays_before_the_agent(switch):
@@ -359,7 +359,7 @@ def test_a_mode_takes_effect_with_the_next_decision_and_what_rings_rings_on(swit
     assert (answer["status"], answer["result"]["mode"]) == ("applied", "preview")
     assert tick() == 0
     assert offer().agent == agents[1]
-    assert selectors.campaign_rows()[0]["mode"] == "preview"
+    assert floor_rows.campaign_rows()[0]["mode"] == "preview"
     switch.answer(call)
     switch.bridge(call)
     call.refresh_from_db()

@@ -5,11 +5,12 @@ import uuid
 from io import StringIO
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.utils import timezone
 
 from dialer import retention
-from dialer.models import CallLog, CampaignMinute, PacingDecision
+from dialer.models import AppliedCommand, CallLog, CampaignMinute, Order, PacingDecision
 from events import retention as of_events
 from events.models import CallStateEvent, EventBatch, EventProcessingStatus, FreeSwitchEvent
 from tests.fakes.floor import make_campaign
@@ -60,6 +61,47 @@ def test_old_decisions_go_but_those_that_placed_a_call_stay_as_long_as_its_recor
     record.refresh_from_db()
     assert record.decision == placed
     assert "decisions: 0 removed" in retained() and not PacingDecision.objects.filter(pk=lonely.pk).exists()
+
+
+def test_old_orders_go_unless_their_call_goes_on():
+    campaign = make_campaign([])
+    over = call(campaign, age=100 * DAY)
+    going_on = call(campaign, age=100 * DAY, status="answered", ended_at=None, to_number="+12125550101")
+
+    def order(age, **fields) -> Order:
+        known = {"order_id": uuid.uuid4(), "kind": "bridge", "payload": {}, "created_at": timezone.now() - age * DAY}
+        return Order.objects.create(**known, **fields)
+
+    for _ in range(5):
+        order(100, call=over)
+    order(98)  # of an agent's leg
+    left = {order(99, call=going_on), order(80, call=over), order(1)}
+    assert "orders: 6 would be removed (kept 90 days)" in retained(dry_run=True) and Order.objects.count() == 9
+    retained()
+    assert set(Order.objects.all()) == left
+
+
+def test_old_commands_go_unless_the_switch_owes_an_answer():
+    def command(age, **fields) -> AppliedCommand:
+        at = timezone.now() - age * DAY
+        return AppliedCommand.objects.create(
+            command_id=uuid.uuid4(), kind="x", status="applied", applied_at=at, **fields
+        )
+
+    for _ in range(4):
+        command(100)
+    left = {command(99, confirmation="waiting"), command(2)}
+    assert "commands: 4 would be removed (kept 90 days)" in retained(dry_run=True)
+    retained()
+    assert set(AppliedCommand.objects.all()) == left
+
+
+def test_sessions_go_a_day_after_their_end():
+    for n, days in enumerate((-3, -2, 0, 5)):
+        Session.objects.create(session_key=f"s{n}", session_data="x", expire_date=timezone.now() + days * DAY)
+    assert "sessions: 2 would be removed" in retained(dry_run=True)
+    retained()
+    assert sorted(Session.objects.values_list("session_key", flat=True)) == ["s2", "s3"]
 
 
 def test_old_events_go_with_what_was_made_of_them_unless_they_wait():

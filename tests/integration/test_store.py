@@ -14,7 +14,7 @@ from events import batches, store, streams
 from events.entries import Entry
 from events.journal import Journal
 from events.models import CallStateEvent, EventBatch, EventProcessingStatus, FreeSwitchEvent
-from events.rows import from_entry
+from events.rows import Once, from_entry
 from tests.fakes import captures
 from tests.fakes.events import BRIDGED, CALL, drain, ingest, record, store_sent, tasks
 
@@ -312,6 +312,6 @@ def test_rows_are_drawn_from_the_journal_as_they_are(redis_empty):
     (entry,) = Journal(redis_empty).between("-", "+")
     assert isinstance(entry, Entry)
     with transaction.atomic():
-        inserted = store.insert_events([from_entry(entry)])
+        inserted = store.insert_events(Once([from_entry(entry)], 1))
     assert inserted.fresh
     assert list(inserted.ids.values()) == [FreeSwitchEvent.objects.get(journal_id=entry.id).pk]

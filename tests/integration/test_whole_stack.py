@@ -94,12 +94,13 @@ def test_every_customers_fate_in_the_switchs_log_equals_its_call_record(tmp_path
         if leg["answered_at"] is not None:
             answer = FreeSwitchEvent.objects.get(event_type="CHANNEL_ANSWER", channel_uuid=leg["uuid"]).event_data
             said = int(answer["Caller-Channel-Answered-Time"]) or int(answer["Event-Date-Timestamp"])
-            assert call.answered_at == UNIX + timedelta(microseconds=said), "the switch's own time"
-            assert call.bridged_at is not None
-            # A busy machine may join somebody late: then the record says so.
-            late = call.bridged_at - call.answered_at > ANSWER_GRACE
+            # To the millisecond: what is made up from the live state knows no more.
+            assert abs(call.answered_at - UNIX - timedelta(microseconds=said)) < timedelta(milliseconds=2), ""
+            # A busy machine may join somebody late, or not before they hang up: then the record says so.
+            late = call.bridged_at is None or call.bridged_at - call.answered_at > ANSWER_GRACE
             assert call.abandoned == late
         assert call.decision is not None, "a stored decision explains every call"
+    assert any(call.bridged_at is not None for call in calls.values())
     agents = [leg for leg in legs if leg["kind"] == "agent"]
     assert len(agents) == AGENTS, "each softphone was called once and held open"
     assert PacingDecision.objects.filter(campaign=campaign).exists()

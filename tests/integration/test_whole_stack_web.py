@@ -6,9 +6,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from websockets.sync.client import ClientConnection, connect
 
@@ -16,9 +18,11 @@ from console.floor_state import FloorState, apply_frame
 from console.models import ApiToken
 from console.protocol import Frame, Snapshot, read_server
 from dialer.models import Agent, CallLog
+from events import streams
 from tests.conftest import wait_until
 from tests.fakes.floor import ask_all_to_work, make_working_floor, reason_code
 from tests.fakes.processes import Processes
+from tests.integration.test_kept import unexpected
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -41,6 +45,16 @@ def answers(port: int, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
     except OSError:
         return 0, ""
+
+
+def log_lines(folder: Path) -> list[dict[str, Any]]:
+    """Every process's lines: each one a JSON object."""
+    return [json.loads(line) for line in (folder / "logs" / "voice_orchestrator.log").read_text().splitlines()]
+
+
+def components_of(folder: Path, wanted: str) -> set[str]:
+    """The processes whose lines hold an id."""
+    return {line["component"] for line in log_lines(folder) if wanted in line.values()}
 
 
 class Client:
@@ -90,6 +104,18 @@ class Client:
         return self.state.agents, self.state.calls, self.state.campaigns
 
 
+def hang_up_one(client: Client) -> tuple[str, str]:
+    """The call that a command has ended, and the command's id. One that is over by itself meanwhile is refused."""
+    for n in range(10):
+        client.follow(20, until=lambda: any(call.bridged_at for call in client.state.calls.values()))
+        youngest = max(client.state.calls.values(), key=lambda call: call.bridged_at or 0)
+        client.send({"type": "call_control", "id": f"h{n}", "call_id": youngest.id, "action": "hangup"})
+        client.follow(30, until=lambda: client.results.keys() & {f"result:h{n}", f"error:h{n}"})  # noqa: B023
+        if client.results.get(f"result:h{n}", {}).get("status") == "applied":
+            return youngest.id, client.results[f"result:h{n}"]["command_id"]
+    raise AssertionError(client.results)
+
+
 @pytest.mark.timeout(300)
 def test_a_client_cut_off_for_ten_seconds_resumes_without_a_gap_and_equals_a_fresh_snapshot(tmp_path):
     campaign = make_working_floor([f"+1646555{n:04d}" for n in range(2000)], AGENTS)
@@ -97,7 +123,7 @@ def test_a_client_cut_off_for_ten_seconds_resumes_without_a_gap_and_equals_a_fre
     ask_all_to_work(campaign)
     user = get_user_model().objects.create_superuser("integrator")
     _, secret = ApiToken.issue(user, "test")
-    with Processes(tmp_path) as run:
+    with Processes(tmp_path, LOG_FORMAT="json") as run:
         run.backend("--speed", "4", "--seed", "7")
         run.manage("floor", "run_floor_publisher")
         run.web()
@@ -123,6 +149,9 @@ def test_a_client_cut_off_for_ten_seconds_resumes_without_a_gap_and_equals_a_fre
             client.follow(20, until=lambda: client.state.seq > seq + 20)
             assert client.state.epoch == epoch and client.state.seq > seq + 20
             assert client.snapshots == snapshots, "resumed frame by frame, without a snapshot"
+
+            # One of the calls is ended by command: its way is looked for in the logs below.
+            ended, hung_up_by = hang_up_one(client)
 
             # Pause by command, let the floor come to rest, and compare with someone who has just come.
             client.send(
@@ -156,3 +185,15 @@ def test_a_client_cut_off_for_ten_seconds_resumes_without_a_gap_and_equals_a_fre
             client.follow(30, until=lambda: client.results.keys() & {"result:s2", "error:s2"})
             refusal = client.results.get("error:s2") or client.results["result:s2"]
             assert refusal.get("message") or refusal["status"] == "rejected"
+        wait_until(
+            lambda: "default" in components_of(tmp_path, ended), "the switch's record of the call stored", START_SECONDS
+        )
+        for keys in (streams.shared().keys(), streams.connect(settings.CACHE_URL).keys()):
+            assert keys and unexpected(keys) == [], "every key has its bound in docs/kept.md"
+    lines = log_lines(tmp_path)
+    assert {line["component"] for line in lines} >= {"web", "bridge", "ingest", "dialer", "default", "floor"}
+    for line in lines:
+        assert {"time", "level", "component", "logger", "message", "pid"} <= line.keys()
+    # What somebody sees who looks for the call, and for the command.
+    assert components_of(tmp_path, ended) == {"dialer", "bridge", "ingest", "default", "floor", "web"}
+    assert components_of(tmp_path, hung_up_by) == {"web", "dialer", "bridge"}

@@ -11,7 +11,7 @@ from orchestrator import checks
 
 SAFE = {
     "DEBUG": False,
-    "SECRET_KEY": "x9" * 30,
+    "SECRET_KEY": "0123456789" * 6,
     "INSECURE_SECRET_KEY": "insecure",
     "FREESWITCH_ESL_PASSWORD": "a-long-one",
     "ALLOWED_HOSTS": ["calls.example.com"],
@@ -19,6 +19,23 @@ SAFE = {
     "WEBSOCKET_ORIGINS": ["https://calls.example.com"],
     "ALERT_WEBHOOK_URL": "https://alerts.example.com/in",
     "DATABASES": {"default": {"PASSWORD": "long"}},
+    "SESSION_COOKIE_SECURE": True,
+    "CSRF_COOKIE_SECURE": True,
+    "CSRF_TRUSTED_ORIGINS": ["https://calls.example.com"],
+    "METRICS_TOKEN": "x9" * 10,
+    "CELERY_BROKER_URL": "redis://:secret@redis.example.com:6379/0",
+    "CELERY_RESULT_BACKEND": "rediss://user:secret@redis.example.com/0",
+    "REDIS_URL": "redis://localhost:6379/0",
+    "CACHE_URL": "unix:///run/redis.sock?db=1",
+    "STATIC_ROOT": "/srv/static",
+    "STATICFILES_DIRS": ["/app/static"],
+    "RECORDINGS_DIR": "/var/lib/freeswitch/recordings",
+    "MESSAGES_DIR": "/var/lib/freeswitch/messages",
+    "IMPORT_DIR": "/var/imports",
+    "LOG_DIR": "/var/log",
+    "ORIGINATE_CUSTOMER": "sofia/gateway/carrier/{number}",
+    "ORIGINATE_AGENT": "user/{extension}",
+    "CALLER_ID_NUMBER": "+12125550100",
 }
 
 
@@ -31,12 +48,35 @@ def test_safe_settings_start():
     [
         ("SECRET_KEY", "insecure"),
         ("SECRET_KEY", "short"),
+        ("SECRET_KEY", "a" * 60),
+        ("SECRET_KEY", "django-insecure-" + "x9" * 30),
         ("FREESWITCH_ESL_PASSWORD", "ClueCon"),
         ("ALLOWED_HOSTS", ["*"]),
         ("ALLOWED_HOSTS", []),
         ("DIAL_ALLOWED_PREFIXES", []),
         ("DIAL_ALLOWED_PREFIXES", ["+1212", ""]),
         ("DIAL_ALLOWED_PREFIXES", ["+"]),
+        ("DIAL_ALLOWED_PREFIXES", ["+1212", "1646"]),
+        ("DIAL_ALLOWED_PREFIXES", ["+1*"]),
+        ("DIAL_ALLOWED_PREFIXES", ["+0"]),
+        ("SESSION_COOKIE_SECURE", False),
+        ("CSRF_TRUSTED_ORIGINS", ["http://calls.example.com"]),
+        ("WEBSOCKET_ORIGINS", ["https://a.example.com", "http://10.0.0.5:8000"]),
+        ("METRICS_TOKEN", "short"),
+        ("CELERY_BROKER_URL", "redis://redis.example.com:6379/0"),
+        ("CELERY_RESULT_BACKEND", "rediss://10.0.0.5/0"),
+        ("REDIS_URL", "redis://user@redis.example.com/0"),
+        ("CACHE_URL", "redis://redis.example.com:6379/1"),
+        ("RECORDINGS_DIR", "/app/static/recordings"),
+        ("MESSAGES_DIR", "/srv/static"),
+        ("IMPORT_DIR", "/srv/static/../static/imports"),
+        ("LOG_DIR", "/srv/static/logs"),
+        ("ORIGINATE_CUSTOMER", "sofia/gateway/carrier/"),
+        ("ORIGINATE_CUSTOMER", "sofia/gateway/a/{number},sofia/gateway/b/{number}"),
+        ("ORIGINATE_AGENT", "user/{extension} &system(x)"),
+        ("RECORDINGS_DIR", "recordings"),
+        ("MESSAGES_DIR", "/var/a b"),
+        ("CALLER_ID_NUMBER", "anonymous"),
         ("WEBSOCKET_ORIGINS", ["*"]),
         ("ALERT_WEBHOOK_URL", "http://alerts.example.com/in"),
         ("ALERT_WEBHOOK_URL", "http://10.0.0.5:9000/"),
@@ -61,11 +101,35 @@ def test_the_default_database_password_is_refused():
 
 
 def test_while_debugging_nothing_is_refused():
-    assert checks.problems(SimpleNamespace(**{**SAFE, "DEBUG": True, "SECRET_KEY": "insecure"})) == []
+    near = ["localhost", "127.0.0.1", "[::1]", "10.0.0.5", "192.168.1.9", "box", "box.local", "a.test", "testserver"]
+    values = {**SAFE, "DEBUG": True, "SECRET_KEY": "insecure", "ALLOWED_HOSTS": near, "METRICS_TOKEN": "x"}
+    assert checks.problems(SimpleNamespace(**values)) == []
 
 
-@pytest.mark.parametrize("program", [["manage.py", "showmigrations"], ["-m", "celery", "-A", "orchestrator", "report"]])
-def test_a_process_refuses_to_start_and_names_the_settings(program):
+@pytest.mark.parametrize("host", ["calls.example.com", ".example.com", "*", "8.8.8.8", "localhost.example.com"])
+def test_debug_is_refused_where_others_can_reach_it(host):
+    [(_, wrong, _)] = checks.problems(SimpleNamespace(**{**SAFE, "DEBUG": True, "ALLOWED_HOSTS": ["localhost", host]}))
+    assert "DEBUG" in wrong and host in wrong
+
+
+def test_plain_http_is_for_this_machine_only():
+    here = {"SESSION_COOKIE_SECURE": False, "CSRF_COOKIE_SECURE": False, "ALLOWED_HOSTS": ["localhost", "127.0.0.1"]}
+    here |= {"CSRF_TRUSTED_ORIGINS": ["http://localhost:8000"], "WEBSOCKET_ORIGINS": ["http://localhost:8000"]}
+    assert checks.problems(SimpleNamespace(**{**SAFE, **here})) == []
+    [(_, wrong, _)] = checks.problems(SimpleNamespace(**{**SAFE, **here, "ALLOWED_HOSTS": ["calls.example.com"]}))
+    assert "BEHIND_TLS" in wrong
+
+
+PROGRAMS = {
+    "web": ["-m", "daphne", "-p", "0", "orchestrator.asgi:application"],
+    "bridge": ["manage.py", "run_esl_bridge"],
+    "ingest": ["manage.py", "run_event_ingest"],
+    "publisher": ["manage.py", "run_floor_publisher"],
+    "worker": ["-m", "celery", "-A", "orchestrator", "worker", "-Q", "dialer_queue", "-c", "1"],
+}
+
+
+def test_every_process_refuses_to_start_and_names_the_settings():
     environment = {
         **os.environ,
         "DEBUG": "0",
@@ -73,7 +137,18 @@ def test_a_process_refuses_to_start_and_names_the_settings(program):
         "DIAL_ALLOWED_PREFIXES": "",
         "FREESWITCH_ESL_PASSWORD": "ClueCon",
     }
-    done = subprocess.run([sys.executable, *program], env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode != 0
-    for name in ("SECRET_KEY", "FREESWITCH_ESL_PASSWORD", "DIAL_ALLOWED_PREFIXES"):
-        assert name in done.stderr
+    running = {
+        name: subprocess.Popen(
+            [sys.executable, *program], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        for name, program in PROGRAMS.items()
+    }
+    try:
+        for name, process in running.items():
+            _, said = process.communicate(timeout=60)
+            assert process.returncode not in (0, None), name
+            for setting in ("SECRET_KEY", "FREESWITCH_ESL_PASSWORD", "DIAL_ALLOWED_PREFIXES"):
+                assert setting in said, (name, said[-500:])
+    finally:
+        for process in running.values():
+            process.kill()

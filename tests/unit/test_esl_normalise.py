@@ -227,3 +227,13 @@ def test_tens_of_thousands_of_events_a_second_are_framed_and_typed():
                     count += 1
         best = max(best, count / (time.process_time() - started))
     assert best > 10_000, f"{best:.0f} events/s"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"Event-Name: X\nUnique-ID: 1234", b"Event-Name: X\nContent-Length: 9\n\n+OK 1234"],
+    ids=["value", "payload"],
+)
+def test_a_plain_event_that_is_cut_short_is_unreadable_instead_of_about_another_leg(body):
+    with pytest.raises(Unreadable, match="cut short"):
+        event_of(Frame({"Content-Type": "text/event-plain"}, body))

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialer import orders
-from esl_bridge.render import MAX_LINE_CHARACTERS, Command, DialPlan, Refused, follow_up, render
+from esl_bridge.render import MAX_LINE_CHARACTERS, Command, DialPlan, Refused, follow_up, music, render
 
 PLAN = DialPlan("sofia/gateway/carrier/{number}", "user/{extension}", ("+1212555", "+1646"), "/var/lib/rec")
 ORDER, LEG, PEER, CALL = (str(uuid.UUID(int=number)) for number in range(1, 5))
@@ -28,7 +29,7 @@ CUSTOMER = orders.OriginateCustomer(
             (
                 f"originate {{origination_uuid={LEG},origination_caller_id_number=+12125550100,"
                 "origination_caller_id_name='Voice Orchestrator',originate_timeout=25,ignore_early_media=true,"
-                f"hangup_after_bridge=true,orch_role=customer,orch_call={CALL},orch_agent=agent_101,orch_campaign=7}}"
+                f"hangup_after_bridge=true,RECORD_APPEND=true,orch_role=customer,orch_call={CALL},orch_agent=agent_101,orch_campaign=7}}"
                 "sofia/gateway/carrier/+12125551234 &park()"
             ),
         ),
@@ -123,7 +124,7 @@ def test_what_is_not_allowed_is_refused(order, said):
         render(order, PLAN)
 
 
-@pytest.mark.parametrize("prefixes", [(), ("",), ("1212",)])
+@pytest.mark.parametrize("prefixes", [(), ("",), ("1212",), ("+",)])
 def test_without_a_matching_prefix_no_customer_is_dialled(prefixes):
     with pytest.raises(Refused, match="DIAL_ALLOWED_PREFIXES"):
         render(CUSTOMER, DialPlan(PLAN.customer, PLAN.agent, prefixes, PLAN.recordings_dir))
@@ -139,11 +140,22 @@ def test_without_a_matching_prefix_no_customer_is_dialled(prefixes):
         "{a=b}x/{number}",
         "x'/{number}",
         "{{number}}",
+        "user/{number},user/1001",
+        "sofia/gateway/a/{number}|sofia/gateway/b/{number}",
+        "user/{number}:_:user/1001",
+        "[:_:user/1001,a=b]user/{number}",  # found by the fuzzer: it is looked for before the brackets are
+        "user/{number}[a=b]",
     ],
 )
 def test_a_dial_string_that_could_break_the_line_is_refused(template):
     with pytest.raises(Refused, match="dial string"):
         render(CUSTOMER, DialPlan(template, PLAN.agent, PLAN.allowed_prefixes, PLAN.recordings_dir))
+
+
+def test_a_dial_string_may_have_variables_of_its_own_before_its_one_destination():
+    template = "[leg_timeout=20,absolute_codec_string=PCMA]sofia/gateway/carrier/{number}"
+    plan = DialPlan(template, PLAN.agent, PLAN.allowed_prefixes, PLAN.recordings_dir)
+    assert render(CUSTOMER, plan).line.endswith("PCMA]sofia/gateway/carrier/+12125551234 &park()")
 
 
 @pytest.mark.parametrize("directory", ["", "relative", "/a b", "/a/../b", "/a;b", "/a\nb"])
@@ -176,7 +188,7 @@ KINDS = [
 U = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 VALUE = r"(?:[A-Za-z0-9_.:+-]+|'[A-Za-z0-9 ._-]+')"
 ALLOWED = re.compile(
-    rf"originate \{{[a-z_]+={VALUE}(?:,[a-z_]+={VALUE})*\}}"
+    rf"originate \{{[A-Za-z_]+={VALUE}(?:,[A-Za-z_]+={VALUE})*\}}"
     rf"(?:sofia/gateway/carrier/\+(?:1212555|1646)[0-9]+ &park\(\)|user/[0-9]{{2,6}} &(?:park\(\)|eavesdrop\({U}\)))"
     rf"|uuid_bridge {U} {U}|uuid_hold (?:off )?{U}|uuid_park {U}|uuid_transfer {U} [0-9]{{2,6}} XML default"
     rf"|uuid_kill {U} [A-Z0-9_]+|uuid_record {U} (?:start|stop|mask|unmask) /var/lib/rec/{U}\.wav|uuid_exists {U}"
@@ -192,7 +204,7 @@ def test_whatever_is_in_an_order_it_is_exactly_one_known_command_or_refused(kind
         "order_id": ORDER, "expires_at": 1.0, "leg": LEG, "peer": PEER, "target": PEER, "number": "+12125551234",
         "call_id": CALL, "caller_id_number": "+12125550100", "extension": "1001", "agent_id": "a", "action": "start",
         "name": PEER, "cause": "NORMAL_CLEARING", "timeout": 20, "on": True, "mode": "listen", "supervisor": "s",
-        "campaign_id": "1", "caller_id_name": "A B", "role": "consulted", "who": "s",
+        "campaign_id": "1", "caller_id_name": "A B", "role": "consulted", "who": "s", "unless_joined": True,
     }  # fmt: skip
     for name in kind.__struct_fields__:
         fields[name] = draw.draw(st.one_of(st.just(valid[name]), st.just(valid[name]), anything))
@@ -202,3 +214,28 @@ def test_whatever_is_in_an_order_it_is_exactly_one_known_command_or_refused(kind
         return
     assert ALLOWED.fullmatch(command.line), command.line
     assert len(command.line) <= MAX_LINE_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        "local_stream://moh", "tone_stream://%(1000,0,600)", "tone_stream://%(200,100,440,480);loops=-1",
+        "/var/lib/freeswitch/music/waiting-1.wav", "/m/a.mp3",
+    ],
+)  # fmt: skip
+def test_who_waits_apart_is_played_what_the_settings_name(stream):
+    assert music(LEG, replace(PLAN, hold_music=stream)) == Command(f"uuid_broadcast {LEG} {stream} aleg", direct=True)
+    assert music(LEG, PLAN) is None
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        "hangup::NORMAL_CLEARING", "local_stream://moh both", "m.wav", "local_stream://moh\n\nexit", "/m/../etc/x.wav",
+        "shout://example.org/live.mp3", "/m/a.wav!b", "system::rm", "local_stream://", "/m/a.sh", "http://x/a.wav",
+        "tone_stream://%(1,2,3)'", "${system(x)}",
+    ],
+)  # fmt: skip
+def test_music_that_is_more_than_a_stream_or_a_file_is_refused(stream):
+    with pytest.raises(Refused, match="HOLD_MUSIC"):
+        music(LEG, replace(PLAN, hold_music=stream))

@@ -79,6 +79,13 @@ def test_a_young_leg_is_not_asked_about():
     assert compare((), {A}, tracker, 100.0 + YOUNG_SECONDS).missing == (A,)
 
 
+def test_a_leg_from_before_the_link_is_never_too_young_to_be_missing():
+    tracker = LegTracker()
+    tracker.begun(A, 100.0)
+    tracker.begun(B, 100.4)
+    assert compare((), {A, B}, tracker, 100.5, opened=100.3).missing == (A,)
+
+
 def test_a_channel_the_stream_has_just_shown_is_not_unknown():
     tracker = LegTracker()
     tracker.begun(A, 100.0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from events import enrich, rows
 from events.entries import Entry
-from events.rows import COLUMNS, copy_line, from_entry, ordered_uuid
+from events.rows import COLUMNS, Once, copy_line, from_entry, ordered_uuid
 from tests.fakes import captures
 
 AT = 1_795_333_046_205
@@ -76,7 +76,7 @@ def test_what_is_no_event_makes_no_row(raw):
 
 @given(st.text())
 def test_a_copied_line_holds_its_text_and_nothing_else(text):
-    line = copy_line(7, (text, None, 5))
+    line = copy_line((7, text, None, 5))
     assert line.count("\n") == 1 == line.endswith("\n")
     fields = line[:-1].split("\t")
     assert fields[0::2] == ["7", "\\N"]
@@ -119,3 +119,20 @@ def test_an_event_of_no_call_needs_nothing_and_one_of_an_impossible_call_says_so
     assert enrich.enrich({"Event-Name": "HEARTBEAT"}) == (None, None, False)
     with pytest.raises(ValueError, match="not a uuid"):
         enrich.enrich({"Event-Name": "CHANNEL_CREATE", "variable_orch_call": "x"})
+
+
+def test_rows_are_made_as_they_are_asked_for_each_event_once_and_kept():
+    made = []
+
+    def source():
+        for sequence in ("1", "2", "1", "3"):
+            made.append(sequence)
+            yield row_of({"Event-Name": "X", "Core-UUID": "core", "Event-Sequence": sequence})
+
+    once = Once(source(), 4)
+    first = iter(once)
+    assert next(first).key == ("core", 1)
+    assert made == ["1"]
+    assert [row.key[1] for row in first] == [2, 3]
+    assert [row.key[1] for row in once] == [1, 2, 3]
+    assert made == ["1", "2", "1", "3"]

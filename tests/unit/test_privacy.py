@@ -1,11 +1,15 @@
 """No secret and no full phone number reaches a log."""
 
+import io
 import logging
+import sys
+import threading
 
 import pytest
+from django.conf import settings
 
 from events.privacy import clean, mask
-from orchestrator.logs import Private
+from orchestrator.logs import Private, log_what_nobody_catches
 
 
 @pytest.mark.parametrize(
@@ -34,3 +38,74 @@ def test_a_caller_cannot_start_a_line_of_the_log():
     record = logging.LogRecord("x", logging.INFO, "", 0, "name %s", ("a\r\n2026-01-01 ERROR forged",), None)
     assert Private().filter(record)
     assert "\n" not in record.getMessage() and "\r" not in record.getMessage()
+
+
+@pytest.fixture
+def written():
+    """What the product's own console handler and format make of a record of this logger."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(Private())
+    simple = settings.LOGGING["formatters"]["simple"]
+    handler.setFormatter(logging.Formatter(simple["format"], style=simple["style"]))
+    log = logging.getLogger("orchestrator")
+    log.addHandler(handler)
+    yield stream
+    log.removeHandler(handler)
+
+
+CONFIDENTIAL = "Key (number)=(+12125551234) already exists\nCRITICAL forged: password=hunter2 redis://:hunter2@host/0"
+
+
+def hold_to(text: str) -> None:
+    assert "2125551234" not in text and "hunter2" not in text
+    assert "+1212***34" in text and "Traceback" in text
+    first, *others = text.splitlines()
+    assert first.startswith(("ERROR", "CRITICAL")) and all(line.startswith("    ") for line in others)
+
+
+def test_a_traceback_is_masked_like_a_message_and_forges_no_line(written):
+    for extra in ({"exc_info": True}, {"exc_info": True, "stack_info": True}):
+        try:
+            raise ValueError(CONFIDENTIAL)
+        except ValueError:
+            logging.getLogger("orchestrator").error("a row was refused", **extra)
+        hold_to(written.getvalue())
+        written.truncate(0)
+        written.seek(0)
+
+
+def test_a_crash_and_a_crash_of_a_thread_are_masked_too(written, monkeypatch):
+    for place, name in ((sys, "excepthook"), (threading, "excepthook"), (sys, "unraisablehook")):
+        monkeypatch.setattr(place, name, getattr(place, name))
+    log_what_nobody_catches()
+
+    def crash() -> None:
+        raise ValueError(CONFIDENTIAL)
+
+    thread = threading.Thread(target=crash)
+    thread.start()
+    thread.join()
+    hold_to(written.getvalue())
+    written.truncate(0)
+    written.seek(0)
+    try:
+        crash()
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+    hold_to(written.getvalue())
+
+
+def test_a_message_is_masked_where_it_is_written(written):
+    logging.getLogger("orchestrator").error("call to %s failed, %s", "+12125551234", "redis://:hunter2@host/0")
+    assert written.getvalue() == "ERROR orchestrator call to +1212***34 failed, redis://:***@host/0\n"
+
+
+def test_every_handler_of_the_log_masks():
+    assert settings.LOGGING["handlers"]
+    for name, handler in settings.LOGGING["handlers"].items():
+        assert handler["filters"] == ["private"], name
+    used = {
+        name for log in (*settings.LOGGING["loggers"].values(), settings.LOGGING["root"]) for name in log["handlers"]
+    }
+    assert used == set(settings.LOGGING["handlers"])

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialer.shares import Assigned, order
+from dialer.shares import Assigned, Sibling, order
 
 
 def serve(weights: dict[int, int], rounds: int, agents: int = 1, idle: int = 1) -> Counter[int]:
@@ -54,3 +54,32 @@ def test_whatever_the_weights_each_gets_its_share_within_a_call_or_two(weights):
     served = serve(weights, rounds)
     for campaign, weight in weights.items():
         assert abs(served[campaign] - rounds * weight / sum(weights.values())) <= len(weights)
+
+
+def test_of_a_siblings_calls_those_count_that_are_dialled_for_agents_of_both():
+    ten = list(range(10))
+    assert len(Sibling(crew=5, idle=5, shared=1, shared_idle=1).ringing_for_ours(ten)) == 2
+    # Its own are all talking: what rings is meant for the shared one.
+    assert Sibling(crew=5, idle=1, shared=1, shared_idle=1).ringing_for_ours(ten) == ten
+    # The shared one talks, and may be free when it is answered.
+    assert len(Sibling(crew=5, idle=4, shared=1, shared_idle=0).ringing_for_ours(ten)) == 2
+    assert Sibling(crew=5, idle=5, shared=5, shared_idle=5).ringing_for_ours(ten) == ten
+    assert Sibling(crew=5, idle=5).ringing_for_ours(ten) == []
+    # Old and new ones alike.
+    assert Sibling(crew=5, shared=1).ringing_for_ours(ten) == [0, 5]
+
+
+def test_of_a_siblings_waiting_customers_no_more_count_than_there_are_agents_of_both():
+    assert Sibling(crew=9, shared=2).waiting_for_ours("abc") == "ab"
+
+
+@given(st.integers(1, 40), st.data())
+def test_a_sibling_counts_for_its_share_rounded_up(crew, data):
+    idle, shared = data.draw(st.integers(0, crew)), data.draw(st.integers(1, crew))
+    both = data.draw(st.integers(max(0, idle + shared - crew), min(idle, shared)))
+    calls = list(range(data.draw(st.integers(0, 200))))
+    counted = Sibling(crew, idle, shared, both).ringing_for_ours(calls)
+    assert counted == sorted(set(counted))
+    assert len(counted) >= len(calls) * shared / crew
+    assert not idle or len(counted) >= len(calls) * both / idle - 1e-9
+    assert len(counted) <= max(len(calls) * shared / crew, len(calls) * both / idle if idle else 0) + 1

@@ -78,7 +78,8 @@ def test_the_processes_of_a_run_are_the_documented_ones() -> None:
     started = {service.name: " ".join(service.command[1:]) for service in plan.services(options(), {}, "python", BASE)}
     assert list(started) == ["simulator", "bridge", "ingest", "floor", "default", "dialer", "web"]
     assert "-Q dialer_queue -c 1 " in started["dialer"]
-    assert "-b 127.0.0.1 -p 8000 " in started["web"]
+    assert "-e tcp:port=8000:interface=127.0.0.1:backlog=1024 " in started["web"]
+    assert plan.endpoint("::1", 80).startswith(r"tcp:port=80:interface=\:\:1:")
     assert set(started) < set(plan.STOP_ORDER)
 
 

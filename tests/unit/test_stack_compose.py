@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from console import health
+from console import floor, health
+from dialer import limits
+from esl_bridge import bridge
+from events import ingest, streams
+from orchestrator import leaving
 from orchestrator.servers import BASE_DIR
 from orchestrator.stack import plan
 
@@ -43,6 +47,11 @@ def test_every_secret_must_be_given_and_none_is_in_a_file(composition: dict[str,
     assert composition["x-orchestrator"]["environment"]["DEBUG"] == "0"
 
 
+def test_the_databases_log_holds_no_rows_of_failed_statements(composition: dict[str, Any]) -> None:
+    said = " ".join(composition["services"]["postgres"]["command"])
+    assert "log_min_error_statement=panic" in said and "log_error_verbosity=terse" in said
+
+
 def test_only_the_web_service_is_published_and_only_on_the_loopback_address(composition: dict[str, Any]) -> None:
     published = {name: service["ports"] for name, service in composition["services"].items() if "ports" in service}
     assert published == {"web": ["127.0.0.1:${PORT:-8000}:8000"]}
@@ -69,6 +78,23 @@ def test_each_health_check_asks_for_a_part_that_readyz_names(composition: dict[s
         if "docker/healthcheck.py" in test:
             assert test[-1] == name
             assert name in health.BEATS or name in {"web", "simulator"}
+
+
+def test_every_service_comes_back_and_has_longer_to_stop_than_it_needs(composition: dict[str, Any]) -> None:
+    needed = {
+        "web": leaving.FINISH_SECONDS + leaving.CLOSE_SECONDS,
+        "bridge": bridge.DRAIN_SECONDS + streams.SOCKET_SECONDS,
+        "ingest": 2 * ingest.THREADS_END_SECONDS,
+        "floor": floor.RETRY_SECONDS + streams.SOCKET_SECONDS,
+        "dialer": limits.LEASE_SECONDS,
+        "default": 10.0,
+    }
+    for name, seconds in needed.items():
+        service = composition["services"][name]
+        assert service["restart"] == "unless-stopped" and service["init"] is True, name
+        assert "stop_signal" not in service, "SIGTERM"
+        assert float(service["stop_grace_period"].rstrip("s")) >= seconds + 5, name
+    assert composition["services"]["postgres"]["stop_signal"] == "SIGINT", "SIGTERM would wait for its clients"
 
 
 def test_freeswitch_starts_without_users_well_known_passwords_or_an_open_event_socket() -> None:

@@ -16,7 +16,7 @@ from events.retention import Counted
 
 
 class Command(BaseCommand):
-    help = "Remove decisions, events, messages and recordings older than the settings keep them. Safe to stop."
+    help = "Remove decisions, orders, events, recordings and more, older than the settings keep them. Safe to stop."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="remove nothing, say what would be removed")
@@ -42,6 +42,12 @@ class Command(BaseCommand):
         def decisions(dry: bool) -> Counted:
             return retention.decisions(ago(settings.DECISIONS_KEEP_DAYS), dry_run=dry)
 
+        def orders(dry: bool) -> Counted:
+            return retention.orders(ago(settings.ORDERS_KEEP_DAYS), dry_run=dry)
+
+        def commands(dry: bool) -> Counted:
+            return retention.commands(ago(settings.COMMANDS_KEEP_DAYS), dry_run=dry)
+
         def raw_events(dry: bool) -> Counted:
             return of_events.events(ago(settings.EVENTS_KEEP_DAYS), dry_run=dry)
 
@@ -59,6 +65,8 @@ class Command(BaseCommand):
             return retention.minutes(now, dry_run=dry)
 
         yield settings.DECISIONS_KEEP_DAYS, decisions
+        yield settings.ORDERS_KEEP_DAYS, orders
+        yield settings.COMMANDS_KEEP_DAYS, commands
         yield settings.EVENTS_KEEP_DAYS, raw_events
         yield settings.EVENTS_KEEP_DAYS, event_batches
         yield settings.RECORDINGS_KEEP_DAYS, recordings

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import gc
+import logging
 import signal
+from types import TracebackType
 from typing import Any
 
 import gevent
@@ -13,7 +14,14 @@ from django.core.management.base import BaseCommand
 from esl_bridge.bridge import Bridge, Config
 from esl_bridge.link import Switch
 from esl_bridge.render import DialPlan
-from events import streams
+from events import collector, streams, trail
+
+log = logging.getLogger(__name__)
+
+
+def crashed(context: Any, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """gevent would print it as it is, and what a switch or a caller said may be in it."""
+    log.error("a greenlet ended with this", exc_info=(kind, error, trace))
 
 
 class Command(BaseCommand):
@@ -30,11 +38,12 @@ class Command(BaseCommand):
                 allowed_prefixes=settings.DIAL_ALLOWED_PREFIXES,
                 recordings_dir=settings.RECORDINGS_DIR,
                 messages_dir=settings.MESSAGES_DIR,
+                hold_music=settings.HOLD_MUSIC,
             ),
         )
-        # What is loaded by now stays; the collector need not look through it again while events stream past.
-        gc.collect()
-        gc.freeze()
+        trail.of_process(node=config.node)
+        gevent.get_hub().print_exception = crashed
+        collector.settle()
         bridge = Bridge(config, streams.connect(), streams.connect(blocking=True))
         for name in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(name, bridge.stop)

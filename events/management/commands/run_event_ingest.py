@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from events import collector
 from events.ingest import Ingest
 
 
@@ -16,4 +17,5 @@ class Command(BaseCommand):
         stop = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stop.set())
+        collector.settle()
         Ingest(stop=stop).run()

@@ -38,7 +38,7 @@ export function campaignsGrid(table, ctx) {
     const cap = found.cap * found.answered, over = found.left < 0;
     const left = over ? `over ${100 * found.cap} % by ${-found.left}` : `${found.left} more before ${100 * found.cap} %`;
     bar.setProperty("--used", Math.min(100, cap ? 100 * found.abandoned / cap : 0).toFixed(0) + "%");
-    const share = found.answered ? (100 * found.abandoned / found.answered).toFixed(2) + " %" : NONE;
+    const share = percent({ numerator: found.abandoned, denominator: found.answered }, 2);
     spot.show(`${share}  ${count(found.abandoned)}/${count(found.answered)}  ${found.window}`, {
       icon: over ? "alert" : "", word: over ? "over the cap" : "", extra: over ? "over" : "", tip: `${count(found.abandoned)} abandoned of ${count(found.answered)} answered by a person, ${found.window}: ${left}.`,
     });

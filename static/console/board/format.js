@@ -38,8 +38,8 @@ const grouped = new Intl.NumberFormat("en-US", { useGrouping: true });
 export function count(n) { return n === null || n === undefined ? NONE : n < 1000 ? String(n) : grouped.format(n).replaceAll(",", "\u2009"); }
 
 // A ratio of the protocol as a share: a dash when there is nothing to divide by.
-export function percent(ratio) {
-  return ratio && ratio.denominator ? (100 * ratio.numerator / ratio.denominator).toFixed(1) + " %" : NONE;
+export function percent(ratio, digits = 1) {
+  return ratio && ratio.denominator ? (100 * ratio.numerator / ratio.denominator).toFixed(digits) + " %" : NONE;
 }
 
 export function of(ratio) { return `${count(ratio.numerator)} of ${count(ratio.denominator)}`; }

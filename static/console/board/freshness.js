@@ -36,7 +36,7 @@ export class Freshness {
     } else if (link.state === "connecting") { state = "connecting"; text = "connecting…"; }
     else if (!floor.at) { state = Date.now() - link.since > words.stale_ms ? "stale" : "connecting"; text = "waiting for the floor"; why = state === "stale" ? "The floor publisher has not started yet." : ""; }
     else if (age > words.stale_ms) { state = "stale"; text = `no news for ${duration(age)}`; why = `No news from the floor for ${duration(age)}. What you see is old.`; }
-    const parts = state === "live" ? this.#bad(["bridge", "ingest"]) : [];
+    const parts = state === "live" ? this.#bad(["bridge", "ingest", "floor"]) : [];
     if (parts.length) { state = "stale"; text = "cut off from the switch"; why = `${parts.join("; ")}. Calls and softphones are shown as last heard of.`; }
     if (state === "live") text = this.#behind("calls", age);
     this.#say(state, text, why);

@@ -1,6 +1,6 @@
 """The anchor of the fan-out: `websockets` sends one text to all. `python -m tests.bench.speed.broadcast FILE RATE`.
 
-Prints its port; begins a second after the first line on stdin and goes on until the next.
+Prints its port; a line `begin` on stdin starts it, the next line ends it, any number of times.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ async def main(text: str, rate: float) -> None:
     loop = asyncio.get_running_loop()
     async with serve(hold, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
         print(next(iter(server.sockets)).getsockname()[1], flush=True)
-        await loop.run_in_executor(None, sys.stdin.readline)
-        ended = loop.run_in_executor(None, sys.stdin.readline)
-        at = loop.time()
-        while not ended.done():
-            broadcast(connections, text)
-            at += 1 / rate
-            await asyncio.sleep(max(0.0, at - loop.time()))
+        while await loop.run_in_executor(None, sys.stdin.readline):
+            ended = loop.run_in_executor(None, sys.stdin.readline)
+            at = loop.time()
+            while not ended.done():
+                broadcast(connections, text)
+                at += 1 / rate
+                await asyncio.sleep(max(0.0, at - loop.time()))
 
 
 if __name__ == "__main__":

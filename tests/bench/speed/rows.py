@@ -11,7 +11,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`floor`: the least ratio (or, with `at_least`, the least value); None: reported only. `lower`: less is better."""
+    """`floor`: the least ratio; `most`: the greatest; `at_least`, `at_most`: of the value. None of them: reported
+    only."""
 
     name: str
     value: float
@@ -19,6 +20,7 @@ class Row:
     anchor: str = ""
     anchor_value: float | None = None
     floor: float | None = None
+    most: float | None = None
     at_least: float | None = None
     at_most: float | None = None
     note: str = ""
@@ -29,15 +31,20 @@ class Row:
 
     @property
     def met(self) -> bool:
-        enough = self.floor is None or (self.ratio is not None and self.ratio >= self.floor)
+        least, most = self.floor or 0.0, float("inf") if self.most is None else self.most
+        if least or self.most is not None:
+            if self.ratio is None or not least <= self.ratio <= most:
+                return False
         above = self.at_least is None or self.value >= self.at_least
-        return enough and above and (self.at_most is None or self.value <= self.at_most)
+        return above and (self.at_most is None or self.value <= self.at_most)
 
     @property
     def wanted(self) -> str:
         parts = []
         if self.floor is not None:
-            parts.append(f"{self.floor:g} x")
+            parts.append(f">= {self.floor:g} x")
+        if self.most is not None:
+            parts.append(f"<= {self.most:g} x")
         if self.at_least is not None:
             parts.append(f">= {self.at_least:,g}")
         if self.at_most is not None:
@@ -45,7 +52,19 @@ class Row:
         return " and ".join(parts) or "-"
 
     def as_json(self) -> dict[str, Any]:
-        names = ("name", "value", "unit", "anchor", "anchor_value", "ratio", "floor", "at_least", "at_most", "note")
+        names = (
+            "name",
+            "value",
+            "unit",
+            "anchor",
+            "anchor_value",
+            "ratio",
+            "floor",
+            "most",
+            "at_least",
+            "at_most",
+            "note",
+        )
         return {name: getattr(self, name) for name in names} | {"met": self.met}
 
 

@@ -1,0 +1,110 @@
+"""What became of the orders that belong to live calls: done, refused, expired, or in doubt."""
+
+from typing import Any
+
+from dialer import call_operations as ops
+from dialer import orders, outbox
+from dialer.models import CallLog, Order
+from dialer.services import answering, call_control, call_moves, calls, side_legs
+from dialer.services.acting import Act
+from events import facts as f
+
+
+def order_reported(act: Act, order: Order, fact: f.OrderReported) -> None:
+    """The outcome of an order that belongs to a live call; `sent` is none."""
+    if order.call_id is None or fact.status == "sent":
+        return
+    done, leg = fact.status == "done", str(order.leg_uuid)
+    payload: dict[str, Any] = order.payload if isinstance(order.payload, dict) else {}
+    if order.kind in {"eavesdrop", "call_extension"}:
+        _call_reported(act, leg, payload, fact)
+        return
+    call = calls.locked(order.call.freeswitch_uuid) if order.call is not None else None
+    if call is None:
+        return
+    reason = "" if done else _refusal(fact)
+    match order.kind:
+        case "listen_mode":
+            if done and (side := side_legs.locked(leg)) is not None:
+                side_legs.mode_confirmed(act, side, str(payload.get("mode", "")))
+            answering.settle_command(act, order.command_id, reason)
+        case "mute":
+            _mute_reported(act, call, order, fact, on=bool(payload.get("on", True)))
+        case "transfer":
+            answering.settle_command(act, order.command_id, reason)
+            if call.operation == ops.TRANSFER:
+                call.taken_over_by = "" if done else call.taken_over_by
+                call_control.begin(act, call, "")
+        case "record" if payload.get("action") in {"mask", "unmask"} or not done:
+            answering.settle_command(act, order.command_id, reason)
+        case "hold" if not done:
+            answering.settle_command(act, order.command_id, reason)
+        case "hangup" if not done and call.ended_at is None and leg == call.freeswitch_uuid:
+            answering.settle_command(act, order.command_id, reason)
+        case "park" | "bridge" if not done and call.operation_at is not None:
+            if order.created_at >= call.operation_at:  # else it was another operation's
+                move_failed(act, call, reason)
+
+
+def _mute_reported(act: Act, call: CallLog, order: Order, fact: f.OrderReported, *, on: bool) -> None:
+    done = fact.status == "done"
+    if done and call.ended_at is None and call.agent_id is not None and call.muted != on:
+        call.muted = on
+        calls.save(call, "muted")
+    elif done and on and call.agent_leg is not None and (call.ended_at is not None or call.agent_id is None):
+        # The agent was done with the call in the meantime: the next customer must hear them.
+        unmute = orders.Mute(**outbox.header(), leg=str(call.agent_leg.leg_uuid), on=False)
+        outbox.add(unmute, token=act.token, call_id=call.pk, agent_id=call.agent_leg.agent_id)
+    answering.settle_command(act, order.command_id, "" if done else _refusal(fact))
+
+
+def _call_reported(act: Act, leg: str, payload: dict[str, Any], fact: f.OrderReported) -> None:
+    """The call to a supervisor's softphone or to a consulted extension was answered, or came to nothing."""
+    found = call_moves.with_side(leg)
+    if found is None:
+        return
+    side, call = found
+    if fact.status == "done":
+        if side.purpose == side_legs.LISTEN and side.joined_at is None:
+            mode = str(payload.get("mode", "listen"))
+            side_legs.mode_confirmed(act, side, mode)
+            answering.confirm(act, call, mode, actor=side.actor)
+            if call.ended_at is not None or call.agent_id is None:
+                side_legs.hang_up(act, side)  # the agent's leg outlives the call that was to be heard
+        elif side.answered_at is None:
+            call_moves.side_answered(act, leg)
+    elif fact.leg_exists and side.purpose == side_legs.LISTEN:
+        side_legs.mode_confirmed(act, side, "listen")  # answered, and only the change of its mode has failed
+        answering.fail(act, call, _refusal(fact), *ops.MODES, actor=side.actor)
+    elif fact.status in {"refused", "expired"} or (fact.status == "failed" and fact.leg_exists is False):
+        call_moves.side_ended(act, leg, _cause(fact))
+    else:
+        outbox.add(orders.Probe(**outbox.header(), leg=leg), token=act.token, call_id=call.pk)
+
+
+def _cause(fact: f.OrderReported) -> str:
+    return fact.reply.removeprefix("-ERR").strip()[:64] or fact.status.upper()
+
+
+def _refusal(fact: f.OrderReported) -> str:
+    words = {
+        "expired": "it was not sent to the switch in time",
+        "in_doubt": "the link to the switch was lost; whether it was done is not known",
+        "refused": f"not sent: {fact.reply}",
+    }
+    return words.get(fact.status, f"the switch refused: {fact.reply.strip() or 'without a reason'}")
+
+
+def move_failed(act: Act, call: CallLog, reason: str) -> None:
+    """What moved the legs was refused: they are where they were."""
+    if call.ended_at is not None or not call.operation:
+        return
+    operation = call.operation
+    answering.fail(act, call, reason, *ops.MOVES)
+    call_control.begin(act, call, "")
+    if operation in (ops.TAKE_OVER, ops.TAKE_OVER_JOIN):
+        if (side := side_legs.open_one(call, side_legs.TAKE_OVER)) is not None:
+            side_legs.hang_up(act, side)
+    elif operation in (ops.CONSULT, ops.CONSULT_JOIN):
+        if (side := side_legs.open_one(call, side_legs.CONSULT)) is not None:
+            call_control.cancel_consult(act, call, side)

@@ -1,0 +1,53 @@
+"""Moves of calls that the switch neither confirms nor refuses."""
+
+import datetime as dt
+import logging
+
+from django.db.models import Q
+
+from dialer import call_operations as ops
+from dialer.limits import OPERATION_PATIENCE, PARK_PATIENCE, SIDE_RING_SECONDS
+from dialer.models import CallLog, SideLeg
+from dialer.services import answering, call_moves, call_orders, calls, live_legs
+from dialer.services.acting import Act
+
+log = logging.getLogger(__name__)
+
+RING = dt.timedelta(seconds=SIDE_RING_SECONDS)
+
+
+def overdue(act: Act) -> None:
+    """Operations that the switch neither confirms nor refuses. Time frees no agent and ends no call: it only lets
+    people try again, after what Redis knows of the legs has been believed."""
+    moving = (
+        CallLog.objects.filter(ended_at=None).exclude(operation="").filter(operation_at__lt=act.now - PARK_PATIENCE)
+    )
+    for uuid in list(moving.values_list("freeswitch_uuid", flat=True)):
+        if (call := calls.locked(uuid)) is None or not call.operation or call.operation_at is None:
+            continue
+        _believe_live_legs(act, call)
+        if not call.operation or call.operation_at is None:
+            continue
+        call_moves.step(act, call, patient=False)
+        age = act.now - call.operation_at
+        if age > OPERATION_PATIENCE + (RING if call.operation in call_moves.RINGING else dt.timedelta()):
+            log.warning("call %s: %s was not confirmed by the switch", call.call_id, call.operation)
+            call_orders.move_failed(act, call, answering.UNCONFIRMED)
+
+
+def _believe_live_legs(act: Act, call: CallLog) -> None:
+    """A fact may have been lost with its task; the ingest's state of the leg has it."""
+    leg = live_legs.one(call.freeswitch_uuid)
+    if leg is None:
+        return
+    if leg.get("peer"):
+        call_moves.customer_bridged(act, call, str(leg["peer"]))
+    elif call.operation in (ops.PARK, ops.CONSULT, ops.RETURN) and leg.get("state") == "answered":
+        call_moves.customer_parked(act, call)
+    for side in SideLeg.objects.filter(call=call, ended_at=None).filter(Q(answered_at=None) | Q(joined_at=None)):
+        known = live_legs.one(str(side.leg_uuid))
+        if known is not None and known.get("answered_at"):
+            call_moves.side_answered(act, str(side.leg_uuid))
+            if known.get("peer"):
+                call_moves.side_bridged(act, str(side.leg_uuid), str(known["peer"]))
+    call.refresh_from_db()

@@ -1,0 +1,1 @@
+"""Generated input at the edges of the product; see __main__.py."""

@@ -1,0 +1,141 @@
+"""The switch has joined a customer and an agent, and we do not know it yet: nobody who talks is moved or hung up."""
+
+import datetime as dt
+import json
+from contextlib import closing
+
+import pytest
+from django.db import OperationalError, connections
+from django.utils import timezone
+
+from dialer import lease, orders, outbox, tasks
+from dialer.models import Agent, CallLog, Order
+from dialer.services.acting import acting
+from events import facts as f
+from events import streams
+from tests.fakes.floor import Switch, make_agents, make_campaign, now_us, place, set_state
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
+
+
+@pytest.fixture
+def switch() -> Switch:
+    return Switch()
+
+
+@pytest.fixture
+def waiting(switch) -> CallLog:
+    """A customer who answered, for whom a bridge was ordered long ago; of two agents the other is idle."""
+    agents = make_agents(2)
+    for agent in agents:
+        set_state(agent, "available")
+    switch.open_softphones()
+    [call] = place(make_campaign(agents))
+    switch.answer(call)
+    long_ago = timezone.now() - dt.timedelta(seconds=4)
+    CallLog.objects.update(answered_at=long_ago, initiated_at=long_ago)
+    Order.objects.filter(kind="bridge").update(created_at=long_ago)
+    call.refresh_from_db()
+    return call
+
+
+def tick() -> None:
+    tasks._last_doubts = tasks._last_upkeep = -100.0
+    tasks.process_dialer_logic()
+
+
+def joined_in_live_state(call: CallLog) -> None:
+    state = {"state": "bridged", "peer": str(call.agent_leg.leg_uuid)}
+    streams.shared().hset(streams.LIVE_LEGS, call.freeswitch_uuid, json.dumps(state))
+
+
+def test_a_customer_whom_the_live_state_shows_as_joined_is_not_abandoned(switch, waiting):
+    joined_in_live_state(waiting)
+    tick()
+    waiting.refresh_from_db()
+    assert not waiting.abandoned and not switch.orders("hangup")
+
+
+def test_a_customer_who_may_be_joined_is_let_go_only_if_the_switch_says_they_are_not(switch, waiting):
+    agent = waiting.agent
+    tick()
+    [hangup] = switch.orders("hangup")
+    assert hangup.payload["unless_joined"]
+    waiting.refresh_from_db()
+    assert waiting.abandoned and waiting.agent == agent, "nobody else is put to the agent who may be talking"
+    switch.report(hangup, "refused", reply=orders.JOINED)
+    switch.bridge(waiting)
+    waiting.refresh_from_db()
+    agent.refresh_from_db()
+    assert waiting.bridged_at is not None and waiting.ended_at is None and agent.status == "on_call"
+    assert len(switch.orders("hangup")) == 1
+
+
+def test_a_bridge_in_doubt_is_ordered_once_more_to_the_same_agent_unless_it_was_made(switch, waiting):
+    [first] = switch.orders("bridge")
+    switch.report(first, "in_doubt")
+    [_, again] = switch.orders("bridge")
+    assert again.payload["peer"] == first.payload["peer"] and again.payload["unless_joined"]
+    assert not first.payload["unless_joined"]
+    switch.report(again, "refused", reply=orders.JOINED)
+    assert len(switch.orders("bridge")) == 2 and not switch.orders("hangup")
+    switch.bridge(waiting)
+    waiting.refresh_from_db()
+    assert waiting.bridged_at is not None
+
+
+def test_a_bridge_that_the_switch_refused_goes_to_the_next_idle_agent(switch, waiting):
+    [first] = switch.orders("bridge")
+    switch.report(first, "failed", reply="-ERR")
+    [_, second] = switch.orders("bridge")
+    assert second.payload["peer"] != first.payload["peer"]
+
+
+def test_a_worker_that_lost_the_lease_after_its_commit_sends_nothing(monkeypatch):
+    with acting("test") as act:
+        header = outbox.header()
+        outbox.add(orders.Probe(**header, leg="6e2e6b5c-3f0c-4d63-9b62-6bb1f0dd4a11"), token=act.token)
+        monkeypatch.setattr(outbox, "send_committed", lambda: 0)
+    lease.adopt(lease.Held("frozen", 0))
+    try:
+        assert outbox.flush() == 0
+    finally:
+        lease.adopt(None)
+    assert Order.objects.get().status == "pending" and not streams.shared().xlen(streams.ORDERS)
+
+
+def test_a_worker_that_lost_the_lease_writes_nothing_about_orders_either(switch, waiting):
+    [order] = switch.orders("bridge")
+    lease.adopt(lease.Held("frozen", 0))
+    sent = f.OrderReported(leg=waiting.freeswitch_uuid, at=now_us(), order_id=str(order.order_id), kind="bridge",
+                           status="sent")  # fmt: skip
+    try:
+        with pytest.raises(lease.LeaseLost):
+            switch.tell(sent)
+    finally:
+        lease.adopt(None)
+    order.refresh_from_db()
+    assert order.status == "sent" and Agent.objects.count() == 2
+
+
+def test_an_order_whose_transaction_is_rolled_back_never_leaves():
+    def changes_its_mind() -> None:
+        with acting("test") as act:
+            outbox.add(orders.Probe(**outbox.header(), leg="6e2e6b5c-3f0c-4d63-9b62-6bb1f0dd4a11"), token=act.token)
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        changes_its_mind()
+    assert not streams.shared().xlen(streams.ORDERS) and not Order.objects.exists()
+
+
+def test_nobody_takes_the_lease_in_the_middle_of_a_transaction():
+    held = lease.acquire("one", seconds=0.0)
+    lease.adopt(held)
+    try:
+        with acting("test"), closing(connections["default"].copy()) as other, other.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '200ms'")
+            with pytest.raises(OperationalError):
+                cursor.execute("UPDATE dialer_workerlease SET holder = 'two', token = token + 1")
+    finally:
+        lease.adopt(None)
