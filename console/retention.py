@@ -3,44 +3,40 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from django.contrib.sessions.models import Session
+from django.db.models import QuerySet
 
 from console.models import Alert
 from dialer import retention
-from events.retention import BATCH, Counted, old_ranges, removed
+from events.retention import BATCH, Counted, rows_from_before
 
 
 def alerts(before: dt.datetime, *, dry_run: bool) -> Counted:
     """Alerts that were over before then, with their history."""
-    counted = Counted("alerts")
-    old = Alert.objects.filter(over_at__lt=before).order_by("pk")
-    if dry_run:
-        counted.rows = old.count()
-        return counted
-    while keys := list(old.values_list("pk", flat=True)[:BATCH]):
-        counted.rows += Alert.objects.filter(pk__in=keys).delete()[1].get("console.Alert", 0)
-    return counted
+    return _by_key("alerts", Alert.objects.filter(over_at__lt=before).order_by("pk"), dry_run=dry_run)
 
 
 def occupancy_minutes(before: dt.datetime, *, dry_run: bool) -> Counted:
     """Minutes of occupancy that no trend reads any more."""
-    counted, table = Counted("minutes of occupancy"), "console_occupancyminute"
-    for first, last in old_ranges(table, "minute", before):
-        old = "id BETWEEN %s AND %s AND minute < %s"
-        counted.rows += removed(table, old, [first, last, before], dry_run=dry_run)
-    return counted
+    return rows_from_before("minutes of occupancy", "console_occupancyminute", "minute", before, dry_run=dry_run)
 
 
 def sessions(before: dt.datetime, *, dry_run: bool) -> Counted:
     """Sessions of the browser that ended before then: nobody is signed in with them."""
-    counted = Counted("sessions")
     old = Session.objects.filter(expire_date__lt=before).order_by("expire_date")
+    return _by_key("sessions", old, dry_run=dry_run)
+
+
+def _by_key(what: str, old: QuerySet[Any], *, dry_run: bool) -> Counted:
+    """Rows with what hangs on them, or whose keys do not grow with time."""
+    counted, model = Counted(what), old.model
     if dry_run:
         counted.rows = old.count()
         return counted
     while keys := list(old.values_list("pk", flat=True)[:BATCH]):
-        counted.rows += Session.objects.filter(pk__in=keys).delete()[0]
+        counted.rows += model.objects.filter(pk__in=keys).delete()[1].get(model._meta.label, 0)
     return counted
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dialer.models import CallLog
 from dialer.services import drops
-from events.retention import BATCH, Counted, old_ranges, removed
+from events.retention import BATCH, Counted, rows_from_before
 
 # What a switch writes; anything else beside the recordings is not ours.
 SUFFIXES = frozenset({".wav", ".mp3", ".ogg", ".opus", ".flac"})
@@ -27,11 +27,9 @@ _UNUSED = "NOT EXISTS (SELECT 1 FROM dialer_calllog c WHERE c.decision_id = dial
 
 def decisions(before: dt.datetime, *, dry_run: bool) -> Counted:
     """Decisions last made before then, but never one that placed a call: it is kept as long as the call's record."""
-    counted, table = Counted("decisions"), "dialer_pacingdecision"
-    old = f"id BETWEEN %s AND %s AND last_at < %s AND {_UNUSED}"
-    for first, last in old_ranges(table, "decided_at", before):
-        counted.rows += removed(table, old, [first, last, before], dry_run=dry_run)
-    return counted
+    return rows_from_before(
+        "decisions", "dialer_pacingdecision", "last_at", before, also=_UNUSED, begun="decided_at", dry_run=dry_run
+    )
 
 
 # The order is over, or so old that nobody waits for it; and so is the call that it was about.
@@ -40,39 +38,27 @@ _CALL_OVER = "NOT EXISTS (SELECT 1 FROM dialer_calllog c WHERE c.id = dialer_ord
 
 def orders(before: dt.datetime, *, dry_run: bool) -> Counted:
     """Orders to the switch given before then, except those about a call that is not over."""
-    counted, table = Counted("orders"), "dialer_order"
-    old = f"id BETWEEN %s AND %s AND created_at < %s AND {_CALL_OVER}"
-    for first, last in old_ranges(table, "created_at", before):
-        counted.rows += removed(table, old, [first, last, before], dry_run=dry_run)
-    return counted
+    return rows_from_before("orders", "dialer_order", "created_at", before, also=_CALL_OVER, dry_run=dry_run)
 
 
 def commands(before: dt.datetime, *, dry_run: bool) -> Counted:
     """What people asked for before then, with its answer, except what the switch has still to confirm. Who did what
     stays in the audit log; a command older than a minute is refused, so none of these can come again."""
-    counted, table = Counted("commands"), "dialer_appliedcommand"
-    old = "id BETWEEN %s AND %s AND applied_at < %s AND confirmation <> 'waiting'"
-    for first, last in old_ranges(table, "applied_at", before):
-        counted.rows += removed(table, old, [first, last, before], dry_run=dry_run)
-    return counted
+    settled = "confirmation <> 'waiting'"
+    return rows_from_before("commands", "dialer_appliedcommand", "applied_at", before, also=settled, dry_run=dry_run)
 
 
 def minutes(now: dt.datetime, *, dry_run: bool) -> Counted:
     """Minutes of figures that no window reads any more."""
-    counted, table, before = Counted("minutes of figures"), "dialer_campaignminute", now - drops.KEEP_MINUTES
-    for first, last in old_ranges(table, "minute", before):
-        old = "id BETWEEN %s AND %s AND minute < %s"
-        counted.rows += removed(table, old, [first, last, before], dry_run=dry_run)
-    return counted
+    before = now - drops.KEEP_MINUTES
+    return rows_from_before("minutes of figures", "dialer_campaignminute", "minute", before, dry_run=dry_run)
 
 
 def messages(before: dt.datetime, *, dry_run: bool) -> Counted:
     """Messages to agents that were sent before then. Those that an agent has not read yet stay before them."""
-    counted, table = Counted("messages to agents"), "dialer_agentmessage"
-    old = "id BETWEEN %s AND %s AND at < %s AND read_at IS NOT NULL"
-    for first, last in old_ranges(table, "at", before):
-        counted.rows += removed(table, old, [first, last, before], dry_run=dry_run)
-    return counted
+    return rows_from_before(
+        "messages to agents", "dialer_agentmessage", "at", before, also="read_at IS NOT NULL", dry_run=dry_run
+    )
 
 
 def recordings(before: dt.datetime, directory: Path, *, dry_run: bool) -> Counted:

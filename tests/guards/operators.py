@@ -73,22 +73,22 @@ GUARDS: list[Guard] = [
     Guard(
         "a decision that a call points to is kept",
         "dialer/retention.py",
-        '    old = f"id BETWEEN %s AND %s AND last_at < %s AND {_UNUSED}"\n',
-        '    old = "id BETWEEN %s AND %s AND last_at < %s"\n',
+        " also=_UNUSED,",
+        "",
         _RETENTION + "test_old_decisions_go_but_those_that_placed_a_call_stay_as_long_as_its_record",
     ),
     Guard(
         "an order of a call that goes on is kept",
         "dialer/retention.py",
-        '    old = f"id BETWEEN %s AND %s AND created_at < %s AND {_CALL_OVER}"\n',
-        '    old = "id BETWEEN %s AND %s AND created_at < %s"\n',
+        " also=_CALL_OVER,",
+        "",
         _RETENTION + "test_old_orders_go_unless_their_call_goes_on",
     ),
     Guard(
         "a command that waits for the switch is kept",
         "dialer/retention.py",
-        " AND confirmation <> 'waiting'",
-        "",
+        "confirmation <> 'waiting'",
+        "TRUE",
         _RETENTION + "test_old_commands_go_unless_the_switch_owes_an_answer",
     ),
     Guard(
