@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -31,12 +31,16 @@ from console.transport import framed
 from events import streams
 
 log = logging.getLogger(__name__)
+_Key = TypeVar("_Key", bound=Hashable)
+_Made = TypeVar("_Made")
 
 # Frames kept for `resume`: at full speed two and a half minutes, on a quiet floor a quarter of an hour.
 RING: Final = 1_000
 RING_BYTES: Final = 32 * 1024 * 1024
 # Frames whose ready texts are kept.
 TEXTS: Final = 20
+# Parts of the floor whose snapshot and figures are kept for the present state.
+PARTS_KEPT: Final = 200
 READ_COUNT: Final = 200
 RETRY_SECONDS: Final = 0.5
 # Handshakes that ask the database at a time; they share a thread.
@@ -161,22 +165,19 @@ class Hub:
 
     def snapshot_text(self, key: Hashable, make: Callable[[], str]) -> str:
         """What `make` gives for the present state, made once per key and state."""
-        now = (self.state.epoch, self.state.seq)
-        found = self._snapshots.get(key)
-        if found is None or found[0] != now:
-            if len(self._snapshots) > 200:
-                self._snapshots.clear()
-            found = self._snapshots[key] = (now, make())
-        return found[1]
+        return self._made(self._snapshots, key, make)
 
     def figures(self, scope: Scope) -> Kpis | None:
         """The part's figures in the present state, computed once per part and state."""
+        return self._made(self._figures, scope, lambda: scope.kpis(self.state))
+
+    def _made(self, kept: dict[_Key, tuple[tuple[str, int], _Made]], key: _Key, make: Callable[[], _Made]) -> _Made:
         now = (self.state.epoch, self.state.seq)
-        found = self._figures.get(scope)
+        found = kept.get(key)
         if found is None or found[0] != now:
-            if len(self._figures) > 200:
-                self._figures.clear()
-            found = self._figures[scope] = (now, scope.kpis(self.state))
+            if len(kept) > PARTS_KEPT:
+                kept.clear()
+            found = kept[key] = (now, make())
         return found[1]
 
     # --- frames ---
