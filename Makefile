@@ -77,9 +77,17 @@ bench: venv-dev
 fuzz: venv-dev
 	@exec $(VENV) -m tests.fuzz --seed $(SEED) $(NAMES)
 
-# Kills, freezes and restarts under load, each run with the seed that follows and servers of its own.
+# Kills, freezes and restarts under load, each run with the seed that follows and servers of its own; then the boards:
+# dropped by the hundred, silent parts, rights taken away in a storm. ONLY="worker bridge" is of the former alone.
 faults: venv-dev
-	@exec $(VENV) -m tests.faults --seed $(SEED) --runs $(RUNS) --minutes $(MINUTES) --only "$(ONLY)"
+	@failed=0; \
+	$(VENV) -m tests.faults --seed $(SEED) --runs $(RUNS) --minutes $(MINUTES) --only "$(ONLY)" || failed=1; \
+	for part in $(if $(ONLY),,"boards --seed $(SEED)" board_silence board_rights); do \
+		echo "tests.faults.$$part"; \
+		$(VENV) -m orchestrator.stack --with-parent servers --data var/faults/servers -- \
+			$(VENV) -m tests.faults.$$part || failed=1; \
+	done; \
+	exit $$failed
 
 # Each guard off, and its test must notice. WORDS="origin lease" for those whose promise or file has one of the words.
 guards: venv-dev

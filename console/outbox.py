@@ -74,6 +74,7 @@ class Client:
         self.closed = False
         self.epoch, self.seq = "", -1
         self._catch_up = -1  # up to here every frame was promised by `resume`
+        self._resuming = False  # asked to resume before the hub knew where the floor is
         self._controls: deque[str] = deque()
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._write(), name="client-writer")
@@ -82,7 +83,7 @@ class Client:
 
     def subscribe(self, scope: Scope) -> None:
         """A snapshot of this part, then its frames."""
-        self.scope, self.live = scope, True
+        self.scope, self.live, self._resuming = scope, True, False
         self.epoch, self.seq, self._catch_up = "", -1, -1
         self._wake.set()
 
@@ -94,11 +95,19 @@ class Client:
 
     def resume(self, epoch: str, seq: int) -> None:
         """Every frame after `seq`, or a snapshot: also when the place is one in another part of the floor."""
-        self.live = True
-        # A place that has not been yet must not come true by the frames that follow.
-        self.epoch, self.seq = (epoch, seq) if seq <= self.hub.state.seq else ("", -1)
-        self._catch_up = self.hub.state.seq
+        self.live = self._resuming = True
+        self.epoch, self.seq = epoch, seq
+        if self.hub.ready:
+            self._promise()
         self._wake.set()
+
+    def _promise(self) -> None:
+        """A process that has just begun is asked before it has read the floor: the place is judged once it has."""
+        self._resuming = False
+        # A place that has not been yet must not come true by the frames that follow.
+        if self.seq > self.hub.state.seq:
+            self.epoch, self.seq = "", -1
+        self._catch_up = self.hub.state.seq
 
     def post(self, message: protocol.FromServer, about: str = "") -> None:
         """An answer for this client alone. `about`: what the command was, in words."""
@@ -203,6 +212,8 @@ class Client:
         hub = self.hub
         if self._ending or not self.live or not hub.ready:
             return None
+        if self._resuming:
+            self._promise()
         if (
             self.epoch != self.scope.epoch(hub.state.epoch)
             or self.seq > hub.state.seq

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from dialer.models import Callback, CallLog
 from tests.browser.acting import agent_row, row
+from tests.browser.panel_page import live
 from tests.browser.whole_floor import APPLIED, BUSY, BY, COLLEAGUE, CONFIRMED, SECONDS, Seen, Whole, whole_floor
 from tests.conftest import wait_until
 
@@ -35,6 +36,8 @@ def conversation(whole: Whole) -> tuple[Seen, CallLog]:
 
 def presses(panel: Seen, by: str, selector: str, key: str, about: str, end: str = CONFIRMED) -> None:
     """The button by mouse, or its key; every step to the end is seen."""
+    live(panel.page)
+    expect(panel.page.locator(f"{selector}:not(.waiting)")).to_be_visible(timeout=SECONDS * 1000)
 
     def do() -> None:
         if by == "mouse":

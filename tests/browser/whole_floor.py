@@ -53,6 +53,15 @@ RECORDER = """
     .observe(document, { subtree: true, childList: true, characterData: true });
 """
 
+# What may have kept a key or a click from being taken.
+SHOWN = """() => ({
+  fresh: document.getElementById("fresh")?.textContent.trim(),
+  refused: document.getElementById("refused")?.textContent.trim(),
+  focus: (document.activeElement?.outerHTML || "").slice(0, 200),
+  dialog: document.querySelector("dialog[open]")?.id,
+  waiting: Array.from(document.querySelectorAll(".waiting"), (one) => one.id),
+})"""
+
 
 class Switch(Client):
     """What the switch itself knows: the commands it has carried out, who is joined to whom, and the log of its legs."""
@@ -113,7 +122,8 @@ class Seen:
                 "([n, end]) => told[n] && told[n].texts.at(-1).includes(end)", arg=[before, end], timeout=SECONDS * 1000
             )
         except Late:
-            pytest.fail(f"{about}: not {end!r}, but {self.page.evaluate('n => told.slice(n)', before)}")
+            texts, page = self.page.evaluate("n => told.slice(n)", before), self.page.evaluate(SHOWN)
+            pytest.fail(f"{about}: not {end!r}, but {texts}; {page}")
         told = self.page.evaluate("n => told[n]", before)
         assert about in told["about"]
         return list(told["texts"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from tests.faults.history import Command, Evidence, History
 
@@ -108,7 +109,12 @@ def doubts_settled(history: History, evidence: Evidence) -> Found:
         for leg, seconds in lasted.items()
         if seconds > DOUBT_SECONDS * history.slack
     ]
-    troubles += [f"{call['leg']} never ended" for call in evidence.calls if call["ended_at"] is None]
+    legs = {leg["uuid"]: leg for leg in evidence.legs}
+    troubles += [
+        f"{call['leg']} never ended: {call['status']}, the switch {_told(legs.get(call['leg']))}"
+        for call in evidence.calls
+        if call["ended_at"] is None
+    ]
     worst = max(lasted.values(), default=0.0)
     return Found("in-doubt attempts settled", f"{len(lasted)} in doubt, longest {worst:.0f} s", troubles)
 
@@ -203,6 +209,16 @@ def paused(commands: Iterable[Command]) -> list[tuple[str, float, float]]:
         if end > pause.answered_at:
             found.append((pause.target, pause.answered_at, end))
     return found
+
+
+def _told(leg: dict[str, Any] | None) -> str:
+    """What the switch's own log says of a leg."""
+    if leg is None:
+        return "has no such leg"
+    if leg["ended_at"] is not None:
+        return f"ended it ({leg['hangup_cause']}, {leg['disposition']})"
+    joined = leg["bridges"] and leg["bridges"][-1]["until"] is None
+    return "has it joined" if joined else "has it answered" if leg["answered_at"] is not None else "has it ringing"
 
 
 def _short(value: str) -> str:

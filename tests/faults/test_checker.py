@@ -22,7 +22,8 @@ def leg(uuid: str, number: str = "", kind: str = "customer", **more: Any) -> dic
 
 
 def call(uuid: str, **more: Any) -> dict[str, Any]:
-    return {"leg": uuid, "number": f"+1{uuid}", "campaign_id": CAMPAIGN, "ended_at": 110.0, "abandoned": False, **more}
+    return {"leg": uuid, "number": f"+1{uuid}", "campaign_id": CAMPAIGN, "ended_at": 110.0, "abandoned": False,
+            "status": "completed", **more}  # fmt: skip
 
 
 def command(**more: Any) -> Command:

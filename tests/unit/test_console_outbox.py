@@ -193,6 +193,26 @@ async def test_who_falls_behind_gets_the_latest_state_and_who_resumes_gets_every
     stand.client.gone()
 
 
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("seq", "told"), [(1, ["frame"] * (BEHIND + 1)), (BEHIND + 3, ["snapshot"]), (-1, ["snapshot"])]
+)
+async def test_who_resumes_at_a_process_that_has_not_read_the_floor_yet_is_answered_once_it_has(seq, told):
+    stand = Stand()
+    for _ in range(BEHIND + 2):
+        stand.frame()
+    stand.hub.ready = False
+    stand.epoch, stand.seq = "1.1", seq
+    stand.client.resume("1.1", seq)
+    await turns()
+    assert stand.told == []
+    stand.hub.ready = True
+    stand.client.follow()
+    await turns()
+    assert [message["type"] for message in stand.told] == told
+    stand.client.gone()
+
+
 async def test_answers_that_nobody_takes_are_not_kept_without_end():
     stand = Stand(slow_seconds=0.05)
     stand.open = False
