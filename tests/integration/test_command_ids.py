@@ -1,6 +1,7 @@
 """One command id, however often said, on however many sockets, whatever dies meanwhile: one effect, one answer."""
 
 import socket
+import typing
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,14 @@ from django.utils import timezone
 
 from console import protocol
 from console.models import Alert, AlertEvent, AlertThreshold, ApiToken
-from dialer import inbox
+from dialer import inbox, tasks
 from dialer.models import (
+    Agent,
     AgentMessage,
     AgentState,
     AppliedCommand,
     CallLog,
+    ContactReservation,
     DialerCampaign,
     Disposition,
     DispositionChange,
@@ -52,7 +55,7 @@ def stage() -> Stage:
 class Asked:
     """A command of each kind that has an effect, and how often that has come about."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, user: Any) -> None:
         call = CallLog.objects.get()
         self.agent = make_agents(1, first=501)[0]
         self.paused = make_campaign([], name="Autumn", offset=200, mode="manual")
@@ -63,6 +66,14 @@ class Asked:
             threshold=rule, name=rule.name, measure=rule.measure, level="warning", subject_kind="agent",
             subject_id=self.agent.agent_id, text="on break for long", raised_at=timezone.now(),
         )  # fmt: skip
+        offer = offered(stage)
+        # Only their own are anybody's to read: who says all of this is an agent, too.
+        [reader] = make_agents(1, first=503)
+        Agent.objects.filter(pk=reader.pk).update(user=user)
+        unread, _ = (
+            AgentMessage.objects.create(agent=reader, sender="boss", text=text, at=timezone.now())
+            for text in ("first", "second")
+        )
         agent, campaign = self.agent.agent_id, str(stage.campaign.campaign_id)
         self.commands: list[tuple[protocol.Intent, Callable[[], int]]] = [
             (
@@ -79,11 +90,19 @@ class Asked:
             ),
             (
                 protocol.SendMessage(id="message", agents=(agent,), text="lunch is later"),
-                AgentMessage.objects.count,
+                AgentMessage.objects.filter(agent=self.agent).count,
+            ),
+            (
+                protocol.ReadMessage(id="read", agent_id=reader.agent_id, message_id=str(unread.message_id)),
+                AgentMessage.objects.exclude(read_at=None).count,
             ),
             (
                 protocol.ManualDial(id="dial", agent_id=idle.agent_id, campaign_id=campaign, number=DIALLED),
                 CallLog.objects.filter(to_number=DIALLED).count,
+            ),
+            (
+                protocol.PreviewControl(id="preview", agent_id=offer.agent.agent_id, action="dial"),
+                CallLog.objects.filter(campaign=offer.campaign).count,
             ),
             (
                 protocol.AlertControl(id="alert", alert_id=str(alert.pk), action="acknowledge"),
@@ -94,6 +113,17 @@ class Asked:
                 Order.objects.filter(call=call, kind="hangup").count,
             ),
         ]
+
+
+def offered(stage: Stage) -> ContactReservation:
+    """A contact before an agent of another campaign, which has a second one for whoever would dial twice."""
+    [looker] = make_agents(1, first=502)
+    campaign = make_campaign([looker], contacts=2, name="Winter", offset=300, mode="preview", preview_seconds=900)
+    tasks.handle_agent_state({"actor": "sup", "agent_id": looker.agent_id, "state": "available"})
+    stage.softphone_answers(looker)
+    # The worker beside us may have offered it already.
+    tasks.execute_dial(str(campaign.campaign_id))
+    return ContactReservation.objects.select_related("agent", "campaign").get(campaign=campaign, state="offered")
 
 
 def say(sockets: list[Socket], commands: list[protocol.Intent], times: int) -> None:
@@ -124,14 +154,14 @@ def opened(stack: ExitStack, door: Door, secret: str) -> list[Socket]:
 @pytest.mark.slow
 def test_an_id_said_a_hundred_times_on_ten_sockets_has_one_effect_and_one_answer(door, supervisor, worker, stage):
     """Half of it while the sequential worker is killed, the rest after the web process was."""
-    asked = Asked(stage)
+    asked, before = Asked(stage, supervisor), AppliedCommand.objects.count()
     commands = [command for command, _ in asked.commands]
     _, secret = ApiToken.issue(supervisor)
     answered: dict[str, list[tuple[Any, ...]]] = {command.id: [] for command in commands}
     with ExitStack() as stack:
         sockets = opened(stack, door, secret)
         say(sockets, commands, 5)
-        wait_until(lambda: AppliedCommand.objects.count() >= 2, "the first effects")
+        wait_until(lambda: AppliedCommand.objects.count() >= before + 2, "the first effects")
         door.web.kill("dialer_queue")
         door.web.worker("dialer_queue")
         for id_, answer in results(sockets, 5 * len(commands)):
@@ -158,6 +188,11 @@ def test_an_id_said_a_hundred_times_on_ten_sockets_has_one_effect_and_one_answer
     assert after == {**effects, "pause": 2}  # paused once, and started again
     applied = AppliedCommand.objects.filter(command_id__in=[found[0][0] for found in answered.values()])
     assert applied.count() == len(commands)
+
+
+def test_no_command_of_the_protocol_is_missing_here(stage, supervisor):
+    said = {type(command) for command, _ in Asked(stage, supervisor).commands}
+    assert said == set(typing.get_args(protocol.Intent))
 
 
 def test_a_socket_lost_between_ack_and_result_has_the_answer_again_by_the_same_id(door, supervisor):
