@@ -91,6 +91,7 @@ class ESLClient(InboundESL):
         self.parts = Parts(self.fail)
         self._echoes = itertools.count(1)
         self._splitter = FrameSplitter()
+        self._told = self._logged_in = False  # the password; that it is right
         self.sock: Any = None
 
     # --- connecting ---------------------------------------------------------------------------------------------------
@@ -118,6 +119,7 @@ class ESLClient(InboundESL):
             raise
 
     def authenticate(self) -> None:
+        self._told = True
         try:
             reply = self.send(f"auth {self.password}")
         except ValueError:
@@ -133,7 +135,7 @@ class ESLClient(InboundESL):
         self.parts.lasting("watch", self._watch)
 
     def _reset(self) -> None:
-        self._run, self._logged_in = True, False
+        self._run, self._told, self._logged_in = True, False, False
         self.reason = ""
         self.closed.clear()
         self._auth_request_event.clear()
@@ -174,7 +176,7 @@ class ESLClient(InboundESL):
                 if reads % READS_PER_TURN == 0:
                     gevent.sleep(0)
         except FramingError as error:
-            self.fail(f"the switch sent what is no frame: {error}")
+            self.fail(f"the switch sent what is no frame: {self._quoted(str(error))}")
         except OSError as error:
             self.fail(f"connection lost: {error.strerror or error}")
         except Exception as error:  # a fault of ours must be a dead link that is noticed, not a deaf one that is not
@@ -198,13 +200,17 @@ class ESLClient(InboundESL):
                 self._auth_request_event.set()
             case "text/disconnect-notice":
                 said = " ".join(event.body.decode("utf-8", "replace").split())[:120]
-                self.fail(f"the switch says: {said or 'disconnected'}")
+                self.fail(f"the switch says: {self._quoted(said) or 'disconnected'}")
             case "text/rude-rejection":
                 self.fail("the switch rejects our address (its ESL access list)")
             case "log/data":
                 self._enqueue(SwitchEvent(dict(event.headers), event.body.decode("utf-8", "replace")))
             case _:
                 self.unexpected += 1
+
+    def _quoted(self, said: str) -> str:
+        """What the far end said, for the log and the board; whatever it is may give back the password it was told."""
+        return "(not shown, it may hold the password)" if self._told and not self._logged_in else said
 
     def _answer(self, reply: SwitchEvent) -> None:
         if not self._commands_sent:

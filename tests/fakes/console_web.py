@@ -21,7 +21,8 @@ from tests.fakes.processes import Processes
 def web_process(logs: Path, blocker: Any, **environment: str) -> Iterator[Processes]:
     """One daphne for a module: it lives through every test's empty database and Redis. `blocker`: django_db_blocker."""
     with blocker.unblock():
-        run = Processes(logs, **environment)
+        # Its access lines go to stdout: in its log at once, not when so many have come.
+        run = Processes(logs, **{"PYTHONUNBUFFERED": "1", **environment})
     with run:
         run.web()
         wait_until(lambda: answers(run.web_port), "daphne")

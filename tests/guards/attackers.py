@@ -181,6 +181,21 @@ GUARDS: list[Guard] = [
         "tests/unit/test_privacy.py::test_a_message_is_masked_where_it_is_written",
     ),
     Guard(
+        "logs: the access lines of pages and sockets are masked, too",
+        "orchestrator/asgi.py",
+        "access_lines.guard()\n",
+        "",
+        "tests/integration/test_console_sockets.py::"
+        "test_the_access_lines_tell_who_asked_for_what_without_a_number_or_a_secret",
+    ),
+    Guard(
+        "logs: a switch that repeats the password is not quoted",
+        "esl_bridge/client.py",
+        "if self._told and not self._logged_in else said",
+        "if False else said",
+        "tests/integration/test_esl_bridge.py::test_a_wrong_password_is_said_and_tried_again_and_told_nobody",
+    ),
+    Guard(
         "dependencies: an unsafe version is noticed",
         "tests/audit.py",
         'advisory["package"] == one.name and advisory["affected"].contains(one.version, prereleases=True)',

@@ -1,5 +1,8 @@
 """The JSON websockets through a real daphne: who gets in, what they see, how they resume, what limits hold."""
 
+import http.client
+import json
+import re
 import time
 
 import pytest
@@ -328,3 +331,68 @@ def test_the_snapshot_of_a_large_floor_is_sent_though_what_clients_send_is_limit
         floor = client.until_current()
         assert len(floor.agents) == 400
         assert len(protocol.text(floor.snapshot())) > HARD_MESSAGE_BYTES
+
+
+# --- what the logs tell ---
+
+NUMBER, SECRET = "+12125559876", "s3cret-of-a-client"
+
+
+def hold_to_silence(log):
+    assert SECRET not in log
+    told = [line for line in log.splitlines() if NUMBER[2:] in re.sub(r"%..|\D", "", line)]
+    assert not told, f"{len(told)} lines tell a number: {told[0][:300]}"
+
+
+def test_the_access_lines_tell_who_asked_for_what_without_a_number_or_a_secret(door, supervisor):
+    own = {"Cookie": session_cookie(supervisor)}
+    pages = [
+        *(f"/console/{page}?q={written}&page=2" for page in ("calls/", "search") for written in (
+            NUMBER, "%2B12125559876", "12125559876", "%2B1%20(212)%20555-9876", "1-212-555-9876",
+        )),
+        f"/metrics?token={SECRET}", f"/login/?next=/console/%3Ftoken%3D{SECRET}", f"/console/?{SECRET}",
+        f"/nowhere/%2B12125559876/password={SECRET}", "/nowhere/%252B12125559876",
+    ]  # fmt: skip
+    client = http.client.HTTPConnection("127.0.0.1", door.web.web_port, timeout=45)
+    for page in pages:
+        client.request("GET", page, headers=own)
+        client.getresponse().read()
+    with Socket(door.url(f"/ws/v1/floor/?token={SECRET}&q={NUMBER}"), additional_headers=own, origin=door.own) as open_:
+        open_.until(protocol.Hello)
+    for path in (f"/ws/v1/floor/?token={SECRET}", "/ws/v1/12125559876/", f"/ws/token={SECRET}/%2B12125559876/"):
+        assert refused(lambda path=path: Socket(door.url(path))) == 403
+    client.request("GET", "/the-last-one/")
+    client.getresponse().read()
+    wait_until(lambda: "/the-last-one/" in door.web.log("web"), "the last line")
+    log = door.web.log("web")
+    hold_to_silence(log)
+    assert log.count('"GET /console/calls/?q=***&page=2" 200') == 5
+    for line in ("WSCONNECT /ws/v1/floor/", "WSREJECT /ws/v1/12125***76/", "GET /nowhere/+1212***76/password=***"):
+        assert f'"{line}"' in log
+
+
+def test_the_floor_publishers_log_tells_what_it_could_not_read_without_a_number_or_a_secret(door, monkeypatch):
+    [agent] = make_agents(1)
+    Agent.objects.filter(pk=agent.pk).update(name=f"{NUMBER} token={SECRET}")
+    redis = streams.shared()
+    redis.hset(streams.LIVE_LEGS, NUMBER, json.dumps({"leg": NUMBER, "state": 5, "number": NUMBER}))
+    redis.hset(streams.LIVE_LEGS, "other", f"no leg {NUMBER}")
+    monkeypatch.setitem(door.web.environment, "LOG_LEVEL", "DEBUG")
+    door.web.manage("floor", "run_floor_publisher")
+    try:
+        wait_published(lambda floor: agent.agent_id in floor.agents, "the floor")
+        lame = {"id": NUMBER, "version": f"password={SECRET}", "name": NUMBER}
+        said = [
+            f"no change {NUMBER} token={SECRET}", json.dumps({"id": NUMBER}), json.dumps(NUMBER),
+            *(json.dumps({"kind": kind, "id": NUMBER, "data": lame}) for kind in ("agent", "call", "leg", NUMBER)),
+        ]  # fmt: skip
+        for change in said:
+            redis.xadd(streams.CHANGES, {streams.CHANGES_FIELD: change})
+        redis.xadd(streams.CHANGES, {NUMBER: SECRET})
+        set_status(agent, "break")
+        wait_published(lambda floor: floor.agents[agent.agent_id].status == "break", "what came after it")
+    finally:
+        door.web.stop("floor")
+    log = door.web.log("floor")
+    hold_to_silence(log)
+    assert log.count("a change could not be read") == len(said) + 1 and "not on the board: leg" in log

@@ -421,15 +421,43 @@ def test_every_kind_of_broken_event_connection_is_made_again(start, switch, floo
     wait_until(lambda: [f for f in floor.facts(facts.LegAnswered) if f.leg == "after"], "events flow again")
 
 
-def test_a_wrong_password_is_said_and_tried_again(switch, floor, tmp_path):
-    bridge = BridgeProcess(tmp_path, switch.port, FREESWITCH_ESL_PASSWORD="wrong-" + new()).start()
-    try:
-        wait_until(lambda: "password" in floor.status().get("reason", ""), "the reason")
-        assert floor.status()["link"] == "down"
-        assert "wrong-" not in bridge.said()
-        assert bridge.stop() == 0
-    finally:
-        bridge.kill()
+def refuses(connection):
+    """The login, as FreeSWITCH does."""
+    connection.send(b"Content-Type: auth/request\n\n")
+    connection.command()
+    connection.reply("-ERR invalid")
+
+
+def repeats(connection):
+    """What it was told, in all that it says of it."""
+    connection.send(b"Content-Type: auth/request\n\n")
+    said = connection.command()
+    notice = f"Disconnected: {said} ({said.split()[1]}) is wrong.\n".encode()
+    connection.send(b"Content-Type: text/disconnect-notice\nContent-Length: %d\n\n%s" % (len(notice), notice))
+
+
+def says_nonsense(connection):
+    connection.send(b"Content-Type: auth/request\n\n")
+    connection.send(f"{connection.command()}: {connection.switch.password}\n\n".encode())
+
+
+@pytest.mark.parametrize("behaviour", [refuses, repeats, says_nonsense])
+def test_a_wrong_password_is_said_and_tried_again_and_told_nobody(floor, tmp_path, behaviour):
+    password = "wrong-" + new()
+    with FakeSwitch(misbehave=behaviour) as switch:
+        bridge = BridgeProcess(tmp_path, switch.port, FREESWITCH_ESL_PASSWORD=password, LOG_LEVEL="DEBUG").start()
+        try:
+            switch.wait(lambda: switch.accepted >= 2, "a second attempt", 30)
+            wait_until(lambda: floor.status().get("link") == "down" and switch.accepted >= 2, "said in its heartbeat")
+            if behaviour is refuses:
+                wait_until(lambda: "password" in floor.status()["reason"], "the reason")
+            assert "wrong-" not in str(floor.status()) + str(floor.events())
+            assert bridge.stop() == 0
+        finally:
+            bridge.kill()
+    for log in tmp_path.rglob("*.log*"):
+        assert "wrong-" not in log.read_text(errors="replace"), log.name
+    assert "no link to the switch" in bridge.said()
 
 
 # --- agreement with the switch ----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ INVITEs is the judge of whom they reach and of what it costs. And whatever happe
 secret.
 """
 
+import http.client
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import re
 import uuid
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from celery import current_app
@@ -19,12 +21,15 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from dialer.models import AppliedCommand, CallLog, Contact, DialerCampaign, DoNotCall
 from dialer.target_import import import_contacts
 from events import streams
 from tests.conftest import wait_until
 from tests.fakes.console import make_user
+from tests.fakes.console_web import answers
 from tests.fakes.floor import ask_all_to_work, make_working_floor
 from tests.fakes.processes import Processes
 
@@ -127,6 +132,21 @@ def poison(agent: str) -> None:
         current_app.send_task("dialer.tasks.handle_facts", kwargs={"facts": facts})
     for command in ({"agent_id": agent, "state": number}, {"agent_id": number * 1000, "state": "available"}, number):
         current_app.send_task("dialer.tasks.handle_agent_state", kwargs={"command": command})
+    for raw in (f"no change {number}", json.dumps({"kind": "call", "id": number, "data": {"id": number, "to": 5}})):
+        streams.shared().xadd(streams.CHANGES, {streams.CHANGES_FIELD: raw})
+
+
+def asks(port: int, numbers: list[str], secret: str) -> None:
+    """Pages and a socket by addresses that hold numbers and a secret, as people type and programs send them."""
+    paths = [f"/console/calls/?q={number}" for number in numbers]
+    paths += [f"/console/search?q={quote(number)}&token={secret}" for number in numbers]
+    paths += [f"/ws/v1/floor/{quote(number)}/" for number in numbers]
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=45)
+    for path in paths:
+        client.request("GET", path)
+        client.getresponse().read()
+    with pytest.raises(InvalidStatus):
+        connect(f"ws://127.0.0.1:{port}/ws/v1/floor/?token={secret}&number={numbers[0]}", open_timeout=45)
 
 
 def secrets(run: Processes) -> set[str]:
@@ -159,15 +179,20 @@ def test_a_stolen_session_reaches_no_number_outside_the_list_spends_no_more_than
     thief.removes_from_the_do_not_call_list(listed)
     thief.raises_limits()
     asked = thief.dials_by_hand([listed.number, *numbers[:20], *numbers[-14:]])
-    poison("agent_1")
     ask_all_to_work(campaign)
     settings = {
         "DIAL_ALLOWED_PREFIXES": ALLOWED, "FREESWITCH_ESL_PASSWORD": "esl-secret-of-the-test",
         "SECRET_KEY": "0123456789-key-of-the-test-" * 3, "METRICS_TOKEN": "metrics-token-of-the-test",
-        "LOG_LEVEL": "DEBUG",
+        "LOG_LEVEL": "DEBUG", "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
     with Processes(tmp_path, **settings) as run:
         run.backend("--speed", "10", "--register", "2", "--password", settings["FREESWITCH_ESL_PASSWORD"])
+        run.manage("floor", "run_floor_publisher")
+        run.web()
+        # Once all of them listen: the floor publisher reads only what is said after it came.
+        wait_until(lambda: answers(run.web_port) and streams.shared().exists(streams.SNAPSHOT), "web and floor", 90)
+        poison("agent_1")
+        asks(run.web_port, ["+12125559876", *ours[:3]], settings["METRICS_TOKEN"])
         most = int(CAP / PRICE)
         wait_until(lambda: CallLog.objects.filter(ended_at__isnull=False).count() >= most, "calls up to the cap", 90)
         wait_until(lambda: AppliedCommand.objects.filter(command_id__in=asked).count() == len(asked), "the answers")
@@ -182,6 +207,8 @@ def test_a_stolen_session_reaches_no_number_outside_the_list_spends_no_more_than
     assert len(reached) * PRICE <= CAP and len(reached) == len(set(reached))
     refused = AppliedCommand.objects.filter(command_id__in=[*asked, *again])
     assert set(refused.values_list("status", flat=True)) == {"rejected"}
+    assert "a change could not be read" in logs[tmp_path / "floor.log"]
+    assert "/console/calls/?q=***" in logs[tmp_path / "web.log"]
     hold_to_silence(logs, kept_secret, [*reached, *numbers, *ours, "+12125559876"])
 
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 from django.conf import settings
 
-from events.privacy import clean, mask
+from events.privacy import address, clean, mask
 from orchestrator.logs import Private, log_what_nobody_catches
 
 
@@ -17,6 +17,7 @@ from orchestrator.logs import Private, log_what_nobody_catches
     [
         ("call to +12125551234 failed", "call to +1212***34 failed"),
         ("12125551234", "12125***34"),
+        ("Not Found: /x/%2B12125551234", "Not Found: /x/%2B12***34"),
         ("leg 4c024dda-2909-493a-a447-15a6414fc251", "leg 4c024dda-2909-493a-a447-15a6414fc251"),
         ("redis://:hunter2@localhost:6379/0", "redis://:***@localhost:6379/0"),
         ("auth ClueCon", "auth ***"),
@@ -32,6 +33,35 @@ def test_numbers_and_secrets_are_masked(said, logged):
 
 def test_short_numbers_are_hidden_whole():
     assert mask("12345") == "***"
+
+
+@pytest.mark.parametrize(
+    ("asked", "logged"),
+    [
+        ("/console/calls/?page=2&before=", "/console/calls/?page=2&before="),
+        ("/static/console/board.js", "/static/console/board.js"),
+        ("/calls/4c024dda-2909-493a-a447-151234567890/", "/calls/4c024dda-2909-493a-a447-151234567890/"),
+        ("/calls/?q=+12125551234&page=2", "/calls/?q=***&page=2"),
+        ("/calls/?q=%2B1%20(212)%20555-1234", "/calls/?q=***"),
+        ("/calls/?q=%31%32%31%32%35%35%35%31%32%33%34", "/calls/?q=***"),
+        ("/ws/v1/floor/?token=hunter2", "/ws/v1/floor/?token=***"),
+        ("/?hunter2", "/?***"),
+        ("/?2125551234=1&hunter2=1", "/?***&***"),
+        ("/x/%2B12125551234/", "/x/+1212***34/"),
+        ("/x/a12125551234b", "/x/a12125***34b"),
+        ("/x/%252B12125551234", "/x/+1212***34"),
+        ("/x/%31%32%31%32%35%35%35%31%32%33%34", "/x/12125***34"),
+        ("/token=hunter2/x", "/token=***"),
+        ("http://root:hunter2@floor.example/", "http://root:***@floor.example/"),
+        ('/x%0D%0A127.0.0.1 "GET', "/x%0D%0A127.0.0.1%20%22GET"),
+    ],
+)
+def test_an_address_shows_no_number_no_secret_and_no_second_line(asked, logged):
+    assert address(asked) == logged
+
+
+def test_an_endless_address_is_cut_short():
+    assert len(address("/" + "%25" * 100_000)) < 10_000 and len(address("/?" + "&" * 100_000)) < 10_000
 
 
 def test_a_caller_cannot_start_a_line_of_the_log():
