@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import WebSocketRoute, expect
 
 from dialer.models import Agent, ReasonCode
 from events import streams
+from tests.browser.board_page import card, cell, names
 from tests.browser.conftest import LAPTOP, PHONE
 from tests.browser.panel_page import live, make_call
 from tests.conftest import wait_until
@@ -31,18 +32,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 def supervisor() -> Any:
     ReasonCode.objects.create(code="lunch", label="Lunch", status="break")
     return make_user("sup", supervisor=True)
-
-
-def card(page: Page, agent: Agent) -> Any:
-    return page.locator(f'#agents tr[data-agent="{agent.agent_id}"]')
-
-
-def cell(page: Page, agent: Agent, key: str) -> Any:
-    return card(page, agent).locator(f".c-{key}")
-
-
-def names(page: Page) -> Any:
-    return page.locator("#agents tbody tr .c-name")
 
 
 # --- drawing ---

@@ -8,8 +8,8 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from dialer.models import Agent, ReasonCode
+from tests.browser.board_page import card, names
 from tests.browser.panel_page import live
-from tests.browser.test_board import card, names
 from tests.conftest import wait_until
 from tests.fakes.console import make_user, publishing, set_status
 from tests.fakes.floor import make_agents

@@ -12,7 +12,7 @@ from console.floor_state import FloorState, apply_frame
 from console.projection import Projection
 from console.protocol import Frame, text
 from tests.fakes.console import make_user
-from tests.unit.test_console_floor import changes, tell
+from tests.fakes.rows import changes, tell
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("switch")]
 

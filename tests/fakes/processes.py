@@ -1,5 +1,6 @@
 """The product's own processes beside a test, on the test's database and Redis, each with its log in a file."""
 
+import json
 import os
 import signal
 import socket
@@ -126,3 +127,12 @@ class Processes:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+
+
+def legs_of(log: Path) -> list[dict]:
+    """The simulator's last word on every leg."""
+    last: dict[str, dict] = {}
+    for line in log.read_text().splitlines():
+        leg = json.loads(line)
+        last[leg["uuid"]] = leg
+    return list(last.values())

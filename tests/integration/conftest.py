@@ -1,12 +1,16 @@
-"""What tests of the console share: one daphne for a module, and who knocks at it."""
+"""What tests share: of the console one daphne for a module, and who knocks at it; of the bridge a switch, and what it
+wrote to Redis."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.test import Client
 
+from tests.fakes.bridge import Redis
 from tests.fakes.console import make_user
 from tests.fakes.console_web import Door, web_process
+from tests.fakes.esl import FakeSwitch
 from tests.fakes.processes import Processes
 
 
@@ -32,3 +36,22 @@ def door(web: Processes) -> Door:
 @pytest.fixture
 def supervisor() -> Any:
     return make_user("sup", supervisor=True)
+
+
+@pytest.fixture
+def browser(supervisor: Any) -> Client:
+    """In which the supervisor is signed in."""
+    client = Client()
+    client.force_login(supervisor)
+    return client
+
+
+@pytest.fixture
+def switch() -> Iterator[FakeSwitch]:
+    with FakeSwitch() as fake:
+        yield fake
+
+
+@pytest.fixture
+def floor(redis_empty: Any) -> Redis:
+    return Redis(redis_empty)

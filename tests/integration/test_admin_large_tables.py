@@ -1,7 +1,5 @@
 """No admin page reads a large table to show a hundred rows: its queries are explained, their rows counted."""
 
-import json
-import re
 import uuid
 from typing import Any
 
@@ -10,12 +8,12 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.db import connection, models
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from dialer import models as d
 from events import models as e
 from events.admin.large_tables import LargeTableAdmin
+from tests.fakes.explained import LARGE, explained
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
 
@@ -71,8 +69,6 @@ EMPTY = {
     "TextField": "''",
     "UUIDField": "gen_random_uuid()",
 }
-LARGE = list(FILL)
-TABLES = {model._meta.db_table for model in LARGE}
 
 
 @pytest.fixture
@@ -108,35 +104,6 @@ def fill(model: type[models.Model], monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(registered, LargeTableAdmin)
     monkeypatch.setattr(registered, "window", WINDOW)
     monkeypatch.setattr(registered, "counted", COUNTED)
-
-
-def rows_read(plan: dict[str, Any]) -> int:
-    """Rows of large tables that the plan's scans have visited, kept or not."""
-    own = 0
-    if plan.get("Relation Name") in TABLES:
-        visited = (
-            plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
-        )
-        own = visited * plan["Actual Loops"]
-    return int(own) + sum(rows_read(part) for part in plan.get("Plans", []))
-
-
-def explained(client: Client, address: str, asked: dict[str, Any]) -> list[tuple[int, str]]:
-    """(rows read of large tables, query) of every query that a page makes."""
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
-        response = client.get(address, asked)
-    assert response.status_code == 200
-    found = []
-    for query in [q["sql"] for q in captured.captured_queries]:
-        if re.match(r"SELECT (?!set_config)", query) and any(table in query for table in TABLES):
-            with connection.cursor() as cursor:
-                cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + query.replace("%", "%%"), [])
-                plan = cursor.fetchone()[0]
-            found.append((rows_read((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]), query))
-    assert found, "the page did not look at the table at all"
-    return found
 
 
 def questions(model: type[models.Model]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from console.roles import Role
 from dialer.models import CallLog
 from tests.fakes.console import make_team, make_user
 from tests.fakes.floor import make_agents, make_campaign
-from tests.unit.test_roles import COMMANDS, expected
+from tests.fakes.rights import COMMANDS, expected
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,8 +10,8 @@ from dialer import floor_rows, tasks
 from dialer.models import Agent, AppliedCommand, CallLog, Order, SideLeg
 from events import facts as f
 from events import streams
+from tests.fakes.dialling import dial, ready_agents, tick
 from tests.fakes.floor import Switch, make_campaign, now_us
-from tests.integration.test_dialer_calls import dial, ready_agent, tick
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
 
@@ -21,7 +21,7 @@ class Talk:
 
     def __init__(self, **campaign: object) -> None:
         self.switch = Switch()
-        [self.agent] = ready_agent(self.switch)
+        [self.agent] = ready_agents(self.switch)
         call = dial(make_campaign([self.agent], **campaign))
         assert call is not None
         self.call = call

@@ -13,10 +13,9 @@ from dialer.models import AppliedCommand, CallLog, Contact, ContactReservation, 
 from dialer.services import facts as told
 from events import facts as f
 from tests.conftest import wait_until
+from tests.fakes.dialling import link, ready_agents
 from tests.fakes.floor import Switch, any_hour, make_campaign, now_us, place
 from tests.fakes.processes import Processes
-from tests.integration.test_dialer_calls import link
-from tests.integration.test_preview import ready
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def control(call: CallLog, action: str) -> dict:
 
 
 def talking(switch: Switch, **fields) -> CallLog:
-    [call] = place(make_campaign(ready(switch), contacts=1, **fields))
+    [call] = place(make_campaign(ready_agents(switch), contacts=1, **fields))
     switch.answer(call)
     switch.bridge(call)
     call.refresh_from_db()

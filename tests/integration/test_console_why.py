@@ -17,25 +17,14 @@ from console.models import Right
 from dialer import census, measured, tasks, whatif
 from dialer.models import AgentState, AuditEntry, CallLog, CampaignDay, Contact, DoNotCall, PacingDecision
 from tests.fakes.console import make_user
+from tests.fakes.explained import explained
 from tests.fakes.floor import make_agents, make_campaign
-from tests.integration.test_admin_large_tables import explained
+from tests.fakes.pages import text_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty")]
 
 DECISIONS, WHY, WHAT_IF = "/console/decisions/", "/console/why/", "/console/what-if/"
 HOUR = dt.timedelta(hours=1)
-
-
-@pytest.fixture
-def browser() -> Client:
-    client = Client()
-    client.force_login(make_user("sup", supervisor=True))
-    return client
-
-
-def text_of(answer) -> str:
-    assert answer.status_code == 200
-    return answer.content.decode()
 
 
 def decide(campaign, count=1, **fields) -> list[PacingDecision]:

@@ -17,7 +17,6 @@ from dialer.models import (
     CallLog,
     CampaignDay,
     Contact,
-    DialerCampaign,
     Order,
     PacingDecision,
     QueuedCommand,
@@ -26,7 +25,8 @@ from dialer.models import (
 from dialer.services.acting import acting
 from events import facts as f
 from events import streams
-from tests.fakes.floor import Switch, make_agents, make_campaign, now_us, place, set_state
+from tests.fakes.dialling import dial, link, ready_agents, tick
+from tests.fakes.floor import Switch, make_agents, make_campaign, now_us, set_state
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
 
@@ -34,38 +34,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def switch() -> Switch:
     return Switch()
-
-
-def link(up: bool = True) -> None:
-    import json
-    import time
-
-    for part, more in (("bridge", {"link": "up" if up else "down"}), ("ingest", {"lag_ms": 20})):
-        streams.shared().set(f"{streams.HEARTBEAT_PREFIX}{part}", json.dumps({"at": time.time(), **more}))
-
-
-def tick() -> int:
-    """A tick late enough for all that waits for time to pass, and what it puts on the queue. Returns calls placed."""
-    tasks._last_doubts = tasks._last_upkeep = -100.0
-    tasks.process_dialer_logic()
-    active = DialerCampaign.objects.filter(status="active").order_by("pk").values_list("campaign_id", flat=True)
-    return sum(len(tasks.execute_dial(str(campaign_id))) for campaign_id in active)
-
-
-def dial(campaign) -> CallLog | None:
-    """One call of this campaign, if it may have one now."""
-    placed = place(campaign)
-    return placed[0] if placed else None
-
-
-def ready_agent(switch: Switch, count: int = 1) -> list[Agent]:
-    agents = make_agents(count)
-    for agent in agents:
-        set_state(agent, "available")
-    switch.open_softphones()
-    for agent in agents:
-        agent.refresh_from_db()
-    return agents
 
 
 def test_an_available_agent_has_their_softphone_called_once(switch):
@@ -81,7 +49,7 @@ def test_an_available_agent_has_their_softphone_called_once(switch):
 
 
 def test_a_call_runs_from_idle_agent_to_wrap_up_and_back(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     campaign = make_campaign([agent])
     call = dial(campaign)
     assert call is not None and call.agent == agent and call.status == "initiated"
@@ -129,7 +97,7 @@ def test_a_call_runs_from_idle_agent_to_wrap_up_and_back(switch):
     ],
 )
 def test_the_outcome_follows_the_hangup_cause_and_frees_the_agent_at_once(switch, cause, status, contact_status):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent], retry_delay_minutes=30))
     switch.ring(call)
     switch.end(call, cause)
@@ -148,7 +116,7 @@ def test_the_outcome_follows_the_hangup_cause_and_frees_the_agent_at_once(switch
 
 
 def test_attempts_end_when_the_retries_are_used_up(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     campaign = make_campaign([agent], contacts=1, max_retry_attempts=2, retry_delay_minutes=0)
     for attempt in (1, 2, 3):
         call = dial(campaign)
@@ -160,7 +128,7 @@ def test_attempts_end_when_the_retries_are_used_up(switch):
 
 
 def test_a_refusal_by_the_switch_uses_up_no_attempt(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
     [order] = switch.orders("originate_customer")
     switch.report(order, "failed", reply="-ERR DESTINATION_OUT_OF_ORDER", leg_exists=False)
@@ -171,7 +139,7 @@ def test_a_refusal_by_the_switch_uses_up_no_attempt(switch):
 
 def test_an_error_reply_for_a_leg_that_exists_is_not_believed(switch):
     """Duplicate uuid and throttle say the same: only uuid_exists tells them apart."""
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
     [order] = switch.orders("originate_customer")
     switch.report(order, "failed", reply="-ERR DESTINATION_OUT_OF_ORDER", leg_exists=True)
@@ -182,7 +150,7 @@ def test_an_error_reply_for_a_leg_that_exists_is_not_believed(switch):
 
 
 def test_facts_told_twice_or_late_change_nothing(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     campaign = make_campaign([agent])
     call = dial(campaign)
     for _ in range(2):
@@ -205,7 +173,7 @@ def test_facts_told_twice_or_late_change_nothing(switch):
 
 
 def test_an_agent_leaving_while_it_rings_hands_the_call_to_the_next_idle_agent(switch):
-    first, second = ready_agent(switch, 2)
+    first, second = ready_agents(switch, 2)
     call = dial(make_campaign([first, second]))
     assert call.agent == first
     answer = set_state(first, "break", "lunch")
@@ -215,7 +183,7 @@ def test_an_agent_leaving_while_it_rings_hands_the_call_to_the_next_idle_agent(s
 
 
 def test_with_nobody_to_hand_over_to_the_break_waits_and_can_be_cancelled(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     campaign = make_campaign([agent])
     call = dial(campaign)
     set_state(agent, "break", "lunch")
@@ -230,7 +198,7 @@ def test_with_nobody_to_hand_over_to_the_break_waits_and_can_be_cancelled(switch
 
 
 def test_a_break_asked_for_during_a_call_begins_after_wrap_up(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
     switch.answer(call)
     switch.bridge(call)
@@ -246,7 +214,7 @@ def test_a_break_asked_for_during_a_call_begins_after_wrap_up(switch):
 
 
 def test_a_customer_who_answers_without_an_agent_is_let_go_after_two_seconds_and_counted(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
     switch.tell(f.LegEnded(leg=str(agent.legs.get().leg_uuid), at=now_us(), cause="NORMAL_CLEARING"))
     switch.answer(call)
@@ -260,7 +228,7 @@ def test_a_customer_who_answers_without_an_agent_is_let_go_after_two_seconds_and
 
 def test_a_bridge_is_not_ordered_again_while_its_event_is_on_the_way(switch):
     """The switch's +OK proves nothing, and a second bridge of the same two would tear the first."""
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
     switch.answer(call)
     [bridge] = switch.orders("bridge")
@@ -298,7 +266,7 @@ def test_a_softphone_that_answers_and_drops_at_once_is_given_up_too(switch):
 
 
 def test_a_recording_is_linked_to_its_call(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent], record_calls=True))
     switch.answer(call)
     switch.bridge(call)
@@ -313,7 +281,7 @@ def test_a_recording_is_linked_to_its_call(switch):
 
 
 def test_poison_among_facts_stops_no_other(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
     poison = f.RecordingStarted(leg=call.freeswitch_uuid, path="\x00")  # PostgreSQL refuses the character
     switch.tell(
@@ -324,7 +292,7 @@ def test_poison_among_facts_stops_no_other(switch):
 
 
 def test_a_time_no_clock_shows_is_not_believed(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
     switch.tell(f.LegAnswered(leg=call.freeswitch_uuid, at=10**17))
     switch.end(call)
@@ -333,7 +301,7 @@ def test_a_time_no_clock_shows_is_not_believed(switch):
 
 
 def test_a_failed_bridge_goes_to_the_next_idle_agent_and_the_suspect_leg_is_asked_for(switch):
-    first, second = ready_agent(switch, 2)
+    first, second = ready_agents(switch, 2)
     call = dial(make_campaign([first, second]))
     switch.answer(call)
     [bridge] = switch.orders("bridge")
@@ -350,7 +318,7 @@ def test_a_failed_bridge_goes_to_the_next_idle_agent_and_the_suspect_leg_is_aske
 
 
 def test_an_attempt_the_switch_never_mentions_is_settled_by_asking_and_given_back(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
     tick()
     assert switch.orders("probe") == [], "its order may still be executed: too early to ask"
@@ -366,7 +334,7 @@ def test_an_attempt_the_switch_never_mentions_is_settled_by_asking_and_given_bac
 
 
 def test_an_attempt_in_doubt_that_exists_is_kept(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
     CallLog.objects.update(initiated_at=timezone.now() - dt.timedelta(seconds=20))
     tick()
@@ -376,7 +344,7 @@ def test_an_attempt_in_doubt_that_exists_is_kept(switch):
 
 
 def test_a_ringing_call_whose_bridge_died_is_asked_for_once_and_goes_on(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
     switch.ring(call)
     switch.report(switch.orders("originate_customer")[0], "in_doubt", reply="the link was lost")
@@ -395,7 +363,7 @@ def test_a_ringing_call_whose_bridge_died_is_asked_for_once_and_goes_on(switch):
 
 def test_the_tick_decides_per_idle_agent_and_says_why(switch, redis_empty):
     link()
-    agents = ready_agent(switch, 3)
+    agents = ready_agents(switch, 3)
     campaign = make_campaign(agents, contacts=2)
     assert tick() == 2
     assert CallLog.objects.filter(decision__campaign=campaign).count() == 2
@@ -414,7 +382,7 @@ def test_the_tick_decides_per_idle_agent_and_says_why(switch, redis_empty):
 )
 def test_a_closed_gate_places_nothing_and_is_the_reason(switch, fields, reason):
     link()
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     fields = {k: timezone.now() + v if isinstance(v, dt.timedelta) else v for k, v in fields.items()}
     campaign = make_campaign([agent], **fields)
     if "calls_per_agent_per_hour" in fields:
@@ -428,21 +396,21 @@ def test_a_closed_gate_places_nothing_and_is_the_reason(switch, fields, reason):
 
 def test_nothing_is_placed_while_the_link_to_the_switch_is_down(switch):
     link(up=False)
-    campaign = make_campaign(ready_agent(switch))
+    campaign = make_campaign(ready_agents(switch))
     assert tick() == 0
     assert PacingDecision.objects.get(campaign=campaign).binding_reason == "stale_state"
 
 
 def test_a_number_outside_the_allow_list_is_never_dialled(switch, settings):
     settings.DIAL_ALLOWED_PREFIXES = ["+44"]
-    campaign = make_campaign(ready_agent(switch))
+    campaign = make_campaign(ready_agents(switch))
     assert dial(campaign) is None
     settings.DIAL_ALLOWED_PREFIXES = []
     assert dial(campaign) is None
 
 
 def test_a_number_in_two_lists_has_one_open_attempt(switch):
-    agents = ready_agent(switch, 2)
+    agents = ready_agents(switch, 2)
     first = make_campaign(agents, contacts=1, name="A")
     second = make_campaign(agents, contacts=1, name="B")
     assert dial(first) is not None
@@ -450,14 +418,14 @@ def test_a_number_in_two_lists_has_one_open_attempt(switch):
 
 
 def test_the_database_refuses_a_second_open_attempt_for_a_number(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
     with pytest.raises(IntegrityError), transaction.atomic():
         CallLog.objects.create(freeswitch_uuid=str(uuid.uuid4()), to_number=call.to_number, initiated_at=timezone.now())
 
 
 def test_the_longest_idle_agent_is_called_first(switch):
-    agents = ready_agent(switch, 3)
+    agents = ready_agents(switch, 3)
     for position, agent in enumerate((agents[1], agents[2], agents[0])):
         Agent.objects.filter(pk=agent.pk).update(idle_since=timezone.now() - dt.timedelta(minutes=10 - position))
     campaign = make_campaign(agents)
@@ -499,7 +467,7 @@ def test_a_refused_command_is_an_answer_with_a_reason(command, words, redis_empt
 
 
 def test_a_campaign_is_paused_and_started_by_command(switch):
-    campaign = make_campaign(ready_agent(switch))
+    campaign = make_campaign(ready_agents(switch))
 
     def control(action: str) -> dict:
         return tasks.handle_command(
@@ -515,7 +483,7 @@ def test_a_campaign_is_paused_and_started_by_command(switch):
 
 
 def test_call_control_orders_what_was_asked(switch):
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
 
     def control(action: str, **more: str) -> dict:
@@ -653,7 +621,7 @@ def test_nobody_acts_beside_a_living_worker(switch):
 def test_each_change_is_announced_after_the_commit_and_cached(switch, redis_empty):
     import json
 
-    [agent] = ready_agent(switch)
+    [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
     entries = [json.loads(fields[b"c"]) for _, fields in redis_empty.xrange(streams.CHANGES)]
     kinds = {(entry["kind"], entry["id"]) for entry in entries}
@@ -668,7 +636,7 @@ def test_each_change_is_announced_after_the_commit_and_cached(switch, redis_empt
 def test_a_missing_cache_key_is_read_through(switch):
     from dialer import floor_rows
 
-    ready_agent(switch)
+    ready_agents(switch)
     cache.clear()
     assert floor_rows.agent_state("agent_101")["status"] == "available"
     assert cache.get("agent_state:agent_101")["status"] == "available"

@@ -1,36 +1,20 @@
 """The sequential worker as a real Celery process: one acts, one stands by, and a killed one loses nothing."""
 
 import subprocess
-import uuid
 from pathlib import Path
 
 import pytest
 from celery import current_app
 
-from dialer import inbox, lease
-from dialer.models import Agent, AppliedCommand, WorkerLease
+from dialer import lease
+from dialer.models import AppliedCommand, WorkerLease
 from events import neighbours, streams
 from tests.conftest import wait_until
-from tests.fakes.floor import make_agents, reason_code
+from tests.fakes.dialling import ask
+from tests.fakes.floor import make_agents
 from tests.fakes.processes import Processes
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty"), pytest.mark.stack]
-
-
-def ask(agent: Agent, state: str, reason: str = "") -> str:
-    """Put a command on the queue, as the console does."""
-    command_id = str(uuid.uuid4())
-    command = {
-        "command_id": command_id,
-        "actor": "supervisor",
-        "agent_id": agent.agent_id,
-        "state": state,
-        "reason": reason,
-    }
-    if reason:
-        reason_code(state, reason)
-    inbox.submit(inbox.AGENT_STATE, command)
-    return command_id
 
 
 def applied(command_id: str) -> bool:

@@ -10,7 +10,7 @@ from dialer import orders
 from esl_bridge.simulator import Config, SimulatorThread
 from events import facts, streams
 from tests.conftest import wait_until
-from tests.integration.test_esl_bridge import BridgeProcess, Redis, believe, customer, in_time, new
+from tests.fakes.bridge import BridgeProcess, believe, customer, in_time, new
 
 pytestmark = pytest.mark.stack
 REAL = os.environ.get("TEST_FREESWITCH_ESL", "")
@@ -45,11 +45,6 @@ def switch(request):
         return
     with SimulatorThread(Config(port=0, restart_after=0.5)) as simulator:
         yield Switch("127.0.0.1", simulator.port, simulator.config.password, False)
-
-
-@pytest.fixture
-def floor(redis_empty):
-    return Redis(redis_empty)
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ from dialer.models import (
 from dialer.services import dialing, pacers
 from dialer.services.acting import acting
 from events import facts as f
+from tests.fakes.dialling import tick
 from tests.fakes.floor import UP, Switch, make_agents, make_campaign, now_us, set_state
-from tests.integration.test_dialer_calls import tick
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
 

@@ -14,8 +14,8 @@ from esl_bridge.client import ESLClient
 from esl_bridge.link import PING_SECONDS, Link, Switch
 from events import facts
 from tests.conftest import wait_until
+from tests.fakes.bridge import BridgeProcess, believe, customer, hold, in_time, new
 from tests.fakes.esl import DEADLINE, FakeSwitch
-from tests.integration.test_esl_bridge import BridgeProcess, Redis, believe, customer, hold, in_time, new
 
 pytestmark = pytest.mark.stack
 BIG = 16 * 1024 * 1024
@@ -38,17 +38,6 @@ FAULTS = {
     "two lengths": lambda c: c.send(b"Content-Length: 1\nContent-Length: 2\nContent-Type: api/response\n\n"),
     "a disconnect notice": lambda c: c.send(b"Content-Type: text/disconnect-notice\nContent-Length: 5\n\ngone\n"),
 }
-
-
-@pytest.fixture
-def floor(redis_empty):
-    return Redis(redis_empty)
-
-
-@pytest.fixture
-def switch():
-    with FakeSwitch() as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -20,8 +20,7 @@ from events.models import FreeSwitchEvent
 from tests.conftest import wait_until
 from tests.contract.client import Client, Gone
 from tests.fakes.floor import make_working_floor
-from tests.fakes.processes import Processes
-from tests.integration.test_whole_stack import legs_of
+from tests.fakes.processes import Processes, legs_of
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -19,9 +19,8 @@ from dialer.models import (
     DoNotCall,
     PacingDecision,
 )
+from tests.fakes.dialling import link, offer, previewing, ready_agents, say, tick
 from tests.fakes.floor import Switch, any_hour, make_campaign, set_state
-from tests.integration.test_dialer_calls import link, tick
-from tests.integration.test_preview import offer, previewing, ready, say
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty")]
 HOUR = dt.timedelta(hours=1)
@@ -35,7 +34,7 @@ def switch() -> Switch:
 
 
 def by_hand(switch: Switch, contacts: int = 0, **fields) -> DialerCampaign:
-    return make_campaign(ready(switch), contacts=contacts, **{"mode": "manual", **fields})
+    return make_campaign(ready_agents(switch), contacts=contacts, **{"mode": "manual", **fields})
 
 
 def dial(campaign: DialerCampaign, number: str = NUMBER, agent_id: str = "agent_101") -> dict:
@@ -214,7 +213,7 @@ def test_the_contact_before_the_agent_goes_back_unless_the_number_is_refused(swi
 
 def test_a_contact_that_is_before_another_agent_is_not_dialled_by_hand(switch):
     campaign = previewing(switch, contacts=1, allow_manual_dial=True)
-    other = ready(switch, 1, first=150)[0]
+    other = ready_agents(switch, 1, first=150)[0]
     campaign.assigned_agents.add(other)
     answer = dial(campaign, offer().contact.number, other.agent_id)
     assert answer["status"] == "rejected" and "reserved" in answer["reason"] and offer().state == "offered"

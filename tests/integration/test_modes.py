@@ -13,8 +13,8 @@ from django.utils import timezone
 from dialer.models import CallLog, CampaignDay, DialerCampaign, Message, PacingDecision
 from dialer.services import dialing, observing, pacers
 from dialer.services.acting import acting
+from tests.fakes.dialling import ready_agents, tick
 from tests.fakes.floor import UP, Switch, make_campaign, set_state
-from tests.integration.test_dialer_calls import ready_agent, tick
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
 
@@ -56,7 +56,7 @@ def decision() -> PacingDecision:
 
 
 def test_power_dials_its_ratio_ahead_and_the_answered_get_the_longest_idle(switch):
-    crew = ready_agent(switch, 3)
+    crew = ready_agents(switch, 3)
     campaign = make_campaign(crew, contacts=20, mode="power", power_ratio=2, message=message())
     placed = dial(campaign)
     assert len(placed) == 6 and all(call.agent is None for call in placed)
@@ -69,7 +69,7 @@ def test_power_dials_its_ratio_ahead_and_the_answered_get_the_longest_idle(switc
 
 
 def test_without_a_recorded_message_it_dials_progressively_with_reserved_agents_and_says_so(switch):
-    crew = ready_agent(switch, 3)
+    crew = ready_agents(switch, 3)
     asset = message()
     campaign = make_campaign(crew, contacts=20, mode="power", power_ratio=2, message=asset)
     asset.file.storage.delete(asset.file.name)
@@ -85,7 +85,7 @@ def test_without_a_recorded_message_it_dials_progressively_with_reserved_agents_
     ids=["small team", "stale facts"],
 )
 def test_what_forbids_dialling_ahead_makes_it_progressive(switch, crew, told, words):
-    agents = ready_agent(switch, crew)
+    agents = ready_agents(switch, crew)
     campaign = make_campaign(agents, contacts=20, mode="predictive", message=message())
     placed = dial(campaign, told)
     assert len(placed) == crew and all(call.agent for call in placed)
@@ -94,20 +94,20 @@ def test_what_forbids_dialling_ahead_makes_it_progressive(switch, crew, told, wo
 
 @pytest.mark.parametrize("mode", ["progressive", "power", "predictive"])
 def test_facts_that_come_too_late_to_join_anybody_stop_the_dialling(switch, mode):
-    campaign = make_campaign(ready_agent(switch, 3), contacts=20, mode=mode, message=message())
+    campaign = make_campaign(ready_agents(switch, 3), contacts=20, mode=mode, message=message())
     assert dial(campaign, observing.Link(True, age=6.0)) == []
     assert decision().binding_reason == "stale_state" and "6 s late" in decision().summary
 
 
 def test_the_link_down_places_nothing_in_any_mode(switch):
-    campaign = make_campaign(ready_agent(switch, 3), contacts=20, mode="predictive", message=message())
+    campaign = make_campaign(ready_agents(switch, 3), contacts=20, mode="predictive", message=message())
     assert dial(campaign, observing.Link(False)) == []
     assert decision().binding_reason == "stale_state"
 
 
 def nobody_free(switch: Switch) -> CallLog:
     """An answered customer, and all agents on a break."""
-    crew = ready_agent(switch, 3)
+    crew = ready_agents(switch, 3)
     campaign = make_campaign(crew, contacts=20, mode="power", power_ratio=2, message=message())
     call = dial(campaign)[0]
     for agent in crew:
@@ -156,7 +156,7 @@ def test_a_freed_agent_takes_the_waiting_customer_before_the_two_seconds_are_ove
 
 
 def test_a_mode_changed_while_calls_ring_acts_on_the_next_decision(switch):
-    crew = ready_agent(switch, 4)
+    crew = ready_agents(switch, 4)
     campaign = make_campaign(crew, contacts=20, mode="power", power_ratio=1, message=message())
     ahead = dial(campaign)
     assert len(ahead) == 4
@@ -168,7 +168,7 @@ def test_a_mode_changed_while_calls_ring_acts_on_the_next_decision(switch):
 
 
 def test_campaigns_that_share_agents_do_not_count_on_the_same_one_twice(switch):
-    crew = ready_agent(switch, 3)
+    crew = ready_agents(switch, 3)
     asset = message()
     one = make_campaign(crew, contacts=20, mode="power", power_ratio=1, message=asset)
     two = make_campaign(crew, contacts=20, mode="power", power_ratio=1, message=asset, name="Autumn", offset=100)
@@ -177,7 +177,7 @@ def test_campaigns_that_share_agents_do_not_count_on_the_same_one_twice(switch):
 
 
 def test_of_another_campaigns_calls_only_those_count_that_will_want_a_shared_agent(switch):
-    crew = ready_agent(switch, 8)
+    crew = ready_agents(switch, 8)
     asset = message()
     ahead = make_campaign(crew[:6], contacts=40, mode="power", power_ratio=2, message=asset)
     # Two of its six are the other's, too: of twelve calls four are meant for them.
@@ -189,7 +189,7 @@ def test_of_another_campaigns_calls_only_those_count_that_will_want_a_shared_age
 
 
 def test_customers_of_another_campaign_who_wait_count_up_to_the_number_of_shared_agents(switch):
-    crew = ready_agent(switch, 6)
+    crew = ready_agents(switch, 6)
     asset = message()
     ahead = make_campaign(crew[:3], contacts=40, mode="power", power_ratio=1, message=asset)
     other = make_campaign(crew[2:], contacts=40, name="Autumn", offset=100)
@@ -205,7 +205,7 @@ def test_customers_of_another_campaign_who_wait_count_up_to_the_number_of_shared
 
 
 def test_the_agents_hourly_limit_holds_for_calls_dialled_ahead(switch):
-    crew = ready_agent(switch, 3)
+    crew = ready_agents(switch, 3)
     campaign = make_campaign(
         crew, contacts=20, mode="power", power_ratio=2, message=message(), calls_per_agent_per_hour=1
     )
@@ -219,7 +219,7 @@ def test_the_agents_hourly_limit_holds_for_calls_dialled_ahead(switch):
 
 
 def test_a_new_worker_has_learnt_what_the_old_one_knew(switch):
-    crew = ready_agent(switch, 5)
+    crew = ready_agents(switch, 5)
     campaign = make_campaign(crew, contacts=40, mode="predictive", message=message())
     for _ in range(3):
         for place, call in enumerate(dial(campaign)):
@@ -258,7 +258,7 @@ def test_the_file_is_named_by_us():
 
 
 def test_an_agent_found_after_the_two_seconds_is_joined_and_counted_as_late(switch):
-    [agent, *_] = crew = ready_agent(switch, 3)
+    [agent, *_] = crew = ready_agents(switch, 3)
     campaign = make_campaign(crew, contacts=20, mode="power", power_ratio=1, message=message())
     call = dial(campaign)[0]
     switch.answer(call)

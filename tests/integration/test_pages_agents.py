@@ -13,20 +13,13 @@ from dialer.models import AgentDay, AgentState, CallLog
 from tests.fakes.console import make_team, make_user
 from tests.fakes.events import CALL
 from tests.fakes.floor import make_agents, make_campaign
+from tests.fakes.pages import made, text_of
 from tests.fakes.story import told_call
-from tests.integration.test_pages_calls import made, text_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty")]
 DAY = dt.date(2026, 3, 1)
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
-
-
-@pytest.fixture
-def browser() -> Client:
-    client = Client()
-    client.force_login(make_user("sup", supervisor=True))
-    return client
 
 
 def page(agent_id: str, day: object = "") -> str:

@@ -17,35 +17,17 @@ from events.models import FreeSwitchEvent
 from tests.fakes.console import make_team, make_user
 from tests.fakes.events import AGENT, CALL
 from tests.fakes.floor import make_agents, make_campaign
+from tests.fakes.pages import CALLS, made, text_of
 from tests.fakes.story import HOSTILE, told_call
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty")]
-CALLS, SEARCH = "/console/calls/", "/console/search"
-
-
-@pytest.fixture
-def browser() -> Client:
-    client = Client()
-    client.force_login(make_user("sup", supervisor=True))
-    return client
+SEARCH = "/console/search"
 
 
 @pytest.fixture
 def call() -> CallLog:
     agents = make_agents(2)
     return told_call(agents[0], make_campaign(agents, contacts=3))
-
-
-def text_of(answer) -> str:
-    assert answer.status_code == 200, answer.headers.get("Location")
-    return answer.content.decode()
-
-
-def made(campaign=None, **fields) -> CallLog:
-    moment = fields.pop("at", timezone.now())
-    known = {"freeswitch_uuid": str(uuid.uuid4()), "to_number": "+12125550100", "initiated_at": moment,
-             "status": "completed", "ended_at": moment}  # fmt: skip
-    return CallLog.objects.create(campaign=campaign, **(known | fields))
 
 
 # --- A call's page --------------------------------------------------------------------------------------------------

@@ -17,18 +17,11 @@ from dialer.figures import DEFINITIONS
 from dialer.models import AgentDay, CampaignDay, ExportRun
 from tests.fakes.console import make_team, make_user
 from tests.fakes.floor import make_agents, make_campaign
+from tests.fakes.pages import made
 from tests.fakes.story import HOSTILE, told_call
-from tests.integration.test_pages_calls import made
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
 TODAY = timezone.now().date()
-
-
-@pytest.fixture
-def browser() -> Client:
-    client = Client()
-    client.force_login(make_user("sup", supervisor=True))
-    return client
 
 
 def taken(client: Client, what: str, **asked) -> str:

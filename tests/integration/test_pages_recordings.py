@@ -10,17 +10,10 @@ from django.utils import timezone
 from console import pages_recordings
 from dialer.models import AuditEntry, CallLog
 from tests.fakes.console import make_user
-from tests.integration.test_pages_calls import made, text_of
+from tests.fakes.pages import made, text_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty")]
 SOUND = bytes(range(256)) * 1000
-
-
-@pytest.fixture
-def browser() -> Client:
-    client = Client()
-    client.force_login(make_user("sup", supervisor=True))
-    return client
 
 
 @pytest.fixture

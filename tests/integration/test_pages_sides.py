@@ -16,18 +16,11 @@ from events.models import FreeSwitchEvent
 from tests.fakes.console import make_user
 from tests.fakes.events import CALL
 from tests.fakes.floor import make_agents, make_campaign
+from tests.fakes.pages import CALLS, text_of
 from tests.fakes.story import HOSTILE, told_call
-from tests.integration.test_pages_calls import CALLS, text_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty")]
 SECOND = dt.timedelta(seconds=1)
-
-
-@pytest.fixture
-def browser() -> Client:
-    client = Client()
-    client.force_login(make_user("sup", supervisor=True))
-    return client
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from dialer.models import (
     PacingDecision,
 )
 from dialer.services import choosing
-from tests.fakes.floor import Switch, any_hour, make_agents, make_campaign, set_state
-from tests.integration.test_dialer_calls import link, tick
+from tests.fakes.dialling import link, offer, previewing, ready_agents, say, tick
+from tests.fakes.floor import Switch, any_hour, make_campaign, set_state
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty")]
 HOUR = dt.timedelta(hours=1)
@@ -35,31 +35,8 @@ def switch() -> Switch:
     return Switch()
 
 
-def ready(switch: Switch, count: int = 1, first: int = 101) -> list[Agent]:
-    agents = make_agents(count, first)
-    for agent in agents:
-        set_state(agent, "available")
-    switch.open_softphones()
-    return list(Agent.objects.filter(pk__in=[agent.pk for agent in agents]).order_by("pk"))
-
-
-def previewing(switch: Switch, agents: int = 1, contacts: int = 5, **fields) -> DialerCampaign:
-    """A preview campaign whose agents have a contact before them."""
-    campaign = make_campaign(ready(switch, agents), contacts=contacts, mode="preview", **fields)
-    tick()
-    return campaign
-
-
-def say(kind: str, **fields) -> dict:
-    return tasks.handle_command({"command_id": str(uuid.uuid4()), "actor": "ann", "kind": kind, **fields})
-
-
 def control(action: str, agent_id: str = "agent_101", **fields) -> dict:
     return say("preview_control", agent_id=agent_id, action=action, **fields)
-
-
-def offer() -> ContactReservation:
-    return ContactReservation.objects.select_related("contact").latest("id")
 
 
 def over(reservation: ContactReservation) -> None:
@@ -83,7 +60,7 @@ def test_each_idle_agent_gets_one_contact_that_nobody_else_gets(switch):
     other = DialerCampaign.objects.create(
         name="Other", target_list=campaign.target_list, status="active", profile=any_hour()
     )
-    other.assigned_agents.set([*Agent.objects.all(), *ready(switch, 1, first=150)])
+    other.assigned_agents.set([*Agent.objects.all(), *ready_agents(switch, 1, first=150)])
     assert tick() == 1
     assert ContactReservation.objects.count() == 2
     call = CallLog.objects.get()
@@ -101,7 +78,7 @@ def test_the_database_knows_one_open_offer_per_agent_and_per_contact(switch):
 
 @pytest.mark.parametrize("why", ["link", "paused", "lines"])
 def test_nothing_is_offered_while_nothing_could_be_dialled(switch, why):
-    campaign = make_campaign(ready(switch), mode="preview", max_lines=0 if why == "lines" else 100)
+    campaign = make_campaign(ready_agents(switch), mode="preview", max_lines=0 if why == "lines" else 100)
     if why == "link":
         link(up=False)
     elif why == "paused":
@@ -121,7 +98,7 @@ def test_the_agents_row_shows_the_offer_without_the_whole_number(switch):
 
 
 def test_an_appointment_with_one_agent_is_put_before_that_agent(switch):
-    agents = ready(switch, 2)
+    agents = ready_agents(switch, 2)
     campaign = make_campaign(agents, contacts=3, mode="preview")
     wanted = Contact.objects.order_by("id").last()
     Callback.objects.create(campaign=campaign, contact=wanted, agent=agents[1], at=timezone.now() - HOUR)
@@ -348,7 +325,7 @@ def test_an_entry_for_a_number_before_an_agent_asks_for_a_tick_at_once(
 
 
 def test_a_mode_takes_effect_with_the_next_decision_and_what_rings_rings_on(switch):
-    agents = ready(switch, 2)
+    agents = ready_agents(switch, 2)
     campaign = make_campaign(agents[:1], contacts=4)
     key = str(campaign.campaign_id)
     assert tick() == 1

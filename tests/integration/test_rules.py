@@ -27,8 +27,8 @@ from dialer.models import (
 )
 from dialer.services import choosing, dialing, freeing
 from dialer.services.acting import acting
+from tests.fakes.dialling import link, tick
 from tests.fakes.floor import UP, Switch, any_hour, make_agents, make_campaign, place, set_state
-from tests.integration.test_dialer_calls import link, tick
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
 HOUR = dt.timedelta(hours=1)

@@ -16,8 +16,7 @@ import pytest
 from orchestrator import servers
 from orchestrator.stack.instance import Known
 from tests.fakes.processes import free_port
-
-from .test_stack import STACK, clean_environ, eventually, open_folder
+from tests.fakes.stack import STACK, clean_environ, eventually, open_folder
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(400)]
 # A shared machine may need a while for nine processes that each import Django.

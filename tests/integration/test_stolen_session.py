@@ -31,7 +31,7 @@ from tests.conftest import wait_until
 from tests.fakes.console import make_user
 from tests.fakes.console_web import answers
 from tests.fakes.floor import ask_all_to_work, make_working_floor
-from tests.fakes.processes import Processes
+from tests.fakes.processes import Processes, legs_of
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -70,11 +70,6 @@ def premium(count: int) -> list[str]:
         "9005550009", "+1212555 / +19005550010", "=+19005550011", "'+19005550012",
     ]  # fmt: skip
     return [*found, *disguised]
-
-
-def legs_of(log: Path) -> list[dict]:
-    last = {leg["uuid"]: leg for leg in map(json.loads, log.read_text().splitlines())}
-    return [leg for leg in last.values() if leg["kind"] == "customer"]
 
 
 class Thief:
@@ -199,7 +194,7 @@ def test_a_stolen_session_reaches_no_number_outside_the_list_spends_no_more_than
         # Manual dials once more, now that nothing else is going on and the worker has time for each.
         again = thief.dials_by_hand(numbers[20:60])
         wait_until(lambda: AppliedCommand.objects.filter(command_id__in=again).count() == len(again), "the answers")
-        called = legs_of(run.invites)
+        called = [leg for leg in legs_of(run.invites) if leg["kind"] == "customer"]
         kept_secret = secrets(run)
         logs = {path: path.read_text(errors="replace") for path in tmp_path.rglob("*.log*") if path.is_file()}
     reached = [leg["number"] for leg in called]

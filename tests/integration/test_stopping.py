@@ -19,11 +19,10 @@ from events.ingest import Ingest
 from tests.conftest import wait_until
 from tests.fakes.console import Socket, make_user
 from tests.fakes.console_web import answers, closed_with
+from tests.fakes.dialling import ask
 from tests.fakes.events import TALKING
 from tests.fakes.floor import make_agents, reason_code
 from tests.fakes.processes import Processes
-
-from .test_dialer_worker import ask
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty"), pytest.mark.stack]
 # Each one's stop_grace_period in docker-compose.yml is longer.

@@ -1,9 +1,6 @@
 """Two switches, a bridge each: calls are placed where their agents' softphones are; each switch's log is the judge."""
 
-import json
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,7 +8,7 @@ from dialer.models import Agent, CallLog
 from events import counters, streams
 from tests.conftest import wait_until
 from tests.fakes.floor import ask_all_to_work, make_working_floor
-from tests.fakes.processes import Processes, free_port
+from tests.fakes.processes import Processes, free_port, legs_of
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -22,14 +19,6 @@ pytestmark = [
 ]
 AGENTS = 4
 ENOUGH = 3  # conversations of each node
-
-
-def legs_of(log: Path) -> list[dict[str, Any]]:
-    found = {}
-    for line in log.read_text().splitlines():
-        leg = json.loads(line)
-        found[leg["uuid"]] = leg
-    return list(found.values())
 
 
 def talks(first: int, last: int) -> int:

@@ -1,9 +1,7 @@
 """The whole back end as separate processes through the simulator: its own log of every leg is the judge."""
 
-import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +10,7 @@ from dialer.models import Agent, CallLog, DialerCampaign, PacingDecision
 from events.models import CallStateEvent, EventBatch, FreeSwitchEvent
 from tests.conftest import wait_until
 from tests.fakes.floor import ask_all_to_work, make_working_floor
-from tests.fakes.processes import Processes
+from tests.fakes.processes import Processes, legs_of
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -41,15 +39,6 @@ def make_floor() -> DialerCampaign:
     campaign = make_working_floor(numbers, AGENTS, max_retry_attempts=0, ring_timeout_seconds=15)
     ask_all_to_work(campaign)
     return campaign
-
-
-def legs_of(log: Path) -> list[dict]:
-    """The simulator's last word on every leg."""
-    last: dict[str, dict] = {}
-    for line in log.read_text().splitlines():
-        leg = json.loads(line)
-        last[leg["uuid"]] = leg
-    return list(last.values())
 
 
 @pytest.mark.timeout(180)

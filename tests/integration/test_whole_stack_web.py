@@ -21,8 +21,8 @@ from dialer.models import Agent, CallLog
 from events import streams
 from tests.conftest import wait_until
 from tests.fakes.floor import ask_all_to_work, make_working_floor, reason_code
+from tests.fakes.kept import unexpected
 from tests.fakes.processes import Processes
-from tests.integration.test_kept import unexpected
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

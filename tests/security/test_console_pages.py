@@ -14,7 +14,7 @@ from django.utils.html import json_script
 from dialer.models import CallLog, Contact, DialerCampaign, PacingDecision, ReasonCode
 from tests.fakes.console import make_user, publishing, wait_published
 from tests.fakes.floor import make_agents, make_campaign
-from tests.unit.test_console_render import HOSTILE
+from tests.fakes.hostile import FEW as HOSTILE
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
 

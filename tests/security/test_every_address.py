@@ -4,20 +4,20 @@ The admin asks for staff and Django's own permissions: one row holds for all of 
 """
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import URLPattern, reverse
 from django.urls.converters import UUIDConverter
 from django.utils import timezone
 
 from dialer.models import CallLog, Contact, PacingDecision
 from tests.fakes.console import make_team, make_user
 from tests.fakes.floor import make_agents, make_campaign
+from tests.security.addresses import addresses
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty")]
 
@@ -71,15 +71,6 @@ TABLE = {
     "example": "s......",
     "protocol": "s......",
 }
-
-
-def addresses(patterns: Any = None, space: str = "") -> Iterator[tuple[str, str, URLPattern]]:
-    """(namespace, name, pattern) of everything that is routed."""
-    for one in get_resolver().url_patterns if patterns is None else patterns:
-        if isinstance(one, URLResolver):
-            yield from addresses(one.url_patterns, one.namespace or space)
-        else:
-            yield space, one.name or str(one.pattern), one
 
 
 class Floor:

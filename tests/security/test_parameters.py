@@ -20,7 +20,7 @@ from console.pages_exports import ROWS
 from dialer.models import PacingDecision
 from tests.fakes.console import make_user
 from tests.fakes.floor import make_agents, make_campaign
-from tests.security.test_every_address import addresses
+from tests.security.addresses import addresses
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty")]
 

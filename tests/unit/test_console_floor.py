@@ -1,6 +1,6 @@
 """A snapshot and the frames after it are a fresh snapshot: for the whole floor and for every part of it."""
 
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 import pytest
@@ -13,88 +13,7 @@ from console.projection import Projection, Unreadable
 from console.protocol import Frame, Kind, read_frame, read_snapshot, text
 from console.rows import Health
 from console.scopes import FLOOR, Part, Scope
-
-AGENTS, CALLS, CAMPAIGNS = ["a1", "a2", "a.3"], ["c1", "c2", "c3"], ["k1", "k2"]
-TEAMS = ["t1", "t2"]
-STATES = ["initiated", "alerting", "answered", "bridged", "held", "ended"]
-
-
-def agent(key: str, version: int = 0, **fields: Any) -> dict[str, Any]:
-    base = {"id": key, "name": key.upper(), "extension": "100", "active": True, "status": "available", "reason": ""}
-    return base | {"since": 1, "softphone": "open", "campaigns": ["k1"], "calls_today": 0, "version": version} | fields
-
-
-def campaign(key: str, version: int = 0, **fields: Any) -> dict[str, Any]:
-    return {"id": key, "name": key, "status": "active", "today": {}, "version": version} | fields
-
-
-def call(key: str, version: int = 0, **fields: Any) -> dict[str, Any]:
-    base = {"id": key, "campaign_id": "k1", "agent_id": "a1", "number": "+1212***34", "contact": "Ann", "attempt": 1}
-    return base | {"status": "dialing", "started": 5, "ended_at": None, "version": version} | fields
-
-
-def leg(key: str, state: str = "alerting", **fields: Any) -> dict[str, Any]:
-    return {"leg": key, "role": "customer", "state": state, "since": 10, "call_id": key} | fields
-
-
-changes = st.one_of(
-    st.tuples(
-        st.just("agent"),
-        st.sampled_from(AGENTS),
-        st.one_of(
-            st.none(),
-            st.builds(
-                lambda team, status, version, member, busy: {
-                    "team": team, "status": status, "version": version, "campaigns": member, "call_id": busy,
-                },
-                st.sampled_from(["", *TEAMS]),
-                st.sampled_from(["available", "busy", "break", "offline", "on_call"]),
-                st.integers(0, 5),
-                st.lists(st.sampled_from(CAMPAIGNS), unique=True, max_size=2),
-                st.one_of(st.none(), st.sampled_from(CALLS)),
-            ),
-        ),
-    ),
-    st.tuples(
-        st.just("campaign"),
-        st.sampled_from(CAMPAIGNS),
-        st.one_of(
-            st.none(),
-            st.builds(
-                lambda n, version: {"version": version, "today": {"attempts": n, "answered": n // 2}},
-                st.integers(0, 50),
-                st.integers(0, 5),
-            ),
-        ),
-    ),
-    st.tuples(
-        st.just("call"),
-        st.sampled_from(CALLS),
-        st.one_of(
-            st.none(),
-            st.builds(
-                lambda owner, member, ended, version: {
-                    "agent_id": owner, "campaign_id": member, "ended_at": ended, "version": version,
-                },
-                st.one_of(st.none(), st.sampled_from(AGENTS)),
-                st.one_of(st.none(), st.sampled_from(CAMPAIGNS)),
-                st.one_of(st.none(), st.just(99)),
-                st.integers(0, 5),
-            ),
-        ),
-    ),
-    st.tuples(
-        st.just("leg"),
-        st.sampled_from([*CALLS, "x1"]),
-        st.one_of(st.none(), st.builds(lambda state: {"state": state}, st.sampled_from(STATES))),
-    ),
-)  # fmt: skip
-makers = {"agent": agent, "campaign": campaign, "call": call, "leg": leg}
-
-
-def tell(projection: Projection, change: tuple[str, str, dict[str, Any] | None]) -> None:
-    kind, key, fields = change
-    projection.change(kind, key, None if fields is None else makers[kind](key, **fields))
+from tests.fakes.rows import AGENTS, CAMPAIGNS, TEAMS, agent, call, campaign, changes, fresh, leg, tell
 
 
 def catch_up(clients: dict[Scope, FloorState], waiting: list[Delta], hub: FloorState) -> None:
@@ -168,15 +87,6 @@ def begun_anew(projection: Projection, at: int) -> Projection:
     again.set_round_trips(projection.round_trips)
     again.start_epoch(projection.floor.epoch, at)
     return again
-
-
-def fresh(*told: tuple[str, str, dict[str, Any] | None]) -> Projection:
-    projection = Projection()
-    projection.start_epoch("1.1", 0)
-    for kind, key, row in told:
-        projection.change(kind, key, row)
-    projection.frame(1)
-    return projection
 
 
 def test_a_frame_of_another_epoch_or_after_a_gap_is_refused_and_changes_nothing():

@@ -11,7 +11,7 @@ from console.projection import Projection
 from console.protocol import Frame, read_frame, text
 from console.rows import AgentRow, Gone, Health
 from tests.fakes.hostile import FEW as HOSTILE
-from tests.unit.test_console_floor import agent, call, campaign, leg
+from tests.fakes.rows import agent, call, campaign, leg
 
 
 class Shape(HTMLParser):

@@ -3,7 +3,7 @@
 from console import round_trips
 from console.campaign_counts import COUNTS_MS, NEARLY_FREE_MS
 from console.rows import CampaignAgents, Lines
-from tests.unit.test_console_floor import agent, call, campaign, fresh, leg
+from tests.fakes.rows import agent, call, campaign, fresh, leg
 
 
 def test_agents_of_a_campaign_are_counted_by_what_they_do():
