@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import product
+from tests.bench.spread import spread
 
 BLOCK_MS = 50
 # When no call has changed for so long, the last change told has come.
@@ -329,7 +330,7 @@ def _judge(
         f"{found['frames'] / seconds:.1f} frames/s, {draws / seconds:.1f} drawn/s, "
         f"{found['written'] / draws:.0f} mutations in each"
     )
-    print(f"switch event to changed pixel: {_spread(waits)} ms, {len(waits)} changes seen")
+    print(f"switch event to changed pixel: {spread(waits)} ms, {len(waits)} changes seen")
     print(
         f"main thread: {found['busy'] / seconds:.1%} of a core, {1000 * found['busy'] / draws:.1f} ms a drawing; "
         f"of {len(own)} traced tasks {sum(one >= BLOCK_MS for one in own)} of {BLOCK_MS} ms or longer of its own time, "
@@ -354,13 +355,6 @@ def _growth(series: list[int]) -> float:
     half = len(series) // 2
     early = series[2:half]
     return statistics.fmean(series[half:]) / statistics.fmean(early) if early else 1.0
-
-
-def _spread(values: list[float]) -> str:
-    if not values:
-        return "-"
-    at = [values[min(len(values) - 1, int(len(values) * share))] for share in (0.95, 0.99)]
-    return f"p50 {statistics.median(values):.0f}, p95 {at[0]:.0f}, p99 {at[1]:.0f}"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ call has no stored decision, or the record says something else than the switch.
 
 import argparse
 import json
-import statistics
 import sys
 import time
 from collections import Counter, defaultdict
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import product
+from tests.bench.spread import spread
 
 FIRST_EXTENSION = 2001
 CAP = 0.03
@@ -159,8 +159,8 @@ def _judge(options: argparse.Namespace, legs: Sequence[dict[str, Any]]) -> int:
     print(f"{options.agents} agents, {options.campaigns} campaigns, {options.mode}, {options.minutes:g} min: "
           f"{len(calls)} calls, {len(answered)} answered ({len(answered) / max(1, len(calls)):.1%})")  # fmt: skip
     print(f"abandoned {len(lost)} = {share:.2%} (cap {CAP:.0%}), {len(late)} heard the message, "
-          f"after {_spread(late)} s")  # fmt: skip
-    print(f"utilisation {_utilisation():.1%} after the first minute; joined after {_spread(joins)} s")
+          f"after {spread(late, 3)} s")  # fmt: skip
+    print(f"utilisation {_utilisation():.1%} after the first minute; joined after {spread(joins, 3)} s")
     print(f"decisions that placed calls, by mode: {dict(modes)}")
     for trouble in troubles[:20]:
         print(f"TROUBLE: {trouble}")
@@ -188,12 +188,6 @@ def _utilisation() -> float:
             total += seconds
             worked += seconds * (state in {"on_call", "busy"})
     return figures.occupancy(worked, 0, 0, total - worked).value or 0.0
-
-
-def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    return f"p50 {statistics.median(values):.3f}, p95 {values[int(len(values) * 0.95)]:.3f}, worst {values[-1]:.3f}"
 
 
 if __name__ == "__main__":

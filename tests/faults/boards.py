@@ -195,7 +195,7 @@ def reading_nothing(run: Any, found: Found) -> Iterator[None]:
 
 def given_up(port: int, secret: str, stop: threading.Event) -> float | None:
     """Seconds until the server has closed a socket that reads its first messages and then no more; None: stopped."""
-    from tests.bench.speed.drain import connect
+    from tests.bench.speed.crowd import connect
     from tests.fakes.console_web import connected
 
     with connect(port, "/ws/v1/floor/", f"Bearer {secret}") as raw:

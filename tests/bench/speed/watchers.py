@@ -1,6 +1,6 @@
 """Many boards in one cheap process, each with the time at which it had each frame.
 
-`python -m tests.bench.speed.watchers PORT[,PORT] PATH COUNT`, headers on stdin as for drain.py, then `go`. Prints
+`python -m tests.bench.speed.watchers PORT[,PORT] PATH COUNT`, headers on stdin (crowd.py), then `go`. Prints
 `open`; the lines `begin`, `end` (any number of times) and `stop` on stdin say what is measured. At `end` it prints
 JSON: {"p50", "p99", "worst"} ms from a leg's new state, by the switch's clock, to each board that shows it; "changes"
 shown, "frames", of them "whole" that every board had, "bytes", "snapshots" sent to boards that were late.
@@ -11,16 +11,15 @@ All boards get the same bytes, so each text is parsed once.
 from __future__ import annotations
 
 import json
-import selectors
+import socket
 import sys
 import time
 from collections import Counter
 
 import orjson
 
-from tests.bench.speed.drain import SOCKETS_PER_HEADER, connect
+from tests.bench.speed import crowd
 
-MOST_SECONDS = 300.0
 READ_BYTES = 1 << 20
 
 
@@ -93,10 +92,11 @@ def _quantile(counted: Counter[int], share: float) -> int:
 class Board:
     """One socket and what of its next message has come."""
 
-    def __init__(self, sock, boards: Boards) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, sock: socket.socket, boards: Boards) -> None:
         self.sock, self.boards, self.waiting = sock, boards, b""
 
-    def take(self, data: bytes, now_ms: int) -> None:
+    def take(self, data: bytes) -> None:
+        now_ms = int(time.time() * 1000)
         data = self.waiting + data if self.waiting else data
         place = 0
         while len(data) - place >= 2:
@@ -113,36 +113,18 @@ class Board:
 
 
 def main(ports: list[int], path: str, count: int) -> None:
-    headers = []
-    for line in sys.stdin:
-        if line.strip() == "go":
-            break
-        headers.append(line.strip())
-    picker, boards = selectors.DefaultSelector(), Boards()
-    for n in range(count):
-        sock = connect(ports[n % len(ports)], path, headers[n // SOCKETS_PER_HEADER % len(headers)])
-        sock.setblocking(False)
-        picker.register(sock, selectors.EVENT_READ, Board(sock, boards))
-    picker.register(sys.stdin, selectors.EVENT_READ, None)
-    print("open", flush=True)
-    until = time.monotonic() + MOST_SECONDS
-    while time.monotonic() < until:
-        for key, _ in picker.select(1.0):
-            if key.data is None:
-                word = sys.stdin.readline().strip()
-                if word == "end":
-                    print(json.dumps(boards.result(count)), flush=True)
-                elif word != "begin":
-                    return
-                boards.forget()
-                continue
-            try:
-                data = key.data.sock.recv(READ_BYTES)
-            except BlockingIOError:
-                continue
-            if not data:
-                raise SystemExit("a board was closed")
-            key.data.take(data, int(time.time() * 1000))
+    boards = Boards()
+
+    def word(said: str) -> bool:
+        if said == "end":
+            print(json.dumps(boards.result(count)), flush=True)
+        boards.forget()
+        return said in ("begin", "end")
+
+    def closed() -> None:
+        raise SystemExit("a board was closed")
+
+    crowd.run(ports, path, lambda sock: Board(sock, boards), count, word=word, closed=closed, read_bytes=READ_BYTES)
 
 
 if __name__ == "__main__":
