@@ -40,14 +40,14 @@ def _believe_live_legs(act: Act, call: CallLog) -> None:
     leg = live_legs.one(call.freeswitch_uuid)
     if leg is None:
         return
-    if leg.get("peer"):
-        call_moves.customer_bridged(act, call, str(leg["peer"]))
-    elif call.operation in (ops.PARK, ops.CONSULT, ops.RETURN) and leg.get("state") == "answered":
+    if leg.peer:
+        call_moves.customer_bridged(act, call, leg.peer)
+    elif call.operation in (ops.PARK, ops.CONSULT, ops.RETURN) and leg.state == "answered":
         call_moves.customer_parked(act, call)
     for side in SideLeg.objects.filter(call=call, ended_at=None).filter(Q(answered_at=None) | Q(joined_at=None)):
         known = live_legs.one(str(side.leg_uuid))
-        if known is not None and known.get("answered_at"):
+        if known is not None and known.answered_at:
             call_moves.side_answered(act, str(side.leg_uuid))
-            if known.get("peer"):
-                call_moves.side_bridged(act, str(side.leg_uuid), str(known["peer"]))
+            if known.peer:
+                call_moves.side_bridged(act, str(side.leg_uuid), known.peer)
     call.refresh_from_db()

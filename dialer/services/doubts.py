@@ -90,4 +90,5 @@ def probed(act: Act, leg: str, *, exists: bool) -> None:
 
 
 def _is_live_and_answered(leg: str) -> bool:
-    return (live_legs.one(leg) or {}).get("state") in {"answered", "bridged", "held"}
+    state = live_legs.one(leg)
+    return state is not None and state.state in {"answered", "bridged", "held"}

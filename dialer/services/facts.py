@@ -93,13 +93,13 @@ def missed(act: Act) -> int:
     count = 0
     for leg, (unanswered, unbridged) in behind.items():
         state = live_legs.one(leg) if unanswered or unbridged else None
-        if state is None or not isinstance(state.get("answered_at"), int):
+        if state is None or state.answered_at is None:
             continue
         facts: list[f.AnyFact] = []
         if unanswered:
-            facts.append(f.LegAnswered(leg=leg, at=state["answered_at"] * 1000))
-        if unbridged and state.get("peer"):
-            facts.append(f.LegBridged(leg=leg, at=(state.get("bridged_at") or 0) * 1000, peer=str(state["peer"])))
+            facts.append(f.LegAnswered(leg=leg, at=state.answered_at * 1000))
+        if unbridged and state.peer:
+            facts.append(f.LegBridged(leg=leg, at=(state.bridged_at or 0) * 1000, peer=state.peer))
         for fact in facts:
             apply(act, fact)
         count += bool(facts)

@@ -1,26 +1,25 @@
-"""The live state of legs as the ingest keeps it in Redis (events/call_state.py)."""
-
-import json
-from typing import Any
+"""The live state of legs as the ingest keeps it in Redis (events/call_state.py). Its times are milliseconds, those of
+facts microseconds."""
 
 import redis
 
-from events import streams
+from events import call_state, streams
+from events.call_state import LegState
 
 
-def one(leg: str) -> dict[str, Any] | None:
-    """The state of a leg, times in milliseconds; None when it is not known."""
+def one(leg: str) -> LegState | None:
+    """None when it is not known, or what is there is no state of a leg."""
     try:
         raw = streams.shared().hget(streams.LIVE_LEGS, leg)
-        found = json.loads(raw) if raw else None
+        return call_state.from_json(raw) if raw else None
     except (redis.RedisError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
 
 
 def is_joined(leg: str) -> bool:
     """Whether the switch has said that it hears another one."""
-    return bool((one(leg) or {}).get("peer"))
+    state = one(leg)
+    return state is not None and state.peer != ""
 
 
 def every() -> set[str] | None:

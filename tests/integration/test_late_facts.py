@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from dialer import lease, orders, outbox, tasks
 from dialer.models import Agent, CallLog, Order
+from dialer.services import live_legs
 from dialer.services.acting import acting
 from events import facts as f
 from events import streams
@@ -45,8 +46,14 @@ def tick() -> None:
 
 
 def joined_in_live_state(call: CallLog) -> None:
-    state = {"state": "bridged", "peer": str(call.agent_leg.leg_uuid)}
+    state = {"leg": call.freeswitch_uuid, "state": "bridged", "peer": str(call.agent_leg.leg_uuid)}
     streams.shared().hset(streams.LIVE_LEGS, call.freeswitch_uuid, json.dumps(state))
+
+
+@pytest.mark.parametrize("raw", ["nonsense", "5", "{}", '{"leg": "a", "peer": 7}', b'{"leg": "a", "peer": "\xe9"}'])
+def test_what_is_no_state_of_a_leg_is_not_believed_in_part(raw, redis_empty):
+    redis_empty.hset(streams.LIVE_LEGS, "a", raw)
+    assert live_legs.one("a") is None and not live_legs.is_joined("a") and live_legs.every() == {"a"}
 
 
 def test_a_customer_whom_the_live_state_shows_as_joined_is_not_abandoned(switch, waiting):
