@@ -28,7 +28,7 @@ from console.alert_watch import LOOK_SECONDS, Watch
 from console.projection import Projection
 from console.rows import Gone, Health
 from dialer import census, floor_rows
-from events import counters, streams, trail
+from events import call_state, counters, live, streams, trail
 from events.lease import RedisLease
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,9 @@ def read_everything(connection: redis.Redis) -> dict[str, list[tuple[str, dict[s
         leg = health_words.read_beat(raw)
         if leg is not None and leg.get("state") != "ended":
             legs.append((key.decode("utf-8", "replace"), leg))
-    rows["leg"] = legs
+    # Those that have ended while the dialer still holds their calls open: they are over, not waiting for an agent.
+    ended = live.recall(connection, {key for key, _ in rows["call"]} - {key for key, _ in legs})
+    rows["leg"] = legs + [(key, call_state.to_row(leg)) for key, leg in ended.items()]
     return rows
 
 
@@ -189,7 +191,7 @@ class Publisher:
         if not self._preparing and not self._reading:
             newest = self.redis.xrevrange(streams.CHANGES, count=1)
             self.position = newest[0][0].decode() if newest else "0-0"
-            self.projection = Projection()
+            self.projection = Projection(self.projection)
             self._preparing = True
             self._ask()
         try:

@@ -33,16 +33,20 @@ class Unreadable(ValueError):
 
 
 class Projection:
-    """All sources of the floor and the floor itself. One thread at a time."""
+    """All sources of the floor and the floor itself. One thread at a time.
 
-    def __init__(self) -> None:
+    `before`: of the epoch before this one. Legs that had ended then have not come to life again, whatever Redis has
+    forgotten.
+    """
+
+    def __init__(self, before: Projection | None = None) -> None:
         self.floor = FloorState()
         self.agents: dict[str, AgentRow] = {}
         self.campaigns: dict[str, CampaignRow] = {}
         self.alerts: dict[str, AlertRow] = {}
         self.records: dict[str, CallRecord] = {}
         self.legs: dict[str, Leg] = {}
-        self._ended: dict[str, Leg] = {}
+        self._ended: dict[str, Leg] = dict(before._ended) if before else {}
         # By agent: the softphone's held-open leg, and the calls that are theirs.
         self._agent_legs: dict[str, str] = {}
         self._calls_of: dict[str, set[str]] = {}

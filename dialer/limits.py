@@ -16,8 +16,9 @@ ORDER_SECONDS = 10.0
 # An attempt the switch has not mentioned is in doubt once its order can no longer be executed.
 IN_DOUBT_AFTER = timedelta(seconds=ORDER_SECONDS + 3)
 PROBE_EVERY = timedelta(seconds=5)
-# Open calls and legs missing from the live state are asked for, this long after their last change.
-MISSING_AFTER = timedelta(seconds=20)
+# Open calls and legs missing from the live state are asked for, this long after they were begun: an order that left has
+# brought its leg there by then, and to ask for one that is only late does no harm.
+MISSING_AFTER = timedelta(seconds=5)
 # US and UK rules: a person who answers waits at most this long for an agent.
 ANSWER_GRACE = timedelta(seconds=2)
 # An ordered bridge is given this long to be made before the customer is let go.

@@ -42,7 +42,7 @@ from events import facts as f
 log = logging.getLogger(__name__)
 
 # In-doubt questions are asked every so many ticks: they are rare, and each costs two queries.
-DOUBTS_EVERY_SECONDS = 5.0
+DOUBTS_EVERY_SECONDS = 2.0
 UPKEEP_EVERY_SECONDS = 0.5
 OVERLOOKED_EVERY_SECONDS = 2.0
 _last_doubts = _last_upkeep = _last_overlooked = _last_panels = -100.0

@@ -50,10 +50,14 @@ class Reporter:
         """`dump`: the channel's own headers (uuid_dump); ours go over them."""
         return self._event(facts.LEG_REPORT, {**dump, "Unique-ID": leg, "Leg-Status": "found"})
 
-    def sync(self, channels: int, gone: int, found: int) -> bytes:
-        return self._event(
-            facts.SYNC_REPORT, {"Sync-Channels": str(channels), "Sync-Gone": str(gone), "Sync-Found": str(found)}
-        )
+    def leg_changed(self, leg: str, dump: Headers, joined_before: str, known_since: int) -> bytes:
+        """A leg of which something was missed. joined_before: to whom we believed it joined; known_since: ms."""
+        ours: Headers = {"Leg-Joined-Before": joined_before, "Leg-Known-Since": str(known_since)}
+        return self.leg_found(leg, {**dump, **ours})
+
+    def sync(self, channels: int, gone: int, found: int, changed: int) -> bytes:
+        headers = {"Channels": channels, "Gone": gone, "Found": found, "Changed": changed}
+        return self._event(facts.SYNC_REPORT, {f"Sync-{name}": str(count) for name, count in headers.items()})
 
     def _event(self, subclass: str, headers: Headers) -> bytes:
         self._sequence += 1

@@ -1,8 +1,10 @@
-"""What `show channels` says against what the floor believes. Pure: the asking is done by sync.py.
+"""What the switch says of its channels against what the floor believes. Pure: the asking is done by sync.py.
 
 The listing is fed by a thread of its own inside FreeSWITCH and lags behind; the floor's belief lags behind the journal.
 So a difference is only a question: a leg is gone when `uuid_exists` says so twice and no hang-up came meanwhile, and a
-channel is new to us when neither the floor nor the event stream has shown it lately.
+channel is new to us when neither the floor nor the event stream has shown it lately. One that both know is asked how
+far it has come (`uuid_dump`, which does not lag): an answer, a joining or a parting that nobody heard is missed when
+both still say the same a moment later.
 """
 
 from __future__ import annotations
@@ -11,9 +13,12 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+import msgspec
 import orjson
+
+from events import call_state, facts
 
 # A leg this young may be missing from the listing, or from the floor, only because either lags.
 YOUNG_SECONDS: Final = 2.0
@@ -75,6 +80,38 @@ def live_legs(entries: Mapping[bytes, bytes], node: str = "") -> frozenset[str]:
         if state != "ended" and _UUID.match(leg):
             legs.add(leg)
     return frozenset(legs)
+
+
+class Condition(NamedTuple):
+    """How far a leg that lives has come. `peer`: whom it is joined to, '' for nobody. A hold is none of it: what
+    FreeSWITCH says of that after a leg was moved has not been seen."""
+
+    answered: bool
+    peer: str
+
+
+class Belief(NamedTuple):
+    """`since`: of its state, ms since 1970: what came before is known."""
+
+    condition: Condition
+    since: int
+
+
+def believed(raw: bytes | None) -> Belief | None:
+    """What the floor believes of a leg, from its entry among the live ones; None: nothing that could be compared."""
+    try:
+        leg = call_state.from_json(raw) if raw else None
+    except msgspec.MsgspecError:
+        return None
+    if leg is None or leg.state == "ended":
+        return None
+    return Belief(Condition(leg.state in {"answered", "bridged", "held"}, leg.peer), leg.since)
+
+
+def said(dump: facts.Event) -> Condition:
+    """The same from the switch's `uuid_dump`."""
+    answered = facts.text(dump, "Answer-State") == "answered"
+    return Condition(answered, facts.joined_to(dump) if answered else "")
 
 
 class LegTracker:

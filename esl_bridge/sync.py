@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import gevent
 import redis
@@ -20,7 +20,9 @@ from events import counters, nodes, streams
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS: Final = 30.0
-# Between the two questions about a missing leg: its real hang-up, with the real cause, may still be on its way.
+# How often is looked whether Redis has lost something meanwhile: then what it held of the switch may be old.
+LOOK_SECONDS: Final = 1.0
+# Between the two questions about a leg: its real hang-up, with the real cause, or its own event may be on its way.
 SECOND_LOOK_SECONDS: Final = 1.5
 # Questions sent in one go; FreeSWITCH answers about 6,000 a second.
 ASK_TOGETHER: Final = 200
@@ -32,6 +34,12 @@ MAX_FOUND: Final = 500
 CORE_KEY: Final = "esl:core:"
 
 
+class _Difference(NamedTuple):
+    belief: resync.Belief
+    said: resync.Condition
+    dump: normalise.Headers
+
+
 @dataclass
 class Synchroniser:
     commands: redis.Redis
@@ -40,11 +48,13 @@ class Synchroniser:
     node: str
     tracker: resync.LegTracker = field(default_factory=resync.LegTracker)
     compared: Link | None = None  # the last link whose comparison went through
+    _memory: str = ""  # the run of Redis that the last comparison was made with
 
     def run(self, link: Link) -> None:
-        """One comparison at once and one every 30 s, until the link is down."""
+        """One comparison at once, one every 30 s and one whenever Redis has lost its memory, until the link is down."""
         while not link.down.is_set():
             try:
+                self._memory = self._run_of_redis()
                 restarted = self._restarted(link)
                 self.compare_once(link, restarted)
                 self._remember_core(link)
@@ -55,7 +65,21 @@ class Synchroniser:
                 log.error("the comparison with the switch waits for Redis (%s)", type(error).__name__)
             except resync.BadListing as error:
                 log.error("the switch's channel list cannot be used (%s); nothing is concluded from it", error)
-            link.down.wait(EVERY_SECONDS)
+            until = time.monotonic() + EVERY_SECONDS
+            while time.monotonic() < until and not link.down.wait(LOOK_SECONDS) and not self._redis_has_lost(link):
+                pass
+
+    def _redis_has_lost(self, link: Link) -> bool:
+        """Restarted (a killed one has lost its last second or two) or emptied since the last comparison began."""
+        try:
+            if self._run_of_redis() != self._memory:
+                return True
+            return bool(link.switch_uuid) and self.compared is link and not self.commands.exists(CORE_KEY + self.node)
+        except redis.RedisError:
+            return False  # it is away: there is nothing to compare with yet
+
+    def _run_of_redis(self) -> str:
+        return str(self.commands.info("server")["run_id"])
 
     def compare_once(self, link: Link, restarted: bool) -> None:
         listed = resync.channels_in(link.ask("show channels as json")[0])
@@ -63,13 +87,15 @@ class Synchroniser:
         todo = resync.compare(listed, believed, self.tracker, time.monotonic(), link.opened)
         gone = self._report_gone(link, todo.missing, restarted)
         found = self._report_found(link, todo.unknown)
-        self.writer.report(self.reporter.sync(len(listed), gone, found))
+        changed = self._report_changed(link, tuple(sorted(listed & believed)))
+        self.writer.report(self.reporter.sync(len(listed), gone, found, changed))
         counters.count("switch_comparisons")
-        counters.count("drift_legs", gone, was="gone")
-        counters.count("drift_legs", found, was="found")
+        for was, count in (("gone", gone), ("found", found), ("changed", changed)):
+            counters.count("drift_legs", count, was=was)
         counters.flush(self.commands)
-        if gone or found:
-            log.warning("compared with the switch: %d channels, %d legs gone, %d found", len(listed), gone, found)
+        if gone or found or changed:
+            words = "compared with the switch: %d channels, %d legs gone, %d found, %d further than we knew"
+            log.warning(words, len(listed), gone, found, changed)
 
     def _report_gone(self, link: Link, missing: tuple[str, ...], restarted: bool) -> int:
         absent = self._absent(link, missing)
@@ -106,6 +132,39 @@ class Synchroniser:
                     self.writer.report(self.reporter.leg_found(leg, dump.headers))
                     count += 1
         return count
+
+    def _report_changed(self, link: Link, both: tuple[str, ...]) -> int:
+        first = self._differing(link, both)
+        if not first:
+            return 0
+        gevent.sleep(SECOND_LOOK_SECONDS)
+        count = 0
+        for leg, now in self._differing(link, tuple(first)).items():
+            # Both still say what they said: neither was on its way to the other.
+            if (now.belief, now.said) == (first[leg].belief, first[leg].said) and not self.tracker.has_ended(leg):
+                before, since = now.belief.condition.peer, now.belief.since
+                self.writer.report(self.reporter.leg_changed(leg, now.dump, before, since))
+                count += 1
+        return count
+
+    def _differing(self, link: Link, legs: tuple[str, ...]) -> dict[str, _Difference]:
+        """Legs of which the switch says something else than we believe."""
+        found: dict[str, _Difference] = {}
+        for start in range(0, len(legs), DUMP_TOGETHER):
+            part = legs[start : start + DUMP_TOGETHER]
+            beliefs = [resync.believed(raw) for raw in self.commands.hmget(streams.LIVE_LEGS, list(part))]
+            dumps = link.ask(*(f"uuid_dump {leg} json" for leg in part))
+            for leg, belief, reply in zip(part, beliefs, dumps, strict=True):
+                try:
+                    dump = normalise.event_of_json(reply.encode())
+                except normalise.Unreadable:
+                    continue  # it has ended meanwhile, or the switch cannot tell
+                if belief is None or dump.text("Unique-ID") != leg:
+                    continue
+                said = resync.said(dump.headers)
+                if said != belief.condition:
+                    found[leg] = _Difference(belief, said, dump.headers)
+        return found
 
     def _restarted(self, link: Link) -> bool:
         last = self.commands.get(CORE_KEY + self.node)

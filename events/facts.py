@@ -153,6 +153,7 @@ class SyncFinished(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=True
     channels: int = 0
     gone: int = 0
     found: int = 0
+    changed: int = 0
 
 
 class SwitchHeartbeat(Fact, frozen=True, kw_only=True, tag=True, omit_defaults=True):
@@ -303,6 +304,7 @@ def _custom(event: Event) -> tuple[AnyFact, ...]:
                 channels=number(event, "Sync-Channels"),
                 gone=number(event, "Sync-Gone"),
                 found=number(event, "Sync-Found"),
+                changed=number(event, "Sync-Changed"),
             ),
         )
     if subclass == MACHINE_BEEP:
@@ -327,22 +329,34 @@ def _leg_report(event: Event) -> tuple[AnyFact, ...]:
     """The bridge's correction after a comparison: a leg that the switch no longer has, or one we had not heard of.
 
     `found` carries the channel's own variables (uuid_dump) under the names of channel events, so that the same
-    readers serve; Answer-State and Other-Leg-Unique-ID say how far it has come.
+    readers serve. Of a leg that we knew, whom we believed it joined to comes with it, and since when we know (ms):
+    what the switch's own times say of before that is not what was missed.
     """
     leg, at = _leg(event), happened_at(event)
     if text(event, "Leg-Status") == "gone":
         return (LegEnded(leg=leg, at=at, cause=text(event, "Hangup-Cause") or "LOST", complete=False),)
     facts: list[AnyFact] = [_created(event)]
-    if text(event, "Answer-State") == "answered":
+    answered = text(event, "Answer-State") == "answered"
+    if answered:
         facts.append(LegAnswered(leg=leg, at=number(event, "Caller-Channel-Answered-Time") or at))
     elif text(event, "Answer-State") in {"ringing", "early"}:
         facts.append(LegRinging(leg=leg, at=at))
-    peer = text(event, "Other-Leg-Unique-ID")
-    if peer and text(event, "Answer-State") == "answered":
-        facts.append(LegBridged(leg=leg, at=at, peer=peer))
-    if text(event, "Channel-Call-State") == "HELD":
+    peer, before = joined_to(event) if answered else "", text(event, "Leg-Joined-Before")
+    if before and before != peer:
+        facts.append(LegUnbridged(leg=leg, at=at, peer=before))
+    if peer and peer != before:
+        joined = number(event, "Caller-Channel-Bridged-Time")
+        facts.append(
+            LegBridged(leg=leg, at=joined if joined > number(event, "Leg-Known-Since") * 1000 else at, peer=peer)
+        )
+    if not text(event, "Leg-Known-Since") and text(event, "Channel-Call-State") == "HELD":
         facts.append(LegHeld(leg=leg, at=at))
     return tuple(facts)
+
+
+def joined_to(dump: Event) -> str:
+    """Whom a channel is joined to, by a variable that the switch unsets as they part; '' for nobody."""
+    return text(dump, "variable_signal_bond")
 
 
 def facts_of(event: Event) -> tuple[AnyFact, ...]:

@@ -161,11 +161,10 @@ class Ingest:
         """The heartbeat: alive, how far behind, what was counted."""
         pending, unread = self.journal.depth()
         unstored = self.recorder.unstored
-        idle = self._clock() - self._last_event[0] > IDLE_SECONDS
         value: dict[str, Any] = {
             "at": self._clock(),
             "pid": os.getpid(),
-            "lag_ms": None if idle else self._lag_ms,
+            "lag_ms": self._behind_ms(),
             "depth": pending + unread,
             "unstored": None if unstored is None else pending + unstored,
             "legs": len(self.legs.live),
@@ -173,6 +172,16 @@ class Ingest:
             **self.counts,
         }
         self.redis.set(f"{streams.HEARTBEAT_PREFIX}ingest", orjson.dumps(value), ex=streams.HEARTBEAT_SECONDS)
+
+    def _behind_ms(self) -> int | None:
+        """How old the floor is: of the newest event that is folded when it was, or of the oldest that is not yet. None:
+        no event has come lately, so there is nothing to be behind with."""
+        now = self._clock()
+        lags = [] if now - self._last_event[0] > IDLE_SECONDS or self._lag_ms is None else [self._lag_ms]
+        # One who has just taken over has folded nothing, and may have much before it.
+        if waiting := self.journal.first_after(self.folded):
+            lags.append(max(0, int(now * 1000) - int(waiting.partition("-")[0])))
+        return max(lags, default=None)
 
     # --- the loop --------------------------------------------------------------------------------------------------
 

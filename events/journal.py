@@ -81,6 +81,11 @@ class Journal:
                 return int(group["pending"]), int(cast(int, unread))
         return 0, 0
 
+    def first_after(self, entry_id: str) -> str | None:
+        """The oldest entry behind this one, delivered or not; None: there is none."""
+        found = cast(list[Any], self._redis.xrange(streams.JOURNAL, f"({entry_id}", "+", count=1))
+        return found[0][0].decode() if found else None
+
     def trim(self, stored_from: str | None) -> int:
         """Forget what is stored: entries older than `stored_from`, the first one of a batch that is not stored yet
         (None: there is no such batch), than the first unacknowledged one and than the last delivered one.

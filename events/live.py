@@ -126,6 +126,8 @@ def recall(connection: redis.Redis, legs: set[str]) -> dict[str, LegState]:
     """Those of the legs that have ended lately and that memory no longer has."""
     names = list(legs)
     found: dict[str, LegState] = {}
+    if not names:
+        return found
     for name, raw in zip(names, cast(list[Any], connection.mget([ENDED_PREFIX + leg for leg in names])), strict=True):
         if raw:
             found[name] = call_state.from_json(raw)

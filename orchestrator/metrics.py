@@ -205,7 +205,7 @@ WORDS = {
     "epochs": "Times the floor publisher began anew",
     "sockets_ended": "Websockets ended by the server, by close code",
     "outbox_skips": "Boards given a snapshot because they were too far behind for every frame",
-    "drift_legs": "Legs that the switch and we disagreed about, gone (we believed them live) or found (we missed them)",
+    "drift_legs": "Legs that the switch and we disagreed about: gone (believed live), found or changed (missed)",
     "switch_comparisons": "Comparisons of our legs with the switch's",
 }
 

@@ -122,5 +122,5 @@ def hold(**fields):
     return orders.Hold(**{"order_id": new(), "expires_at": in_time(), "leg": new(), **fields})
 
 
-def believe(floor, leg, state="bridged"):
-    floor.connection.hset(streams.LIVE_LEGS, leg, json.dumps({"leg": leg, "state": state}))
+def believe(floor, leg, state="bridged", **more):
+    floor.connection.hset(streams.LIVE_LEGS, leg, json.dumps({"leg": leg, "state": state, **more}))

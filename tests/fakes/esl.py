@@ -88,6 +88,7 @@ class FakeSwitch:
         self.core_uuid = str(uuid.uuid4())
         self.channels = set()
         self.unlisted = set()  # channels that `show channels` does not list (yet)
+        self.dumps = {}  # leg -> what its `uuid_dump` says besides
         self.parks = True  # whether an answered leg is said to have parked
         self.job_replies = {}  # first word or whole command -> reply of the job; None: no BACKGROUND_JOB at all
         self.commands = []
@@ -206,7 +207,8 @@ class FakeSwitch:
             leg = command.split()[1]
             if leg not in self.channels:
                 return "-ERR No such channel!\n"
-            return json.dumps({"Event-Name": "CHANNEL_DATA", "Unique-ID": leg, "Answer-State": "answered"})
+            known = {"Event-Name": "CHANNEL_DATA", "Unique-ID": leg, "Answer-State": "answered"}
+            return json.dumps(known | self.dumps.get(leg, {}))
         return f"+OK {command}"
 
     def background(self, connection, command):

@@ -8,7 +8,8 @@ import pytest
 from console import protocol
 from console.floor_state import FloorState, apply_frame, epoch_order
 from dialer.models import Agent, CallLog
-from events import streams
+from events import call_state, live, streams
+from events.call_state import LegState
 from tests.conftest import wait_until
 from tests.fakes.console import (
     announce,
@@ -29,7 +30,10 @@ def open_call(agent: Agent) -> CallLog:
     from django.utils import timezone
 
     return CallLog.objects.create(
-        to_number="+12125550101", freeswitch_uuid=f"leg-{agent.agent_id}", agent=agent, initiated_at=timezone.now()
+        to_number=f"+1212555{agent.extension:0>4}",
+        freeswitch_uuid=f"leg-{agent.agent_id}",
+        agent=agent,
+        initiated_at=timezone.now(),
     )
 
 
@@ -75,6 +79,37 @@ def test_announced_changes_come_as_frames_without_gaps_and_add_up_to_the_snapsho
         key: row.status for key, row in whole.agents.items()
     }
     assert built.calls == whole.calls
+
+
+def ended(key: str) -> LegState:
+    return LegState(leg=key, role="customer", call_id=key, state="ended", since=5, ended_at=5, cause="NORMAL_CLEARING")
+
+
+def test_a_call_that_is_over_for_the_switch_is_over_for_a_publisher_that_begins_now():
+    """The dialer may be late with it: its record says that it goes on."""
+    over, lasting = (open_call(agent) for agent in make_agents(2))
+    for call in (over, lasting):
+        call.status, call.answered_at = "answered", call.initiated_at
+        call.save()
+    key = str(over.call_id)
+    streams.shared().set(live.ENDED_PREFIX + key, call_state.to_json(ended(key)))
+    with publishing():
+        floor = wait_until(published, "a snapshot")
+    assert [floor.calls[str(call.call_id)].state for call in (over, lasting)] == ["ended", "answered"]
+
+
+def test_a_call_that_is_over_stays_over_when_redis_is_emptied():
+    call = open_call(make_agents(1)[0])
+    call.status, call.answered_at = "answered", call.initiated_at
+    call.save()
+    key = str(call.call_id)
+    with publishing():
+        wait_until(published, "a snapshot")
+        announce("leg", key, call_state.to_row(ended(key)))
+        before = wait_published(lambda f: f.calls[key].state == "ended", "its end")
+        streams.shared().flushdb()
+        after = wait_published(lambda f: f.epoch != before.epoch, "a new epoch")
+    assert after.calls[key].state == "ended"
 
 
 def test_a_quiet_floor_still_says_so_every_second():

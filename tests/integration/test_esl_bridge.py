@@ -373,6 +373,50 @@ def test_a_hangup_that_was_only_late_is_not_overruled(start, switch, floor):
     assert [fact.cause for fact in floor.facts(facts.LegEnded)] == ["USER_BUSY"]
 
 
+def test_an_answer_a_joining_and_a_parting_that_nobody_heard_are_told_once_asked_for(start, switch, floor):
+    rings, waits, talks, parted, moved, ringing = (new() for _ in range(6))
+    believe(floor, rings, "alerting")
+    believe(floor, waits, "answered")
+    believe(floor, talks, "bridged", peer=waits)
+    believe(floor, parted, "bridged", peer=rings)
+    believe(floor, moved, "bridged", peer=rings)
+    believe(floor, ringing, "initiated")
+    switch.channels |= {rings, waits, talks, parted, moved, ringing}
+    joined = {waits: talks, talks: waits, moved: waits}
+    switch.dumps = {leg: {"variable_signal_bond": peer} for leg, peer in joined.items()}
+    switch.dumps[ringing] = {"Answer-State": "ringing"}
+    start()
+    wait_until(lambda: floor.facts(facts.SyncFinished), "a comparison")
+    assert floor.facts(facts.SyncFinished)[0].changed == 4
+    assert [fact.leg for fact in floor.facts(facts.LegAnswered) if fact.leg == rings] == [rings]
+    assert {(fact.leg, fact.peer) for fact in floor.facts(facts.LegUnbridged)} == {(parted, rings), (moved, rings)}
+    assert {(fact.leg, fact.peer) for fact in floor.facts(facts.LegBridged)} == {(waits, talks), (moved, waits)}
+    asked = [switch.said(f"api uuid_dump {leg} json") for leg in (rings, talks)]
+    assert [len(found) for found in asked] == [2, 1], "twice, for its own event may have been on its way"
+
+
+def test_what_was_only_on_its_way_is_not_told_again(start, switch, floor):
+    leg = new()
+    believe(floor, leg, "alerting")
+    switch.channels.add(leg)
+    start()
+    switch.wait(lambda: switch.said(f"api uuid_dump {leg} json"), "the first question")
+    believe(floor, leg, "answered")  # the ingest has caught up
+    wait_until(lambda: floor.facts(facts.SyncFinished), "the comparison")
+    assert floor.facts(facts.LegAnswered) == [] and floor.facts(facts.SyncFinished)[0].changed == 0
+
+
+def test_a_redis_that_was_emptied_is_compared_with_the_switch_at_once(start, switch, floor):
+    start()
+    wait_until(lambda: floor.connection.get("esl:core:test"), "the first comparison is over")
+    leg = new()
+    switch.channels.add(leg)
+    asked = len(switch.said("api show channels as json"))
+    floor.connection.flushdb()
+    # The next one would come after half a minute.
+    wait_until(lambda: len(switch.said("api show channels as json")) > asked, "compared anew", 15)
+
+
 def test_after_a_restart_of_the_switch_its_calls_ended_with_it(start, switch, floor):
     leg = new()
     start()

@@ -1,6 +1,7 @@
 """Whatever dies between two steps, nothing is lost and repetition is harmless."""
 
 import threading
+import time
 
 import orjson
 import pytest
@@ -202,6 +203,25 @@ def test_without_the_database_the_floor_lives_and_everything_is_stored_later(red
     one.recorder.wake.set()
     thread.join(15)
     finish(one, redis_empty)
+
+
+def test_an_ingest_that_has_just_taken_over_says_how_much_it_has_before_it(redis_empty):
+    def lag() -> int | None:
+        one.beat()
+        found: int | None = orjson.loads(redis_empty.get("heartbeat:ingest"))["lag_ms"]
+        return found
+
+    one = ingest()
+    assert lag() is None, "nothing has come: there is nothing to be behind with"
+    begun = int(time.time() * 1000) - 60_000
+    for n, line in enumerate(TALKING):
+        redis_empty.xadd(streams.JOURNAL, {streams.JOURNAL_FIELD: line}, id=f"{begun}-{n + 1}")
+    assert (lag() or 0) >= 60_000, "it has folded nothing yet"
+    one.journal.read_new(block_ms=None)
+    assert (lag() or 0) >= 60_000, "nor has it what it only has read"
+    drain(one)
+    one._last_event = (0.0, 0)
+    assert lag() is None
 
 
 def test_malformed_events_are_kept_for_people_and_the_call_goes_on(redis_empty):

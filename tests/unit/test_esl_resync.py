@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import uuid
+from itertools import combinations
 from pathlib import Path
 
 import orjson
@@ -16,13 +17,18 @@ from esl_bridge.resync import (
     TRACKED_LEGS,
     YOUNG_SECONDS,
     BadListing,
+    Condition,
     LegTracker,
+    believed,
     channels_in,
     compare,
     leg_exists,
     live_legs,
+    said,
 )
-from events import facts
+from esl_bridge.sync import SECOND_LOOK_SECONDS
+from events import call_state, facts
+from tests.fakes import captures
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "esl"
 A, B, C = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
@@ -132,8 +138,8 @@ def test_reports_are_read_back_as_the_facts_they_tell():
     link = one_fact(said.link(True, "because"))
     assert (link.node, link.up, link.reason) == ("main", True, "because")
     assert one_fact(said.leg_gone(A, "LOST")) == facts.LegEnded(leg=A, at=1_700_000_000_250_000, cause="LOST")
-    sync = one_fact(said.sync(3, 2, 1))
-    assert (sync.channels, sync.gone, sync.found) == (3, 2, 1)
+    sync = one_fact(said.sync(4, 3, 2, 1))
+    assert (sync.channels, sync.gone, sync.found, sync.changed) == (4, 3, 2, 1)
 
 
 def test_a_found_leg_is_told_from_the_switchs_own_dump():
@@ -146,7 +152,75 @@ def test_a_found_leg_is_told_from_the_switchs_own_dump():
     assert orjson.loads(raw)["Core-UUID"] != dump["Core-UUID"]
 
 
+def leg_of(*told):
+    leg = None
+    for fact in told:
+        leg, _ = call_state.fold(leg, fact)
+    return leg
+
+
+def condition(leg):
+    return believed(call_state.to_json(leg)).condition
+
+
+@pytest.mark.parametrize("name", captures.NAMES)
+def test_what_is_believed_of_a_leg_is_what_the_switch_says_of_it_but_for_a_moment(name):
+    """Or each comparison would report what was never missed. The variables of an event are those of a dump."""
+    legs, since = {}, {}
+    for event in captures.events(name):
+        for fact in facts.facts_of(event):
+            legs[fact.leg], _ = call_state.fold(legs.get(fact.leg), fact)
+        leg, at = legs.get(event.get("Unique-ID")), facts.happened_at(event)
+        if leg is None or leg.state == "ended" or not any(key.startswith("variable_") for key in event):
+            continue
+        if said(event) == condition(leg):
+            since.pop(leg.leg, None)
+        else:
+            began = since.setdefault(leg.leg, at)
+            assert at - began < SECOND_LOOK_SECONDS * 1_000_000, f"{event['Event-Name']}: {said(event)}, {leg}"
+
+
+BEGUN = 1_700_000_000_000  # ms
+CREATED = facts.LegCreated(leg=A, at=BEGUN * 1000, role="customer")
+ANSWERED = facts.LegAnswered(leg=A, at=(BEGUN + 1_000) * 1000)
+BRIDGED = facts.LegBridged(leg=A, at=(BEGUN + 2_000) * 1000, peer=B)
+PARTED = facts.LegUnbridged(leg=A, at=(BEGUN + 3_000) * 1000, peer=B)
+AGAIN = facts.LegBridged(leg=A, at=(BEGUN + 4_000) * 1000, peer=B)
+OTHER = facts.LegBridged(leg=A, at=(BEGUN + 5_000) * 1000, peer=C)
+STORY = (CREATED, ANSWERED, BRIDGED, PARTED, AGAIN, OTHER)
+
+
+@pytest.mark.parametrize(("known", "true"), list(combinations(range(1, len(STORY) + 1), 2)))
+@pytest.mark.parametrize("timed", [True, False], ids=["with its time", "without"])
+def test_a_report_of_what_was_missed_brings_a_leg_to_where_the_switch_has_it(known, true, timed):
+    before, now = leg_of(*STORY[:known]), leg_of(*STORY[:true])
+    dump = {
+        "Unique-ID": A, "Answer-State": "answered" if now.answered_at else "ringing", "variable_signal_bond": now.peer,
+        "variable_orch_role": "customer", "Caller-Channel-Created-Time": str(BEGUN * 1000),
+        "Caller-Channel-Answered-Time": str((now.answered_at or 0) * 1000),
+        "Caller-Channel-Bridged-Time": str((now.bridge_at or 0) * 1000 if timed else 0),
+    }  # fmt: skip
+    belief = believed(call_state.to_json(before))
+    said_later = Reporter("main", "x", lambda: (BEGUN + 9_000) / 1000)
+    raw = said_later.leg_changed(A, dump, belief.condition.peer, belief.since)
+    after = leg_of(*STORY[:known], *facts.facts_of(orjson.loads(raw)))
+    assert condition(after) == condition(now) == said(dump)
+    assert (after.state, after.answered_at, after.created_at) == (now.state, now.answered_at, now.created_at)
+    # Those that come after all change nothing any more.
+    late = leg_of(*STORY[:known], *facts.facts_of(orjson.loads(raw)), *STORY[known:true])
+    assert condition(late) == condition(now)
+    if timed and now.peer and condition(before) != condition(now):
+        assert after.since == now.since, "the switch's own time of it"
+
+
+def test_what_cannot_be_read_is_compared_with_nothing():
+    ended = facts.LegEnded(leg=A, at=BEGUN * 1000, cause="NORMAL_CLEARING")
+    for raw in (None, b"", b"{", b"[]", b'{"leg": 1}', call_state.to_json(leg_of(CREATED, ended))):
+        assert believed(raw) is None
+    assert said({"Answer-State": "ringing", "variable_signal_bond": B}) == Condition(False, "")
+
+
 def test_every_report_has_an_identity_of_its_own():
     first, second = reporter(), reporter()
-    raws = [said.sync(0, 0, 0) for said in (first, first, second, second)]
+    raws = [said.sync(0, 0, 0, 0) for said in (first, first, second, second)]
     assert len({facts.identity(orjson.loads(raw)) for raw in raws}) == 4
