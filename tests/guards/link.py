@@ -163,4 +163,25 @@ GUARDS: list[Guard] = [
         "",
         f"{RENDER}::test_each_order_is_one_known_line",
     ),
+    Guard(
+        "a leg that both know is asked how far it has come",
+        "esl_bridge/sync.py",
+        "                if said != belief.condition:\n",
+        "                if said is None:\n",
+        f"{BRIDGE}::test_an_answer_a_joining_and_a_parting_that_nobody_heard_are_told_once_asked_for",
+    ),
+    Guard(
+        "what was only on its way is not told again",
+        "esl_bridge/sync.py",
+        "if (now.belief, now.said) == (first[leg].belief, first[leg].said) and",
+        "if",
+        f"{BRIDGE}::test_what_was_only_on_its_way_is_not_told_again",
+    ),
+    Guard(
+        "a Redis that has lost its memory is compared with at once",
+        "esl_bridge/sync.py",
+        "and not self._redis_has_lost(link):",
+        "and self.commands:",
+        f"{BRIDGE}::test_a_redis_that_was_emptied_is_compared_with_the_switch_at_once",
+    ),
 ]
