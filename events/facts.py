@@ -355,8 +355,9 @@ def _leg_report(event: Event) -> tuple[AnyFact, ...]:
 
 
 def joined_to(dump: Event) -> str:
-    """Whom a channel is joined to, by a variable that the switch unsets as they part; '' for nobody."""
-    return text(dump, "variable_signal_bond")
+    """Whom a channel hears, '' for nobody: by the variable that the switch sets and unsets with their media.
+    (`signal_bond` and Other-Leg-Unique-ID outlive the conversation of a leg that parks after it.)"""
+    return text(dump, "variable_bridge_to")
 
 
 def facts_of(event: Event) -> tuple[AnyFact, ...]:

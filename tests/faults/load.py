@@ -146,7 +146,7 @@ class Load:
         base = f"ws://127.0.0.1:{port}/ws/v1"
         self.boards = [self._client(f"board {n}", f"{base}/floor/", key) for n, key in enumerate(made.board_keys)]
         self.panels = [self._client(agent, f"{base}/agent/", key) for agent, key in made.panel_keys.items()]
-        self.closed_agents: set[str] = set()
+        self._paused = 0  # campaigns that somebody has paused and will start again
         self._loop, self._end = asyncio.new_event_loop(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
@@ -252,9 +252,13 @@ class Load:
             intent = protocol.CampaignControl(id=new_id(), campaign_id=campaign, action=action)
             return await board.command(intent, "campaign", campaign, action)
 
-        await say("pause")
-        await asyncio.sleep(self._chance.uniform(*PAUSE_SECONDS))
-        await self._until_done(lambda: say("start"))
+        self._paused += 1
+        try:
+            await say("pause")
+            await asyncio.sleep(self._chance.uniform(*PAUSE_SECONDS))
+            await self._until_done(lambda: say("start"))
+        finally:
+            self._paused -= 1
 
     async def _until_done(self, say: Callable[[], Any]) -> None:
         """A refusal (the queue is away, the worker saw it too late) is answered by asking anew."""
@@ -270,7 +274,9 @@ class Load:
             self.history.samples += [board.sample() for board in self.boards]
 
     async def pause_all(self) -> None:
-        """The end: no campaign dials any more."""
+        """The end: no campaign dials any more. Whoever has paused one is waited for: their start would come after."""
+        while self._paused:
+            await asyncio.sleep(0.1)
         board = self.boards[0]
         for campaign in self.made.campaigns:
 

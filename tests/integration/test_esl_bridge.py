@@ -383,7 +383,7 @@ def test_an_answer_a_joining_and_a_parting_that_nobody_heard_are_told_once_asked
     believe(floor, ringing, "initiated")
     switch.channels |= {rings, waits, talks, parted, moved, ringing}
     joined = {waits: talks, talks: waits, moved: waits}
-    switch.dumps = {leg: {"variable_signal_bond": peer} for leg, peer in joined.items()}
+    switch.dumps = {leg: {"variable_bridge_to": peer} for leg, peer in joined.items()}
     switch.dumps[ringing] = {"Answer-State": "ringing"}
     start()
     wait_until(lambda: floor.facts(facts.SyncFinished), "a comparison")

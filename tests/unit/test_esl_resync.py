@@ -195,7 +195,7 @@ STORY = (CREATED, ANSWERED, BRIDGED, PARTED, AGAIN, OTHER)
 def test_a_report_of_what_was_missed_brings_a_leg_to_where_the_switch_has_it(known, true, timed):
     before, now = leg_of(*STORY[:known]), leg_of(*STORY[:true])
     dump = {
-        "Unique-ID": A, "Answer-State": "answered" if now.answered_at else "ringing", "variable_signal_bond": now.peer,
+        "Unique-ID": A, "Answer-State": "answered" if now.answered_at else "ringing", "variable_bridge_to": now.peer,
         "variable_orch_role": "customer", "Caller-Channel-Created-Time": str(BEGUN * 1000),
         "Caller-Channel-Answered-Time": str((now.answered_at or 0) * 1000),
         "Caller-Channel-Bridged-Time": str((now.bridge_at or 0) * 1000 if timed else 0),
@@ -217,7 +217,7 @@ def test_what_cannot_be_read_is_compared_with_nothing():
     ended = facts.LegEnded(leg=A, at=BEGUN * 1000, cause="NORMAL_CLEARING")
     for raw in (None, b"", b"{", b"[]", b'{"leg": 1}', call_state.to_json(leg_of(CREATED, ended))):
         assert believed(raw) is None
-    assert said({"Answer-State": "ringing", "variable_signal_bond": B}) == Condition(False, "")
+    assert said({"Answer-State": "ringing", "variable_bridge_to": B}) == Condition(False, "")
 
 
 def test_every_report_has_an_identity_of_its_own():

@@ -169,7 +169,7 @@ def found(leg: LegState) -> bytes:
         "Event-Date-Timestamp": str(later), "Caller-Channel-Created-Time": str((leg.created_at or 0) * 1000),
         "Caller-Channel-Answered-Time": str((leg.answered_at or 0) * 1000),
         "Answer-State": "answered" if answered else "ringing" if leg.ringing_at else "", "variable_orch_role": leg.role,
-        "variable_orch_call": leg.call_id, "variable_orch_agent": leg.agent_id, "variable_signal_bond": leg.peer,
+        "variable_orch_call": leg.call_id, "variable_orch_agent": leg.agent_id, "variable_bridge_to": leg.peer,
         "Caller-Destination-Number": leg.number, "Call-Direction": leg.direction,
         "Channel-Call-State": "HELD" if leg.state == "held" else "",
     }  # fmt: skip
