@@ -143,7 +143,8 @@ GUARDS: list[Guard] = [
         "console/sign_ins.py",
         "            raise PermissionDenied\n",
         "            return\n",
-        "tests/security/test_sign_ins.py::test_a_name_that_nobody_has_is_limited_like_any_other",
+        "tests/security/test_sign_ins.py::"
+        "test_after_ten_wrong_passwords_the_right_one_is_refused_too_and_told_for_how_long",
     ),
     Guard(
         "sign-ins: nobody is locked out of a browser that they have signed in with",
