@@ -92,6 +92,8 @@ class OrderRunner:
     _remembers_from: float = 0.0
     # As above, of those that their sender has sent once more.
     _resent_from: float = 0.0
+    # Until then Redis was away: a stop of that time may have left no mark (s since 1970).
+    _blind_until: float = 0.0
     # What this process has claimed -> when it expires: Redis may lose claims, and then give the same orders again.
     _taken: dict[str, float] = field(default_factory=dict)
     _wake: gevent.event.Event = field(default_factory=gevent.event.Event)
@@ -137,7 +139,8 @@ class OrderRunner:
                     self._recover()
                     self._recovered = True
                 entries = self.stream.read_new()
-                trouble = False
+                if trouble:
+                    trouble, self._blind_until = False, time.time()
                 if self.link is not None and self.may_act():
                     self._take(entries)
                 # Else they stay pending and unclaimed: their fate is decided when the link is back.
@@ -214,8 +217,11 @@ class OrderRunner:
         if order.expires_at <= time.time():
             return self._report(order, entry, "expired", "read after its time")
         decided_at = order.expires_at - ORDER_SECONDS
-        if any(decided_at <= stopped.get(target, 0.0) for target in render.stoppable(order)):
+        targets = render.stoppable(order)
+        if any(decided_at <= stopped.get(target, 0.0) for target in targets):
             return self._report(order, entry, "refused", "stopped before it left")
+        if targets and decided_at <= self._blind_until:
+            return self._report(order, entry, "refused", "decided before Redis came back: a stop may be missing")
         if render.is_originate(order) and decided_at < known_from:
             # The one before us may have carried it out, and Redis no longer knows.
             return self._report(order, entry, "in_doubt", "Redis has lost who carried it out")

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import gevent
 import orjson
 import pytest
+import redis
 
 from dialer import orders, stops
 from dialer.limits import ORDER_SECONDS
+from esl_bridge import order_runner
 from esl_bridge.order_runner import JOB_GRACE_SECONDS, InFlight, OrderRunner
 from esl_bridge.order_stream import Memory, OrderStream
 from esl_bridge.render import DialPlan
@@ -201,6 +203,34 @@ def test_a_call_that_was_decided_before_its_campaign_or_number_was_stopped_does_
     send(runner, before, other, call_order(expires_at=time.time() + ORDER_SECONDS + 1))
     assert outcomes(runner) == ["refused"]
     assert len(runner.link.said) == 2, "the other's, and what was decided after the stop"
+
+
+def test_a_call_that_was_decided_while_redis_was_away_does_not_leave_since_a_stop_may_have_left_no_mark(
+    runner, monkeypatch
+):
+    class Over(Exception):
+        pass
+
+    def read_new():
+        step = next(steps)
+        if isinstance(step, Exception):
+            raise step
+        for order in step:
+            runner.stream.commands.xadd(streams.ORDERS, {"o": orders.encode(order)})
+        return usual()
+
+    runner.link, decided_then = Switch(), call_order()
+    hangup = orders.Hangup(order_id=str(uuid.uuid4()), expires_at=decided_then.expires_at, leg=decided_then.leg)
+    decided_later = call_order(expires_at=time.time() + ORDER_SECONDS + 5)
+    steps = iter([[call_order()], redis.ConnectionError("away"), [decided_then, hangup, decided_later], Over()])
+    usual = runner.stream.read_new
+    monkeypatch.setattr(runner.stream, "read_new", read_new)
+    monkeypatch.setattr(order_runner, "RETRY_SECONDS", 0)
+    with pytest.raises(Over):
+        runner.run()
+    gevent.sleep(0)
+    assert [line.split()[0] for line in runner.link.said] == ["originate", "uuid_kill", "originate"]
+    assert outcomes(runner) == ["refused"]
 
 
 # --- Nobody who talks is moved or hung up because a fact is late ---------------------------------------------------
