@@ -21,7 +21,7 @@ from console.outbox import Client, Encoding
 from console.permissions import Actor
 from console.protocol import Bulk, Ping, Resume, Subscribe
 from console.rates import Rate
-from console.scopes import FLOOR, Scope, part_of
+from console.scopes import FLOOR, Scope, one_of, part_of
 from console.transport import CONGESTED, DIRECT, DROP, LEAVE, TAKEN, never, nowhere, stay, untold
 from console.watch import Right
 from dialer.services.audit import Source
@@ -156,7 +156,7 @@ class LiveSocket(AsyncWebsocketConsumer):
                     if not self.may_subscribe:
                         client.post(ONE_AGENT)
                         return
-                    client.scope = _chosen(client, message)
+                    client.scope = one_of(_chosen(client, message))
                 if self.begun_by_itself:
                     # The question took so long that a snapshot has gone out, perhaps of another part: frames after
                     # the place before it would follow nothing that the client has.

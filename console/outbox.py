@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Final, Protocol
 
 from console import codes, protocol
-from console.scopes import FLOOR, Scope
+from console.scopes import FLOOR, Scope, one_of
 from console.transport import Congested, Direct, Drop, Taken, never, nowhere, untold
 from events import counters
 
@@ -62,7 +62,7 @@ class Client:
         drop: Drop = untold,
         slow_seconds: float = protocol.SLOW_CLIENT_SECONDS,
     ) -> None:
-        self.hub, self.encoding, self.user_id, self.scope = hub, encoding, user_id, scope
+        self.hub, self.encoding, self.user_id, self.scope = hub, encoding, user_id, one_of(scope)
         # What its rights rest on, for the hub to look at again (watch.py); None: nobody looks.
         self.right: Right | None = None
         self._send, self._close, self._congested, self._slow = send, close, congested, slow_seconds
@@ -83,13 +83,13 @@ class Client:
 
     def subscribe(self, scope: Scope) -> None:
         """A snapshot of this part, then its frames."""
-        self.scope, self.live, self._resuming = scope, True, False
+        self.scope, self.live, self._resuming = one_of(scope), True, False
         self.epoch, self.seq, self._catch_up = "", -1, -1
         self._wake.set()
 
     def change(self, scope: Scope) -> None:
         """What it may see has changed: from now on this part, beginning with a snapshot."""
-        self.scope = scope
+        self.scope = one_of(scope)
         if self.live:
             self.subscribe(scope)
 

@@ -51,7 +51,7 @@ class Scope:
 
     @property
     def everything(self) -> bool:
-        return self == FLOOR
+        return self is FLOOR or self == FLOOR
 
     def within(self, part: Part | None) -> Scope:
         """The same subscription in what the user may see now."""
@@ -169,6 +169,13 @@ class Scope:
 
 
 FLOOR = Scope()
+
+
+@lru_cache(maxsize=1_000)
+def one_of(scope: Scope) -> Scope:
+    """An equal scope, the same object for all who see the same: what is looked up by it for every socket and frame is
+    then found at once."""
+    return FLOOR if scope == FLOOR else scope
 
 
 @lru_cache(maxsize=1_000)

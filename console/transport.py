@@ -88,7 +88,7 @@ def aware(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]
             # autobahn drops the connection before it has buffered more.
             protocol.maxMessagePayloadSize = protocol.maxFramePayloadSize = HARD_MESSAGE_BYTES
             protocol.sendMessage = _unlimited(protocol)
-            if all(hasattr(transport, name) for name in ("writeSomeData", "dataBuffer", "_tempDataBuffer")):
+            if all(hasattr(transport, name) for name in ("socket", "dataBuffer", "_tempDataBuffer")):
                 direct = partial(_straight, protocol, transport)
         ways = {CONGESTED: congested, DIRECT: direct, LEAVE: leave, TAKEN: taken, DROP: drop}
         await app({**scope, **ways}, receive, send)
@@ -127,9 +127,10 @@ def _straight(protocol: Any, transport: Any, framed: bytes) -> bool:
         return False
     if transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting:
         return False
-    written = transport.writeSomeData(framed)
-    if not isinstance(written, int):
-        return False  # lost: the ordinary way finds out
+    try:
+        written = transport.socket.send(framed)
+    except OSError:
+        return False  # full, or lost: the ordinary way finds out
     if written < len(framed):
         transport.write(framed[written:])
     return True

@@ -191,6 +191,11 @@ def from_payload(payload: Mapping[str, Any]) -> AnyOrder:
     return order
 
 
+def wire(payload: Mapping[str, Any]) -> bytes:
+    """The JSON of an outbox row; raises msgspec.ValidationError as `encode` does."""
+    return _encoder.encode(from_payload(payload))
+
+
 def caller_name(text: str) -> str:
     """Any text as an allowed caller name: other characters become spaces, at most 40."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in " ._-") else " " for c in text)

@@ -124,7 +124,7 @@ def _send(rows: list[Order], *, again: bool = False) -> int:
             where = _nodes(rows)
             pipe = streams.shared().pipeline(transaction=False)
             for row in rows:
-                fields: dict[str, bytes | str] = {streams.ORDERS_FIELD: orders.encode(orders.from_payload(row.payload))}
+                fields: dict[str, bytes | str] = {streams.ORDERS_FIELD: orders.wire(row.payload)}
                 if command_id := row.command_id or trail.bound().get("command_id"):
                     fields[streams.ORDERS_COMMAND_FIELD] = str(command_id).encode()
                 pipe.xadd(streams.orders_of(where[row.pk]), {**fields, streams.ORDERS_AGAIN: "1"} if again else fields)

@@ -20,6 +20,19 @@ READ_SECONDS: Final = streams.BLOCK_MS / 1000 + streams.SOCKET_SECONDS
 # Settled orders stay readable for people this long, then leave the stream.
 KEEP_ORDERS_SECONDS: Final = 3600
 
+# Of each key who holds it: '' when it was free, and is claimed now for its entry.
+_CLAIM: Final = """
+local found = {}
+for at, key in ipairs(KEYS) do
+  if redis.call('set', key, ARGV[at + 1], 'NX', 'EX', ARGV[1]) then
+    found[at] = ''
+  else
+    found[at] = redis.call('get', key)
+  end
+end
+return found
+"""
+
 Entry = tuple[bytes, dict[bytes, bytes]]
 
 
@@ -95,13 +108,12 @@ class OrderStream:
 
     def claim(self, orders: Sequence[tuple[bytes, str]]) -> list[bytes | None]:
         """For each (entry, order id) the entry that holds the order already; None: claimed now, for this one."""
-        pipe = self.commands.pipeline(transaction=False)
-        for entry, order_id in orders:
-            key = streams.ORDER_CLAIM_PREFIX + order_id
-            pipe.set(key, entry, nx=True, ex=streams.ORDER_CLAIM_SECONDS)
-            pipe.get(key)
-        replies = pipe.execute()
-        return [None if claimed else holder or b"" for claimed, holder in zip(replies[::2], replies[1::2], strict=True)]
+        if not orders:
+            return []
+        keys = [streams.ORDER_CLAIM_PREFIX + order_id for _, order_id in orders]
+        entries = [entry for entry, _ in orders]
+        found: list[bytes] = self.commands.eval(_CLAIM, len(keys), *keys, streams.ORDER_CLAIM_SECONDS, *entries)
+        return [holder or None for holder in found]
 
     def stopped(self, targets: Iterable[str]) -> dict[str, float]:
         """Of campaigns (their ids) and numbers those whose calls may not leave, with the time of it (s since 1970)."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final, cast
 
 from celery import current_app
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -16,7 +16,7 @@ from events import rows, store, streams
 from events.journal import Journal
 from events.models import EventBatch, EventProcessingStatus
 from events.recorder import BATCH_ATTEMPTS, NOT_STORED
-from events.store import Cdr
+from events.store import Cdr, Stored
 
 log = logging.getLogger(__name__)
 
@@ -39,22 +39,35 @@ def store_batch(batch_id: str) -> str:
     Raises DatabaseError, redis.RedisError or the broker's error when one of them is away; the sweep then repeats it.
     """
     mine = EventBatch.objects.filter(batch_id=batch_id).exclude(status=EventBatch.Status.COMPLETED)
-    started = mine.update(status=EventBatch.Status.PROCESSING, started_at=timezone.now(), attempts=F("attempts") + 1)
-    if not started:
+    if not _begin(mine):
         return "done already"
     try:
+        # The details go out and the batch is marked before the one commit: should that fail, all of it comes again.
         with transaction.atomic():
             batch = mine.select_for_update(skip_locked=True).first()
             if batch is None:
                 return "busy"
             entries = Journal(streams.shared()).between(batch.first_journal_id, batch.last_journal_id)
             stored = store.store(batch, _readable(entries), len(entries))
+            send_cdrs(stored.cdrs)
+            _keep_aside(stored.refused)
+            return _end(mine, batch, stored, len(entries))
     except DatabaseError as error:
         _note_failure(mine, str(error))
         raise
-    send_cdrs(stored.cdrs)
-    _keep_aside(stored.refused)
-    missing, refused = batch.event_count - len(entries), len(stored.refused)
+
+
+def _begin(mine: QuerySet[EventBatch]) -> bool:
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Should PostgreSQL die now, an attempt is not counted: not worth waiting for its disk.
+        cursor.execute("SET LOCAL synchronous_commit TO off")
+        now = timezone.now()
+        return bool(mine.update(status=EventBatch.Status.PROCESSING, started_at=now, attempts=F("attempts") + 1))
+
+
+def _end(mine: QuerySet[EventBatch], batch: EventBatch, stored: Stored, found: int) -> str:
+    """Mark the batch; `found`: of its journal entries that were still there."""
+    missing, refused = batch.event_count - found, len(stored.refused)
     problems = []
     if missing > 0:
         problems.append(
@@ -63,10 +76,10 @@ def store_batch(batch_id: str) -> str:
         )
     if refused:
         problems.append(f"the database refuses {refused} events in any form; they are kept in {streams.MALFORMED}")
-    done = max(0, len(entries) - stored.failed - refused)
+    done = max(0, found - stored.failed - refused)
     if problems:
         # No repetition mends this, so none is tried.
-        log.error("batch %s: %s", batch_id, "; ".join(problems))
+        log.error("batch %s: %s", batch.batch_id, "; ".join(problems))
         mine.update(
             status=EventBatch.Status.FAILED,
             attempts=BATCH_ATTEMPTS,

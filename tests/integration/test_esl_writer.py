@@ -4,7 +4,7 @@ import gevent
 import pytest
 import redis
 
-from esl_bridge.writer import MALFORMED_BYTES, JournalWriter
+from esl_bridge.writer import MALFORMED_BYTES, TOGETHER, JournalWriter
 from events import streams
 
 CHANNEL = "test:events"
@@ -105,11 +105,28 @@ def test_nothing_is_lost_or_reordered_while_redis_fails(redis_empty):
 
 def test_only_what_redis_refused_is_written_again(redis_empty):
     writer = JournalWriter(Flaky(redis_empty, ["refusal"]), CHANNEL)
+    expected = [b'{"n":"%d"}' % number for number in range(TOGETHER + 2)]
+    for raw in expected:
+        writer.put(raw)
     task = gevent.spawn(writer.run)
-    for number in range(3):
-        writer.put(b'{"n":"%d"}' % number)
     assert writer.drain(10)
-    # The stand-in reports a refusal of what was in fact written, hence the first one twice.
-    assert journal(redis_empty) == [b'{"n":"0"}', b'{"n":"1"}', b'{"n":"2"}', b'{"n":"0"}']
-    assert writer.written == 3
+    # The stand-in reports a refusal of what was in fact written, hence the first command's entries twice.
+    assert journal(redis_empty) == [*expected, *expected[:TOGETHER]]
+    assert writer.written == len(expected)
+    task.kill()
+
+
+def test_behind_an_entry_that_redis_refuses_nothing_is_written_before_it(redis_empty):
+    redis_empty.set(streams.MALFORMED, "no stream")
+    writer = JournalWriter(redis_empty, CHANNEL)
+    writer.put(b'{"n":"1"}')
+    writer.put_malformed(b"x")
+    writer.put(b'{"n":"2"}')
+    task = gevent.spawn(writer.run)
+    gevent.sleep(0.05)
+    assert journal(redis_empty) == [b'{"n":"1"}'] and writer.trouble
+    redis_empty.delete(streams.MALFORMED)
+    assert writer.drain(10)
+    assert journal(redis_empty) == [b'{"n":"1"}', b'{"n":"2"}']
+    assert [fields[b"e"] for _, fields in redis_empty.xrange(streams.MALFORMED)] == [b"x"]
     task.kill()

@@ -24,12 +24,15 @@ class Line:
     def __init__(self, room=1_000_000, **more):
         self.dataBuffer, self._tempDataBuffer = b"", []
         self.TLS = self.disconnecting = False
-        self.sent, self.room = b"", room
+        self.sent, self.room, self.socket = b"", room, self
         self.protocol = SimpleNamespace(state=3, STATE_OPEN=3, send_queue=[])
         for name, value in more.items():
             setattr(self.protocol if hasattr(self.protocol, name) else self, name, value)
 
-    def writeSomeData(self, data):
+    def send(self, data):
+        """As the system's own."""
+        if not self.room:
+            raise BlockingIOError
         self.sent += data[: self.room]
         return min(self.room, len(data))
 
@@ -47,6 +50,12 @@ def test_what_the_socket_does_not_take_waits_behind_what_it_took():
     # And the next one does not overtake it.
     assert not line.straight(b"ij")
     assert line.sent == b"abcd"
+
+
+def test_a_socket_that_takes_nothing_is_left_to_the_usual_way():
+    line = Line(room=0)
+    assert not line.straight(b"abc")
+    assert line._tempDataBuffer == []
 
 
 @pytest.mark.parametrize(
