@@ -13,8 +13,8 @@ GUARDS: list[Guard] = [
     Guard(
         "an order is claimed before it leaves",
         "esl_bridge/order_stream.py",
-        "pipe.set(key, entry, nx=True, ex=streams.ORDER_CLAIM_SECONDS)",
-        "pipe.set(key, entry, ex=streams.ORDER_CLAIM_SECONDS)",
+        "redis.call('set', key, ARGV[at + 1], 'NX', 'EX', ARGV[1])",
+        "redis.call('set', key, ARGV[at + 1], 'EX', ARGV[1])",
         ORDERS + "test_an_order_that_another_bridge_has_claimed_is_passed_over",
     ),
     Guard(
@@ -160,7 +160,7 @@ GUARDS: list[Guard] = [
     Guard(
         "stop: the bridge refuses what was decided before",
         RUNNER,
-        "if any(decided_at <= stopped.get(target, 0.0) for target in render.stoppable(order)):",
+        "if any(decided_at <= stopped.get(target, 0.0) for target in targets):",
         "if False:",
         ORDERS + "test_a_call_that_was_decided_before_its_campaign_or_number_was_stopped_does_not_leave",
     ),
