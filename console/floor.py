@@ -14,7 +14,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from console.alert_watch import LOOK_SECONDS, Watch
 from console.projection import Projection
 from console.rows import Gone, Health
 from dialer import census, floor_rows
+from dialer.models import CallStatus
 from events import call_state, counters, live, streams, trail
 from events.lease import RedisLease
 
@@ -67,15 +68,31 @@ def read_everything(connection: redis.Redis) -> dict[str, list[tuple[str, dict[s
         "call": [(row["id"], row) for row in floor_rows.call_rows()],
         "alert": [(row["id"], row) for row in alerts.rows()],
     }
-    legs: list[tuple[str, dict[str, Any]]] = []
-    for key, raw in connection.hgetall(streams.LIVE_LEGS).items():
+    with connection.pipeline(transaction=True) as pipe:
+        pipe.hgetall(streams.LIVE_LEGS)
+        pipe.exists(live.FOLDED)
+        found, known = pipe.execute()
+    legs: dict[str, dict[str, Any]] = {}
+    for key, raw in found.items():
         leg = health_words.read_beat(raw)
         if leg is not None and leg.get("state") != "ended":
-            legs.append((key.decode("utf-8", "replace"), leg))
-    # Those that have ended while the dialer still holds their calls open: they are over, not waiting for an agent.
-    ended = live.recall(connection, {key for key, _ in rows["call"]} - {key for key, _ in legs})
-    rows["leg"] = legs + [(key, call_state.to_row(leg)) for key, leg in ended.items()]
-    return rows
+            legs[key.decode("utf-8", "replace")] = leg
+    return rows | {"leg": [*legs.items(), *_over(connection, rows["call"], legs, known=bool(known))]}
+
+
+def _over(
+    connection: redis.Redis, calls: list[tuple[str, dict[str, Any]]], legs: Mapping[str, Any], *, known: bool
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Legs that have ended while the dialer still holds their calls open: those are over, not waiting for an agent.
+    `known`: the live legs are written down, so one that the switch had begun and that is not among them is over too,
+    though Redis has forgotten how."""
+    missing = {key: row for key, row in calls if key not in legs}
+    ended = live.recall(connection, set(missing))
+    for key, row in missing.items():
+        if key in ended:
+            yield key, call_state.to_row(ended[key])
+        elif known and row["status"] != CallStatus.INITIATED:
+            yield key, {"leg": key, "role": "customer", "state": "ended"}
 
 
 class Reader(threading.Thread):

@@ -98,6 +98,24 @@ def test_a_call_that_is_over_for_the_switch_is_over_for_a_publisher_that_begins_
     assert [floor.calls[str(call.call_id)].state for call in (over, lasting)] == ["ended", "answered"]
 
 
+@pytest.mark.parametrize("folded", [True, False], ids=["the live legs are there", "nobody has written them yet"])
+def test_a_call_without_a_leg_is_over_though_redis_has_forgotten_how(folded):
+    """One that the switch has not mentioned yet is in doubt, which the dialer settles."""
+    begun, lasting, asked = (open_call(agent) for agent in make_agents(3))
+    for call in (begun, lasting):
+        call.status, call.answered_at = "answered", call.initiated_at
+        call.save()
+    key = str(lasting.call_id)
+    leg = LegState(leg=key, role="customer", call_id=key, state="answered", since=5)
+    streams.shared().hset(streams.LIVE_LEGS, key, call_state.to_json(leg))
+    if folded:
+        streams.shared().set(live.FOLDED, "5-0")
+    with publishing():
+        floor = wait_until(published, "a snapshot")
+    states = [floor.calls[str(call.call_id)].state for call in (begun, lasting, asked)]
+    assert states == ["ended" if folded else "answered", "answered", "initiated"]
+
+
 def test_a_call_that_is_over_stays_over_when_redis_is_emptied():
     call = open_call(make_agents(1)[0])
     call.status, call.answered_at = "answered", call.initiated_at
