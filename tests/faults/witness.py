@@ -67,7 +67,8 @@ def differences(looks: list[Look]) -> list[str]:
         known = now.calls if kind == "customer" else now.softphones
         if leg not in known:
             found.append(f"no open record of {kind} {leg}")
-        if kind == "agent" and (state == "bridged") != (leg in now.talking):
+        # An agent is on a call from the moment in which the joining is ordered: before the switch has made it.
+        if kind == "agent" and all((state == "bridged") != (leg in x.talking) for x in recent):
             found.append(f"softphone {leg} is {state}, its agent {'is' if leg in now.talking else 'is not'} on a call")
     found += [f"live:legs has {leg}, the switch has not" for leg in now.live if leg not in seen]
     told = set.intersection(*((look.calls | look.softphones) - look.asked for look in recent))
