@@ -198,10 +198,10 @@ def test_what_is_on_its_way_is_no_difference():
     before = look(8.0, legs={"a": ("customer", "answered"), "s": ("agent", "answered"), "old": ("customer", "bridged")})
     now = look(10.0, live={"a": "answered", "s": "bridged", "old": "bridged"}, calls={"a", "new"})
     assert differences([before, now]) == []
-    waiting = {"a": ("customer", "answered"), "s": ("agent", "answered")}, {"a": "answered", "s": "answered"}
-    waits, joins = (
-        look(at, legs=waiting[0], live=waiting[1], talking=who) for at, who in ((8.0, set()), (10.0, {"s"}))
-    )
+    waiting = {
+        "legs": {"a": ("customer", "answered"), "s": ("agent", "answered")}, "live": {"a": "answered", "s": "answered"}
+    }  # fmt: skip
+    waits, joins = look(8.0, talking=set(), **waiting), look(10.0, **waiting)
     assert differences([waits, joins]) == [], "the joining is ordered"
     asked = {"calls": {"a", "new"}, "asked": {"new"}}
     assert differences([look(8.0, **asked), look(10.0, **asked)]) == [], "in doubt, and settled by asking"
