@@ -24,6 +24,7 @@ from tests.conftest import need_own_servers, wait_until
 
 # Files of tests that start all of the product's processes: two at a time would wait for each other's processor.
 WHOLE = (
+    "test_faults.py",
     "test_link_restart.py",
     "test_stack_run.py",
     "test_whole_stack.py",

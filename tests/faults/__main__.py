@@ -69,10 +69,21 @@ def _many(options: argparse.Namespace) -> int:
             "--talk", str(options.talk), "--folder", str(options.folder),
             "--counts", ",".join(f"{name}={count}" for name, count in share.items()),
         ]  # fmt: skip
-        if subprocess.run(command).returncode != 0:
+        if _run(command) != 0:
             failed.append(options.seed + n)
     print(f"{options.runs - len(failed)} of {options.runs} runs hold" + (f"; seeds {failed} do not" if failed else ""))
     return int(bool(failed))
+
+
+def _run(command: list[str]) -> int:
+    process = subprocess.Popen(command)
+    try:
+        return process.wait()
+    except BaseException:
+        # subprocess.run would kill it, and all that it has started would stay behind.
+        process.terminate()
+        process.wait()
+        raise
 
 
 def _one(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from tests.faults.nemesis import Broken
 from tests.faults.run import Place, run
 from tests.faults.servers import Server
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack, pytest.mark.slow, pytest.mark.full]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack, pytest.mark.slow]
 
 SMALL = Size(agents=8, campaigns=2, boards=2, panels=1, calls_per_second=3, minutes=0.2, commands_per_second=2)
 # What takes how long is measured by `make faults`, on a machine of its own.
