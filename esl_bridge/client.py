@@ -124,9 +124,8 @@ class ESLClient(InboundESL):
             reply = self.send(f"auth {self.password}")
         except ValueError:
             raise AuthenticationFailed("the password holds a line break (FREESWITCH_ESL_PASSWORD)") from None
-        if reply.headers.get("Reply-Text") != "+OK accepted":
+        if not _accepted(reply):
             raise AuthenticationFailed("the switch refused the password (FREESWITCH_ESL_PASSWORD)")
-        self._logged_in = True
 
     def start_event_handlers(self) -> None:
         self.parts = Parts(self.fail)
@@ -222,6 +221,8 @@ class ESLClient(InboundESL):
             self.fail("replies are out of step with commands: one was lost")
             return
         self._commands_sent.popleft()
+        # Here, and not where it is waited for: what the switch says next may have come with it.
+        self._logged_in = self._logged_in or (self._told and _accepted(reply))
         sent.answer.set(reply)
 
     def _queue_frame(self, frame: Frame) -> None:
@@ -347,3 +348,7 @@ class ESLClient(InboundESL):
         self.parts.join(STOP_SECONDS)
 
     disconnect = stop
+
+
+def _accepted(reply: SwitchEvent) -> bool:
+    return bool(reply.headers.get("Reply-Text") == "+OK accepted")

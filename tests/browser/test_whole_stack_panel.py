@@ -43,6 +43,8 @@ def presses(panel: Seen, by: str, selector: str, key: str, about: str, end: str 
         if by == "mouse":
             panel.page.locator(selector).click()
         else:
+            # Whoever was in a field, in whichever test, has left it: there a key is a letter.
+            panel.page.evaluate("document.activeElement.blur()")
             panel.page.keyboard.press(key)
 
     steps(panel.does(do, about, end), end)
