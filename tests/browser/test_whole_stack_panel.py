@@ -25,12 +25,18 @@ def whole(tmp_path_factory, chromium, django_db_setup, django_db_blocker):
         yield found
 
 
+def leave(panel: Seen) -> None:
+    """Whoever was in a field, in whichever test, has left it: there a key is a letter."""
+    panel.page.evaluate("document.activeElement.blur()")
+
+
 def conversation(whole: Whole) -> tuple[Seen, CallLog]:
     """The panel of agent 3 with a customer on it."""
     panel = whole.panel("agent_3")
     call = whole.talking("agent_3")
     expect(panel.page.locator("#mycall .customer")).to_have_text(call.contact.name)
     expect(panel.page.locator("#mycall")).to_contain_text("Talking")
+    leave(panel)
     return panel, call
 
 
@@ -43,8 +49,7 @@ def presses(panel: Seen, by: str, selector: str, key: str, about: str, end: str 
         if by == "mouse":
             panel.page.locator(selector).click()
         else:
-            # Whoever was in a field, in whichever test, has left it: there a key is a letter.
-            panel.page.evaluate("document.activeElement.blur()")
+            leave(panel)
             panel.page.keyboard.press(key)
 
     steps(panel.does(do, about, end), end)
