@@ -119,7 +119,8 @@ class Tab:
         lost = ("WebSocket", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "[object Event]")
         address = str((message.location or {}).get("url", ""))
         # A panel may ask for what has ended a moment ago: it is told so, and Chromium notes every 404 as an error.
-        over = "status of 404" in message.text and any(part in address for part in ("/console/mycall/", "/preview/"))
+        asked = ("/console/mycall/", "/preview/", "/disposition/")
+        over = "status of 404" in message.text and any(part in address for part in asked)
         if message.type == "error" and not over and not any(word in message.text for word in lost):
             self.errors.append(f"{message.text} {address}")
 

@@ -160,7 +160,8 @@ def test_redis_flushed_in_the_middle_of_a_call(redis_empty):
         assert sorted(announced) == sorted([CALL, AGENT])
         one.journal.append(BRIDGED[len(TALKING) :])
         wait_until(lambda: redis_empty.hlen(streams.LIVE_LEGS) == 0, "the rest is folded")
-        assert one.legs.get(CALL).cause == "NORMAL_CLEARING"
+        # Into memory once it is written down.
+        wait_until(lambda: one.legs.get(CALL).cause == "NORMAL_CLEARING", "the end is known")
     finally:
         stop.set()
         thread.join(15)
