@@ -285,6 +285,7 @@ def test_the_way_from_event_to_screen_is_measured(tab, supervisor):
     with publishing():
         page = tab(supervisor).open("/console/")
         live(page)
+        still(page)
         make_call(agents[0], "alerting", "Grace Hopper")
         expect(page.locator("#health [data-figure=screen]")).to_contain_text(re.compile(r"p95 \d+\.\d\d s"))
 
