@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -120,17 +121,10 @@ class Synchroniser:
 
     def _report_found(self, link: Link, unknown: tuple[str, ...]) -> int:
         count = 0
-        unknown = unknown[:MAX_FOUND]
-        for start in range(0, len(unknown), DUMP_TOGETHER):
-            part = unknown[start : start + DUMP_TOGETHER]
-            for leg, reply in zip(part, link.ask(*(f"uuid_dump {leg} json" for leg in part)), strict=True):
-                try:
-                    dump = normalise.event_of_json(reply.encode())
-                except normalise.Unreadable:
-                    continue  # it has ended meanwhile, or the switch cannot tell: not a correction
-                if dump.text("Unique-ID") == leg and not self.tracker.has_ended(leg):
-                    self.writer.report(self.reporter.leg_found(leg, dump.headers))
-                    count += 1
+        for leg, dump in self._dumps(link, unknown[:MAX_FOUND]):
+            if not self.tracker.has_ended(leg):
+                self.writer.report(self.reporter.leg_found(leg, dump))
+                count += 1
         return count
 
     def _report_changed(self, link: Link, both: tuple[str, ...]) -> int:
@@ -148,23 +142,28 @@ class Synchroniser:
         return count
 
     def _differing(self, link: Link, legs: tuple[str, ...]) -> dict[str, _Difference]:
-        """Legs of which the switch says something else than we believe."""
+        """Legs of which the switch says something else than we believed a moment before."""
+        if not legs:
+            return {}
+        beliefs = dict(zip(legs, self.commands.hmget(streams.LIVE_LEGS, list(legs)), strict=True))
         found: dict[str, _Difference] = {}
+        for leg, dump in self._dumps(link, legs):
+            belief, said = resync.believed(beliefs[leg]), resync.said(dump)
+            if belief is not None and said != belief.condition:
+                found[leg] = _Difference(belief, said, dump)
+        return found
+
+    def _dumps(self, link: Link, legs: tuple[str, ...]) -> Iterator[tuple[str, normalise.Headers]]:
+        """What the switch says of each leg that it has."""
         for start in range(0, len(legs), DUMP_TOGETHER):
             part = legs[start : start + DUMP_TOGETHER]
-            beliefs = [resync.believed(raw) for raw in self.commands.hmget(streams.LIVE_LEGS, list(part))]
-            dumps = link.ask(*(f"uuid_dump {leg} json" for leg in part))
-            for leg, belief, reply in zip(part, beliefs, dumps, strict=True):
+            for leg, reply in zip(part, link.ask(*(f"uuid_dump {leg} json" for leg in part)), strict=True):
                 try:
                     dump = normalise.event_of_json(reply.encode())
                 except normalise.Unreadable:
-                    continue  # it has ended meanwhile, or the switch cannot tell
-                if belief is None or dump.text("Unique-ID") != leg:
-                    continue
-                said = resync.said(dump.headers)
-                if said != belief.condition:
-                    found[leg] = _Difference(belief, said, dump.headers)
-        return found
+                    continue  # it has ended meanwhile, or the switch cannot tell: not a correction
+                if dump.text("Unique-ID") == leg:
+                    yield leg, dump.headers
 
     def _restarted(self, link: Link) -> bool:
         last = self.commands.get(CORE_KEY + self.node)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import collections
 import logging
 import time
-from typing import Final, Literal, NamedTuple
+from itertools import chain
+from typing import Final, NamedTuple
 
 import gevent
 import gevent.event
@@ -37,6 +38,7 @@ MALFORMED_BYTES: Final = 64 * 1024
 # Entries of one command: so few that Redis serves everybody else within a millisecond or two.
 TOGETHER: Final = 50
 
+UNREADABLE: Final = b"-"
 # One command for many: an event's kilobytes cross the wire once. It ends at the first entry that Redis refuses, so the
 # order is kept. ARGV after the first four: a mark and the text of each entry; the mark is '' for an event, '-' for what
 # was unreadable, else the entry of the order that the report settles.
@@ -57,9 +59,10 @@ return (#ARGV - 4) / 2
 
 
 class Entry(NamedTuple):
-    kind: Literal["event", "settled", "malformed"]
+    """`mark`: see _WRITE."""
+
+    mark: bytes
     raw: bytes
-    order_entry: bytes = b""
 
 
 class JournalWriter:
@@ -98,17 +101,17 @@ class JournalWriter:
         """An event's JSON; False when there is no room."""
         if len(self._entries) >= self._limit_events or self._bytes >= self._limit_bytes:
             return False
-        self._append(Entry("event", raw))
+        self._append(Entry(b"", raw))
         return True
 
     def report(self, raw: bytes, order_entry: bytes = b"") -> None:
         """Our own report; with `order_entry` (a stream id) it settles that order."""
         if order_entry:
             self.unsettled.add(order_entry)
-        self._append(Entry("settled" if order_entry else "event", raw, order_entry))
+        self._append(Entry(order_entry, raw))
 
     def put_malformed(self, raw: bytes) -> bool:
-        self._append(Entry("malformed", raw[:MALFORMED_BYTES]))
+        self._append(Entry(UNREADABLE, raw[:MALFORMED_BYTES]))
         return len(self._entries) < self._limit_events
 
     def _append(self, entry: Entry) -> None:
@@ -173,15 +176,11 @@ class JournalWriter:
         refused = []
         for part, reply in zip(parts, pipe.execute(raise_on_error=False), strict=True):
             written = 0 if isinstance(reply, Exception) else int(reply)
-            self.unsettled.difference_update(entry.order_entry for entry in part[:written])
+            self.unsettled.difference_update(entry.mark for entry in part[:written])
             refused += part[written:]
         return refused
 
     def _command(self, part: list[Entry]) -> list[str | bytes | int]:
         keys = (streams.JOURNAL, self._orders, streams.MALFORMED)
         fixed = (streams.JOURNAL_FIELD, self._channel, streams.ORDERS_GROUP, streams.MALFORMED_LIMIT)
-        command: list[str | bytes | int] = ["EVAL", _WRITE, len(keys), *keys, *fixed]
-        for entry in part:
-            command.append(b"-" if entry.kind == "malformed" else entry.order_entry)
-            command.append(entry.raw)
-        return command
+        return ["EVAL", _WRITE, len(keys), *keys, *fixed, *chain.from_iterable(part)]

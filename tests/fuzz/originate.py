@@ -169,7 +169,7 @@ def tampered(rng: random.Random) -> orders.AnyOrder:
         payload[field.name] = (
             hostile(rng, FIELDS) if rng.random() < 0.95 else rng.choice((None, 0, -1, 1e308, True, [], {}))
         )
-    return orders.decode(orders.encode(orders.from_payload(payload)))
+    return orders.decode(orders.wire(payload))
 
 
 def unchecked(rng: random.Random) -> orders.AnyOrder:

@@ -166,8 +166,8 @@ GUARDS: list[Guard] = [
     Guard(
         "a leg that both know is asked how far it has come",
         "esl_bridge/sync.py",
-        "                if said != belief.condition:\n",
-        "                if said is None:\n",
+        "if belief is not None and said != belief.condition:",
+        "if belief is None and said != belief:",
         f"{BRIDGE}::test_an_answer_a_joining_and_a_parting_that_nobody_heard_are_told_once_asked_for",
     ),
     Guard(
