@@ -16,11 +16,11 @@ GUARDS: list[Guard] = [
         OUTBOX + "test_a_place_that_is_not_at_hand_is_answered_with_a_snapshot",
     ),
     Guard(
-        "a place that nobody has been at is answered with a snapshot",
+        "a floor that has gone back within its epoch is told anew",
         "console/outbox.py",
         "            or self.seq > hub.state.seq\n",
         "",
-        OUTBOX + "test_a_place_that_is_not_at_hand_is_answered_with_a_snapshot",
+        OUTBOX + "test_a_floor_that_has_gone_back_within_its_epoch_is_told_anew",
     ),
     Guard(
         "a place of another epoch or part is answered with a snapshot",

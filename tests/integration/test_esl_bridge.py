@@ -396,12 +396,16 @@ def test_an_answer_a_joining_and_a_parting_that_nobody_heard_are_told_once_asked
 
 
 def test_what_was_only_on_its_way_is_not_told_again(start, switch, floor):
-    leg = new()
+    leg, other = new(), new()
     believe(floor, leg, "alerting")
-    switch.channels.add(leg)
+    believe(floor, other, "alerting")
+    switch.channels |= {leg, other}
+    switch.dumps[other] = {"variable_bridge_to": leg}
     start()
+    switch.wait(lambda: switch.said(f"api uuid_dump {other} json"), "the first question")
     switch.wait(lambda: switch.said(f"api uuid_dump {leg} json"), "the first question")
     believe(floor, leg, "answered")  # the ingest has caught up
+    believe(floor, other, "answered")  # and is about to
     wait_until(lambda: floor.facts(facts.SyncFinished), "the comparison")
     assert floor.facts(facts.LegAnswered) == [] and floor.facts(facts.SyncFinished)[0].changed == 0
 

@@ -176,6 +176,20 @@ async def test_a_place_that_is_not_at_hand_is_answered_with_a_snapshot(epoch, se
 
 
 @pytest.mark.usefixtures("small")
+async def test_a_floor_that_has_gone_back_within_its_epoch_is_told_anew():
+    """As after a Redis that has lost its last second, until the publisher begins another epoch."""
+    stand = Stand()
+    stand.client.subscribe(stand.client.scope)
+    for _ in range(3):
+        stand.frame()
+    await settled(stand)
+    stand.begin("1.1")
+    await settled(stand)
+    assert stand.told[-1]["type"] == "snapshot" and not stand.closed
+    stand.client.gone()
+
+
+@pytest.mark.usefixtures("small")
 async def test_who_falls_behind_gets_the_latest_state_and_who_resumes_gets_every_frame():
     stand = Stand()
     stand.client.subscribe(stand.client.scope)
@@ -201,12 +215,12 @@ async def test_who_resumes_at_a_process_that_has_not_read_the_floor_yet_is_answe
     stand = Stand()
     for _ in range(BEHIND + 2):
         stand.frame()
-    stand.hub.ready = False
+    read, stand.hub.state, stand.hub.ready = stand.hub.state, FloorState(), False
     stand.epoch, stand.seq = "1.1", seq
     stand.client.resume("1.1", seq)
     await turns()
     assert stand.told == []
-    stand.hub.ready = True
+    stand.hub.state, stand.hub.ready = read, True
     stand.client.follow()
     await turns()
     assert [message["type"] for message in stand.told] == told
