@@ -103,10 +103,10 @@ GUARDS: list[Guard] = [
         "test_of_many_sockets_that_a_user_opens_at_once_no_more_than_ten_stay",
     ),
     Guard(
-        "a command id has one effect and one answer",
-        "dialer/services/commands.py",
-        "    if earlier is not None:\n",
-        "    if False:\n",
+        "a command said again, on whatever socket, is the same command",
+        "console/intents.py",
+        'return str(uuid.uuid5(NAMESPACE, f"{user_id}:{client_id}"))',
+        "return str(uuid.uuid4())",
         "tests/integration/test_console_commands.py::test_the_same_id_twice_has_one_effect_and_the_same_answer",
     ),
     Guard(
@@ -171,14 +171,15 @@ GUARDS: list[Guard] = [
         "events/intake.py",
         "dict(lookup(strangers)) if strangers else {}",
         "{}",
-        "tests/unit/test_events_delivery.py::TestDelivery",
+        "tests/unit/test_events_intake.py::"
+        "test_an_ended_leg_that_memory_has_forgotten_is_looked_up_before_it_could_rise_again",
     ),
     Guard(
         "an old bridge does not replace a new one",
         "events/call_state.py",
         "if leg.bridge_at is None or at >= leg.bridge_at:",
         "if True:",
-        "tests/unit/test_events_delivery.py::TestDelivery",
+        "tests/unit/test_call_state.py::test_an_old_bridge_that_comes_late_does_not_replace_a_new_one",
     ),
     Guard(
         "an ingest that has just taken over says what it has before it",

@@ -115,6 +115,12 @@ def test_the_end_of_an_old_bridge_does_not_end_a_new_one():
     assert (state.state, state.peer) == ("answered", "")
 
 
+def test_an_old_bridge_that_comes_late_does_not_replace_a_new_one():
+    first, second = LegBridged(leg=A, at=ms(10), peer=B), LegBridged(leg=A, at=ms(20), peer=C)
+    state, _ = told(CREATED, ANSWERED, second, first)
+    assert (state.state, state.peer, state.since, state.bridged_at) == ("bridged", C, 20, 10)
+
+
 def test_an_unbridge_that_overtakes_its_bridge_still_ends_it():
     state, _ = told(CREATED, ANSWERED, LegUnbridged(leg=A, at=ms(30), peer=B), LegBridged(leg=A, at=ms(20), peer=B))
     assert (state.state, state.since, state.bridged_at) == ("answered", 30, 20)
