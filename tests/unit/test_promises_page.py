@@ -49,6 +49,9 @@ def test_every_promise_names_a_test_or_a_command_that_exists(row: list[str]):
 
 @pytest.mark.parametrize("guard", ALL, ids=lambda guard: guard.promise)
 def test_every_guard_is_where_it_is_said_to_be(guard: Guard):
-    assert (ROOT / guard.file).read_text().count(guard.on) == 1
+    text = (ROOT / guard.file).read_text()
+    assert text.count(guard.on) == 1
     assert guard.on != guard.off
+    if guard.file.endswith(".py"):
+        ast.parse(text.replace(guard.on, guard.off))  # any test would notice what is no Python
     assert exists(guard.test)
