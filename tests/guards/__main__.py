@@ -39,31 +39,45 @@ def copy_of_the_tree(place: Path) -> None:
             shutil.copy2(ROOT / name, place / name)
 
 
-def tested(place: Path, test: str) -> bool | None:
-    """Whether the test passes, on the servers that `make guards` has started; None: it says neither."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-n", "0", test]
-    try:
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=LIMIT)
-    except subprocess.TimeoutExpired:
-        print(f"  not within {LIMIT} s: {test}")
-        return None
-    said = {PASSED: True, FAILED: False}.get(done.returncode)
-    if said is None:
-        print(done.stdout[-2000:], done.stderr[-2000:])
-    return said
+class Copy:
+    """The tree in a folder of its own, and the tests' database on the servers that `make guards` has started. That is
+    made once, as it takes longer than most of these tests; anew after what may have left it otherwise."""
 
+    def __init__(self, place: Path) -> None:
+        self.place, self.new_database = place, True
+        copy_of_the_tree(place)
 
-def noticed_off(guard: Guard, place: Path) -> bool:
-    file = place / guard.file
-    text = file.read_text()
-    if text.count(guard.on) != 1:
-        print(f"  {guard.file} has {text.count(guard.on)} times what the guard is said to be")
-        return False
-    file.write_text(text.replace(guard.on, guard.off))
-    try:
-        return tested(place, guard.test) is False
-    finally:
-        file.write_text(text)
+    def passes(self, test: str) -> bool | None:
+        """None: it says neither."""
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-n", "0", "--reuse-db", test]
+        command += ["--create-db"] if self.new_database else []
+        try:
+            done = subprocess.run(command, cwd=self.place, capture_output=True, text=True, timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            print(f"  not within {LIMIT} s: {test}")
+            self.new_database = True
+            return None
+        said = {PASSED: True, FAILED: False}.get(done.returncode)
+        if said is None:
+            print(done.stdout[-2000:], done.stderr[-2000:])
+        self.new_database = said is None
+        return said
+
+    def notices(self, guard: Guard) -> bool:
+        """Whether the guard's test fails without it."""
+        file = self.place / guard.file
+        text = file.read_text()
+        if text.count(guard.on) != 1:
+            print(f"  {guard.file} has {text.count(guard.on)} times what the guard is said to be")
+            return False
+        file.write_text(text.replace(guard.on, guard.off))
+        schema = "migrations" in file.parts
+        self.new_database |= schema
+        try:
+            return self.passes(guard.test) is False
+        finally:
+            file.write_text(text)
+            self.new_database |= schema
 
 
 def main(words: list[str]) -> int:
@@ -73,13 +87,12 @@ def main(words: list[str]) -> int:
     missed = 0
     # A copy of its own: of several runs side by side none takes the tree from beneath another.
     with tempfile.TemporaryDirectory(dir=COPIES) as folder:
-        place = Path(folder)
-        copy_of_the_tree(place)
+        copy = Copy(Path(folder))
         for guard in chosen:
             began = time.monotonic()
             if guard.test not in passing:
-                passing[guard.test] = tested(place, guard.test) is True
-            word = "FAILS" if not passing[guard.test] else "noticed" if noticed_off(guard, place) else "MISSED"
+                passing[guard.test] = copy.passes(guard.test) is True
+            word = "FAILS" if not passing[guard.test] else "noticed" if copy.notices(guard) else "MISSED"
             print(f"{word:7}  {time.monotonic() - began:5.1f} s  {guard.promise}", flush=True)
             missed += word != "noticed"
     print(f"{len(chosen) - missed} of {len(chosen)} guards are noticed when they are off")
