@@ -184,4 +184,25 @@ GUARDS: list[Guard] = [
         "and self.commands:",
         f"{BRIDGE}::test_a_redis_that_was_emptied_is_compared_with_the_switch_at_once",
     ),
+    Guard(
+        "a customer is not joined before the leg has parked",
+        "esl_bridge/order_runner.py",
+        "        elif any(leg in self.rising for leg in render.legs_moved(order)):\n",
+        "        elif False:\n",
+        f"{BRIDGE}::test_a_customer_is_not_joined_before_the_leg_has_parked",
+    ),
+    Guard(
+        "a time that no clock shows is not believed",
+        "dialer/services/facts.py",
+        "    if not us or abs(seconds - now.timestamp()) > LONGEST_SECONDS:\n",
+        "    if not us:\n",
+        "tests/integration/test_dialer_calls.py::test_a_time_no_clock_shows_is_not_believed",
+    ),
+    Guard(
+        "a node that is lost gets no calls",
+        "dialer/services/observing.py",
+        "if nodes.of_extension(extension) not in told.down]",
+        "if True]",
+        "tests/integration/test_dialer_calls.py::test_an_agent_on_a_node_that_is_lost_gets_no_call",
+    ),
 ]

@@ -112,4 +112,18 @@ GUARDS: list[Guard] = [
         '    return f"bridge:{node}"\n',
         "tests/integration/test_esl_bridge.py::test_a_second_bridge_stands_by_and_takes_over_when_the_first_stops",
     ),
+    Guard(
+        "after a restore an answer of the switch that is none settles nothing",
+        "orchestrator/management/commands/after_restore.py",
+        "        if None in answers:\n",
+        "        if False:\n",
+        _RESTORE + "test_an_answer_of_the_switch_that_is_none_settles_nothing",
+    ),
+    Guard(
+        "a database is not restored to beside a running worker",
+        "dialer/lease.py",
+        "AND (holder IN (%s, %s) OR",
+        "AND (TRUE OR holder IN (%s, %s) OR",
+        _RESTORE + "test_it_refuses_beside_a_running_worker",
+    ),
 ]

@@ -2,6 +2,8 @@
 real."""
 
 import datetime as dt
+import json
+import time
 import uuid
 
 import pytest
@@ -9,7 +11,7 @@ from django.core.cache import cache
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from dialer import inbox, lease, tasks
+from dialer import inbox, lease, limits, tasks
 from dialer.models import (
     Agent,
     AgentState,
@@ -22,9 +24,11 @@ from dialer.models import (
     QueuedCommand,
     WorkerLease,
 )
+from dialer.services import doubts
+from dialer.services import facts as told
 from dialer.services.acting import acting
 from events import facts as f
-from events import streams
+from events import nodes, streams
 from tests.fakes.dialling import dial, link, ready_agents, tick
 from tests.fakes.floor import Switch, make_agents, make_campaign, now_us, set_state
 
@@ -172,6 +176,17 @@ def test_facts_told_twice_or_late_change_nothing(switch):
     assert (day.attempts, day.answered, day.connected) == (1, 1, 1)
 
 
+def test_an_end_told_twice_in_one_go_ends_the_call_once(switch):
+    [agent] = ready_agents(switch)
+    call = dial(make_campaign([agent]))
+    ended = f.LegEnded(leg=call.freeswitch_uuid, at=now_us(), cause="USER_BUSY", complete=True)
+    switch.tell(ended, ended)
+    call.refresh_from_db()
+    contact = Contact.objects.get(pk=call.contact_id)
+    assert (call.outcome, contact.status, contact.attempts) == ("busy", "ready", 1)
+    assert CampaignDay.objects.get().busy == 1
+
+
 def test_an_agent_leaving_while_it_rings_hands_the_call_to_the_next_idle_agent(switch):
     first, second = ready_agents(switch, 2)
     call = dial(make_campaign([first, second]))
@@ -280,15 +295,15 @@ def test_a_recording_is_linked_to_its_call(switch):
     assert call.recording_url == path and call.recording_stored
 
 
-def test_poison_among_facts_stops_no_other(switch):
-    [agent] = ready_agents(switch)
-    call = dial(make_campaign([agent]))
-    poison = f.RecordingStarted(leg=call.freeswitch_uuid, path="\x00")  # PostgreSQL refuses the character
-    switch.tell(
-        f.LegCreated(leg=call.freeswitch_uuid, role="customer"), poison, f.LegAnswered(leg=call.freeswitch_uuid)
-    )
-    call.refresh_from_db()
-    assert call.status == "answered"
+def test_poison_among_facts_stops_no_other(switch, monkeypatch):
+    monkeypatch.setattr(told, "CHUNK_SECONDS", 60)  # all in one transaction
+    campaign = make_campaign(ready_agents(switch, 2))
+    before, after = dial(campaign), dial(campaign)
+    poison = f.RecordingStarted(leg=before.freeswitch_uuid, path="\x00")  # PostgreSQL refuses the character
+    switch.tell(f.LegAnswered(leg=before.freeswitch_uuid), poison, f.LegAnswered(leg=after.freeswitch_uuid))
+    for call in (before, after):
+        call.refresh_from_db()
+        assert call.status == "answered"
 
 
 def test_a_time_no_clock_shows_is_not_believed(switch):
@@ -331,6 +346,20 @@ def test_an_attempt_the_switch_never_mentions_is_settled_by_asking_and_given_bac
     call.refresh_from_db()
     contact = Contact.objects.get(pk=call.contact_id)
     assert call.status == "failed" and contact.status == "ready" and contact.attempts == 0
+
+
+def test_an_attempt_that_may_still_be_carried_out_is_not_given_back(switch):
+    [agent] = ready_agents(switch)
+    call = dial(make_campaign([agent]))
+    with acting("test") as act:
+        doubts.probed(act, call.freeswitch_uuid, exists=False)
+    call.refresh_from_db()
+    assert call.ended_at is None, "its order may only be on its way"
+    CallLog.objects.update(initiated_at=timezone.now() - dt.timedelta(seconds=20))
+    with acting("test") as act:
+        doubts.probed(act, call.freeswitch_uuid, exists=False)
+    call.refresh_from_db()
+    assert call.ended_at is not None
 
 
 def test_an_attempt_in_doubt_that_exists_is_kept(switch):
@@ -422,6 +451,40 @@ def test_the_database_refuses_a_second_open_attempt_for_a_number(switch):
     call = dial(make_campaign([agent]))
     with pytest.raises(IntegrityError), transaction.atomic():
         CallLog.objects.create(freeswitch_uuid=str(uuid.uuid4()), to_number=call.to_number, initiated_at=timezone.now())
+
+
+@pytest.mark.parametrize("whose", ["contact", "agent"])
+def test_the_database_refuses_a_second_open_attempt_for_a_contact_or_an_agent(switch, whose):
+    [agent] = ready_agents(switch)
+    call = dial(make_campaign([agent]))
+    second = {"freeswitch_uuid": str(uuid.uuid4()), "to_number": "+12125559999", "initiated_at": timezone.now()}
+    with pytest.raises(IntegrityError, match=f"call_one_open_per_{whose}"), transaction.atomic():
+        CallLog.objects.create(**second, **{whose: getattr(call, whose)})
+
+
+def test_nothing_is_placed_on_the_word_of_a_bridge_that_has_fallen_silent(switch):
+    campaign = make_campaign(ready_agents(switch))
+    beat = {"at": time.time() - limits.LINK_STALE_SECONDS - 1, "link": "up"}
+    streams.shared().set(f"{streams.HEARTBEAT_PREFIX}bridge", json.dumps(beat))
+    streams.shared().set(f"{streams.HEARTBEAT_PREFIX}ingest", json.dumps({"at": time.time(), "lag_ms": 20}))
+    assert tick() == 0
+    assert PacingDecision.objects.get(campaign=campaign).binding_reason == "stale_state"
+    link()
+    assert tick() == 1
+
+
+def test_an_agent_on_a_node_that_is_lost_gets_no_call(switch, settings):
+    here, there = ready_agents(switch, 2)
+    make_campaign([here, there])
+    places = (f"{name}=127.0.0.1:1/{a.extension}-{a.extension}" for name, a in (("main", here), ("east", there)))
+    settings.FREESWITCH_NODES = nodes.parse(",".join(places))
+    link()
+    for name, state in (("main", "up"), ("east", "down")):
+        beat = json.dumps({"at": time.time(), "link": state})
+        streams.shared().set(streams.HEARTBEAT_PREFIX + nodes.heartbeat(name), beat)
+    assert tick() == 1
+    assert CallLog.objects.get().agent == here
+    assert tick() == 0
 
 
 def test_the_longest_idle_agent_is_called_first(switch):
@@ -553,8 +616,6 @@ def test_a_command_is_crossed_out_with_its_effect_and_a_late_task_has_none(switc
 
 
 def test_facts_that_were_lost_on_the_way_are_made_up_from_the_live_state(switch, redis_empty):
-    import json
-
     first, second = make_agents(2)
     set_state(first, "available")
 
@@ -619,8 +680,6 @@ def test_nobody_acts_beside_a_living_worker(switch):
 
 
 def test_each_change_is_announced_after_the_commit_and_cached(switch, redis_empty):
-    import json
-
     [agent] = ready_agents(switch)
     call = dial(make_campaign([agent]))
     entries = [json.loads(fields[b"c"]) for _, fields in redis_empty.xrange(streams.CHANGES)]

@@ -1,15 +1,20 @@
 """The sequential worker as a real Celery process: one acts, one stands by, and a killed one loses nothing."""
 
+import datetime as dt
 import subprocess
 from pathlib import Path
 
 import pytest
 from celery import current_app
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
 
-from dialer import lease
+from dialer import lease, worker
 from dialer.models import AppliedCommand, QueuedCommand, WorkerLease
+from dialer.services import wake
 from events import neighbours, streams
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE, wait_until
 from tests.fakes.dialling import ask
 from tests.fakes.floor import make_agents
 from tests.fakes.processes import Processes
@@ -75,14 +80,55 @@ def test_what_a_killed_worker_had_taken_is_done_by_the_next_at_once(tmp_path, re
     command = ask(agent, "break", "lunch")
     QueuedCommand.objects.all().delete()
     # As a worker leaves it when it dies between taking a task and acknowledging it.
-    with current_app.connection_for_read() as connection:
-        channel = connection.channel()
+    with current_app.connection_for_read() as broker:
+        channel = broker.channel()
         assert channel.basic_get("dialer_queue") is not None
         assert redis_empty.hlen("unacked") == 1 and redis_empty.llen("dialer_queue") == 0
         channel.qos._delivered.clear()  # a killed process restores nothing
         with Processes(tmp_path) as run:
             run.worker("dialer_queue")
             wait_until(lambda: applied(command), "the command applied", seconds=60)
+
+
+def test_a_task_that_meets_another_workers_lease_goes_back_to_the_queue(tmp_path):
+    [agent] = make_agents(1)
+    with Processes(tmp_path) as run:
+        run.worker("dialer_queue", name="first")
+        wait_until(holder, "the first holds the lease", seconds=60)
+        queue = streams.shared()
+        wait_until(lambda: queue.set(wake.PENDING_KEY, 1, nx=True), "no tick on the queue, and none to come")
+        wait_until(lambda: not queue.llen("dialer_queue") and not queue.hlen("unacked"), "nothing in hand")
+        with transaction.atomic():
+            # The task begins, and waits for this row, before the lease has passed on; it fails after.
+            taken = WorkerLease.objects.filter(name="dialer")
+            taken.update(holder="another", token=F("token") + 1, expires_at=timezone.now() + dt.timedelta(hours=1))
+            command = ask(agent, "break", "lunch")
+            QueuedCommand.objects.all().delete()
+            wait_until(lambda: not queue.llen("dialer_queue"), "the task taken")
+        wait_until(lambda: "given back to the queue" in run.log("first"), "the task given back")
+        assert not applied(command)
+        taken.update(expires_at=None)
+        run.worker("dialer_queue", name="second")
+        wait_until(lambda: applied(command), "the command applied by the next", seconds=60)
+
+
+def test_a_transaction_in_which_a_worker_was_frozen_is_ended_so_that_another_can_take_the_lease(monkeypatch):
+    assert lease.acquire("worker") is not None
+    monkeypatch.setattr(worker, "LEASE_SECONDS", 1)
+    frozen = connection.copy()
+    try:
+        worker._end_forgotten_transactions(frozen)
+        with frozen.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT token FROM dialer_workerlease WHERE name = 'dialer' FOR SHARE")
+        WorkerLease.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = '{int(PATIENCE)}s'")
+        assert lease.acquire("another") is not None
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 0")
+        frozen.close()
 
 
 def test_a_worker_with_more_than_one_process_on_the_sequential_queue_refuses_to_start(tmp_path):

@@ -66,6 +66,15 @@ def test_only_the_holder_can_release_or_renew(pair, redis_empty):
     assert redis_empty.get(KEY) == second.owner.encode()
 
 
+def test_who_still_believes_to_hold_it_releases_nobody_elses(pair, redis_empty):
+    first, second = pair
+    first.acquire()
+    redis_empty.delete(KEY)
+    second.acquire()
+    first.release()
+    assert redis_empty.get(KEY) == second.owner.encode()
+
+
 def test_it_ends_by_the_holders_clock_before_it_ends_in_redis(pair, clock):
     first, _ = pair
     first.acquire()
@@ -77,16 +86,25 @@ def test_it_ends_by_the_holders_clock_before_it_ends_in_redis(pair, clock):
     assert first.held()
 
 
-def test_the_time_the_question_took_is_not_counted_as_held(redis_empty):
-    class SlowClock(Clock):
-        def __call__(self):
-            self.now += 5.0  # each look at the clock is five seconds later
-            return self.now
+@pytest.mark.parametrize("ask", ["acquire", "renew"])
+def test_the_time_the_question_took_is_not_counted_as_held(redis_empty, clock, monkeypatch, ask):
+    lease = RedisLease(redis_empty, NAME, 10, clock=clock)
+    lease.acquire()
+    script = "_acquire" if ask == "acquire" else "_renew"
+    answered = getattr(lease, script)
 
-    lease = RedisLease(redis_empty, NAME, 10, clock=SlowClock())
-    lease.acquire()  # asked at 1005, so held until 1013
-    assert lease.held()  # 1010
-    assert not lease.held()  # 1015
+    def slowly(**asked):
+        clock.now += 5  # 1005
+        return answered(**asked)
+
+    monkeypatch.setattr(lease, script, slowly)
+    if ask == "acquire":
+        lease.release()
+    assert getattr(lease, ask)()  # asked at 1000, so held until 1008
+    clock.now = 1_007.9
+    assert lease.held()
+    clock.now = 1_008.1
+    assert not lease.held()
 
 
 def test_tokens_grow_even_after_redis_was_flushed(pair, redis_empty):

@@ -158,6 +158,13 @@ def test_an_order_that_another_bridge_has_claimed_is_passed_over(runner):
     assert len(runner.link.said) == 1
 
 
+def test_what_a_bridge_has_taken_does_not_leave_once_it_has_lost_its_lease(runner):
+    """It may have been frozen between the two, and another one may be at work by now."""
+    runner.link, runner.may_act = Switch(), lambda: False
+    send(runner, call_order())
+    assert outcomes(runner) == ["refused"] and not runner.link.said
+
+
 def test_an_order_is_not_executed_after_its_time(runner):
     runner.link = Switch()
     send(runner, call_order(expires_at=time.time() - 0.1))

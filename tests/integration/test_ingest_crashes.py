@@ -5,6 +5,7 @@ import time
 
 import orjson
 import pytest
+from kombu.exceptions import OperationalError
 
 from events import live, streams
 from events.ingest import Ingest
@@ -141,6 +142,22 @@ def test_a_step_that_fails_is_read_again_and_nothing_of_it_was_adopted(redis_emp
     assert (one.legs.live, one.counts["events"], one.folded) == ({}, 0, START)
     assert one.lease.keep()
     one.take_over()
+    assert drain(one) == len(TALKING)
+    assert one.legs.get(CALL).state == "bridged"
+
+
+def test_a_step_whose_facts_could_not_be_sent_is_read_again(redis_empty, monkeypatch):
+    one = ingest()
+    one.journal.append(TALKING)
+
+    def away(outcome):
+        raise OperationalError("the broker is away")
+
+    monkeypatch.setattr(one, "send", away)
+    with pytest.raises(OperationalError):
+        one.step(None)
+    monkeypatch.undo()
+    assert (one.legs.live, one.counts["events"], one.folded) == ({}, 0, START)
     assert drain(one) == len(TALKING)
     assert one.legs.get(CALL).state == "bridged"
 

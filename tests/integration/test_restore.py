@@ -21,6 +21,7 @@ from dialer.services import restoring
 from esl_bridge.simulator.config import Config
 from esl_bridge.simulator.thread import SimulatorThread
 from events import streams
+from orchestrator.management.commands import after_restore
 from orchestrator.stack.postgres import programs
 from tests.conftest import wait_until
 from tests.contract.client import Client
@@ -109,6 +110,20 @@ def test_a_switch_that_cannot_be_asked_settles_nothing(settings, simulator):
     campaign.refresh_from_db(), lost.refresh_from_db()
     assert (campaign.status, lost.ended_at) == ("active", None)
     assert "going on: 0" in restored(no_switch=True), "restarted, and without a call"
+
+
+def test_an_answer_of_the_switch_that_is_none_settles_nothing(simulator, monkeypatch):
+    campaign, lost, _ = floor_with_open_calls()
+    plain = after_restore.Switch.api
+    monkeypatch.setattr(
+        after_restore.Switch,
+        "api",
+        lambda talk, line: "-ERR no reply\n" if line.startswith("uuid_exists") else plain(talk, line),
+    )
+    with pytest.raises(CommandError, match="nothing was changed"):
+        restored()
+    campaign.refresh_from_db(), lost.refresh_from_db()
+    assert (campaign.status, lost.ended_at) == ("active", None)
 
 
 def test_it_refuses_beside_a_running_worker(simulator):

@@ -120,6 +120,10 @@ def test_a_profile_that_cannot_be_read_allows_nothing_and_stops_no_other_campaig
     ComplianceProfile.objects.bulk_create([ComplianceProfile(name="broken", calling_hours=["?"])])
     DialerCampaign.objects.filter(pk=bad.pk).update(profile=ComplianceProfile.objects.get(name="broken"))
     assert tick() == 1
+    # By day as well: those rules that nobody chose are not taken instead.
+    noon = dt.datetime.combine(timezone.now().date() + dt.timedelta(days=1), dt.time(17), dt.UTC)
+    assert dial(bad, noon) is None
+    assert Contact.objects.get(target_list=bad.target_list).blocked_by == "calling_hours"
 
 
 # --- History of the number -----------------------------------------------------------------------------------------
@@ -288,6 +292,20 @@ def test_no_call_begins_that_could_exceed_the_days_spending(switch, whose):
     switch.report(switch.orders("originate_customer")[1], "failed", reply="-ERR GATEWAY_DOWN", leg_exists=False)
     assert CampaignDay.objects.get().spent == Decimal("0.5"), "what never left is not paid for"
     assert dial(campaign) is not None
+
+
+def test_what_the_calls_that_go_on_have_cost_until_now_counts_against_the_days_spending(switch):
+    link()
+    campaign = make_campaign(ready(switch, 2), price_per_minute=Decimal("0.1"), daily_spend_cap=Decimal(1))
+    call = dial(campaign)
+    switch.answer(call)
+    CallLog.objects.update(answered_at=timezone.now() - dt.timedelta(minutes=9))
+    tick()
+    assert CallLog.objects.filter(ended_at=None).count() == 2, "nine minutes, and one for the next: the cap exactly"
+    switch.end(CallLog.objects.exclude(pk=call.pk).get(), "NO_ANSWER")
+    CallLog.objects.filter(pk=call.pk).update(answered_at=timezone.now() - dt.timedelta(minutes=10))
+    assert tick() == 0
+    assert PacingDecision.objects.first().binding_reason == "spend_limit"
 
 
 def test_minutes_are_booked_by_the_second_when_the_call_ends(switch):

@@ -67,6 +67,9 @@ def test_calling_hours_are_wall_time_of_every_zone_also_on_days_the_clock_change
     zones = [ZoneInfo(name) for name in names]
     assert calling_hours.is_open(DEFAULT_WEEK, zones, utc(now)) is (opens is None)
     assert calling_hours.next_open(DEFAULT_WEEK, zones, utc(now)) == utc(opens or now)
+    if number:
+        closed = gates(contact(number, time_zone=zone), e.Rules(max_attempts=4), utc(now))
+        assert closed.get("calling_hours", "open") == (utc(opens) if opens else "open")
 
 
 def test_a_window_in_the_skipped_hour_opens_when_the_clock_has_jumped():
@@ -93,9 +96,11 @@ def test_a_weekday_without_a_window_is_closed_and_a_week_without_one_never_opens
 
 def test_a_number_that_may_be_anywhere_is_called_only_when_it_is_day_everywhere():
     # A toll-free number may be in any zone of the numbering plan, from Guam to Bermuda and beyond.
-    assert len(numbers.time_zones("+18002255288")) > 20
-    closed = gates(contact("+18002255288"), e.Rules(max_attempts=4))
-    assert "calling_hours" in closed
+    anywhere = numbers.time_zones("+18002255288")
+    assert len(anywhere) > 20
+    for zone in anywhere:
+        midnight = dt.datetime(2026, 1, 6, tzinfo=ZoneInfo(zone)).astimezone(dt.UTC)
+        assert "calling_hours" in gates(contact("+18002255288"), e.Rules(max_attempts=4), midnight), zone
 
 
 def test_nobody_is_called_where_the_time_is_unknown():
@@ -226,6 +231,23 @@ def view(**limits: object) -> e.CampaignView:
 def test_limits_close_the_campaign_when_they_leave_no_room(limits, gate, room):
     found = e.campaign_gates(view(**limits), NOW)
     assert [one.name for one in found] == ([gate] if gate else []) and e.room(view(**limits)) == room
+
+
+@pytest.mark.parametrize(
+    ("status", "has_list", "start", "end", "closed"),
+    [
+        ("active", True, NOW, NOW + HOUR, {}),
+        ("paused", True, None, None, {"status": None}),
+        ("active", False, None, None, {"list": None}),
+        ("active", True, NOW + HOUR, None, {"schedule": NOW + HOUR}),
+        ("active", True, None, NOW, {"schedule": None}),
+    ],
+)
+def test_a_campaign_dials_while_it_is_active_has_a_list_and_is_within_its_schedule(
+    status, has_list, start, end, closed
+):
+    found = e.campaign_gates(e.CampaignView(status, has_list, start, end), NOW)
+    assert {gate.name: gate.opens_at for gate in found} == closed
 
 
 def test_a_full_second_opens_when_its_oldest_call_is_a_second_old():
