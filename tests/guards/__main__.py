@@ -11,11 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.guards import attackers, boards, dialing, link, operators, rules
+from tests.guards import attackers, boards, dialing, link, operators, privacy, rules
 from tests.guards.guard import Guard
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = (dialing, rules, link, boards, attackers, operators)
+PARTS = (dialing, rules, link, boards, attackers, privacy, operators)
 ALL: list[Guard] = [guard for part in PARTS for guard in part.GUARDS]
 COPIES = ROOT / "var" / "guards"
 # Longest that one test may take, in seconds.

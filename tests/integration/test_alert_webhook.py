@@ -188,12 +188,13 @@ def test_a_receiver_that_is_away_is_asked_again_with_growing_pauses_and_then_giv
     assert (event.kind, event.note) == (AlertEvent.Kind.NOT_SENT, "webhook: answered 500")
 
 
-def test_a_redirect_is_not_followed(receiver):
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(receiver, code):
     raised()
     other = Receiver()
     try:
-        receiver.answers, receiver.location = [307], other.url
-        with pytest.raises(webhook.NotDelivered, match="answered 307"):
+        receiver.answers, receiver.location = [code], other.url
+        with pytest.raises(webhook.NotDelivered, match=f"answered {code}"):
             webhook.post("{}")
         assert other.said == []
     finally:

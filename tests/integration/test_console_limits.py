@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from console import codes, protocol
 from console.models import ApiToken
+from console.transport import HARD_MESSAGE_BYTES
 from dialer.models import Agent
 from events import streams
 from tests.conftest import wait_until
@@ -44,11 +45,13 @@ def test_a_message_over_64_kib_closes_the_socket(door, supervisor):
         assert closed_with(client) == codes.CLOSE_TOO_LARGE
 
 
-def test_a_far_longer_message_drops_the_connection_before_it_is_buffered(door, supervisor):
+@pytest.mark.parametrize("size", [HARD_MESSAGE_BYTES + 1, 10 * 1024 * 1024])
+def test_a_far_longer_message_drops_the_connection_before_it_is_buffered(door, supervisor, size):
+    """The server beneath has a limit of its own, of a megabyte."""
     with door.token(supervisor) as client:
         client.until(protocol.Hello)
         try:
-            client.say_raw("x" * 10 * 1024 * 1024)
+            client.say_raw("x" * size)
         except ConnectionClosed:
             pass
         assert closed_with(client) is None

@@ -24,6 +24,7 @@ from dialer.models import (
 )
 from dialer.services import agents
 from dialer.services.acting import acting
+from events.privacy import mask
 from tests.fakes.floor import Switch, make_agents, make_campaign, place, set_state
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty", "dispositions_set_up")]
@@ -339,6 +340,9 @@ def test_the_form_offers_the_calls_choices_with_their_keys_to_its_agent_and_to_s
     text = page(call, agent_of(call).user).content.decode()
     assert 'value="sale"' in text and 'aria-keyshortcuts="s"' in text and "datetime-local" in text
     assert "<script>" not in text and call.to_number not in text
+    Contact.objects.filter(pk=call.contact_id).update(name="")
+    text = page(call, agent_of(call).user).content.decode()
+    assert mask(call.to_number) in text and call.to_number not in text, "who has no name is shown by number, masked"
     assert page(call, User.objects.create(username="sup", is_superuser=True)).status_code == 200
     other = Agent.objects.create(agent_id="other", extension="999", user=User.objects.create(username="other"))
     assert page(call, other.user).status_code == 404

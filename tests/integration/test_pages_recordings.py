@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from console import pages_recordings
 from dialer.models import AuditEntry, CallLog
-from tests.fakes.console import make_user
+from tests.fakes.console import make_team, make_user
+from tests.fakes.floor import make_agents
 from tests.fakes.pages import made, text_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty")]
@@ -90,6 +91,13 @@ def test_recordings_are_for_those_who_may_hear_them(call):
     for user in (make_user("view", group="viewer"), make_user("nobody")):
         client.force_login(user)
         assert client.get(address(call)).status_code == 403
+    theirs, others = make_agents(2)
+    boss = make_user("boss")
+    make_team("sales", [theirs], [boss])
+    client.force_login(boss)
+    for agent, status in ((theirs, 200), (others, 404)):
+        CallLog.objects.filter(pk=call.pk).update(agent=agent)
+        assert client.get(address(call)).status_code == status
 
 
 def test_only_a_plain_file_of_the_folder_is_ever_sent(browser, folder, tmp_path):

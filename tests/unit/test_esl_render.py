@@ -152,6 +152,12 @@ def test_a_dial_string_that_could_break_the_line_is_refused(template):
         render(CUSTOMER, DialPlan(template, PLAN.agent, PLAN.allowed_prefixes, PLAN.recordings_dir))
 
 
+def test_a_command_longer_than_any_of_ours_is_refused():
+    endless = f"sofia/gateway/{'a' * MAX_LINE_CHARACTERS}/{{number}}"
+    with pytest.raises(Refused, match="one line"):
+        render(CUSTOMER, DialPlan(endless, PLAN.agent, PLAN.allowed_prefixes, PLAN.recordings_dir))
+
+
 def test_a_dial_string_may_have_variables_of_its_own_before_its_one_destination():
     template = "[leg_timeout=20,absolute_codec_string=PCMA]sofia/gateway/carrier/{number}"
     plan = DialPlan(template, PLAN.agent, PLAN.allowed_prefixes, PLAN.recordings_dir)
