@@ -11,6 +11,7 @@ any more the socket is closed instead, and the owner reconnects and compares wha
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
 import logging
 import socket as socket_names
@@ -223,7 +224,7 @@ class ESLClient(InboundESL):
         self._commands_sent.popleft()
         # Here, and not where it is waited for: what the switch says next may have come with it.
         self._logged_in = self._logged_in or (self._told and _accepted(reply))
-        sent.answer.set(reply)
+        sent.replied(reply)
 
     def _queue_frame(self, frame: Frame) -> None:
         try:
@@ -243,20 +244,26 @@ class ESLClient(InboundESL):
         self._queue.run()
 
     def _watch(self) -> None:
-        """Silence, and replies that were lost."""
+        """Silence, and replies that were lost: the later ones would go to wrong commands."""
         silence = self._silence or float("inf")
         while not self.closed.wait(LOOK_SECONDS):
             now = time.monotonic()
             if now - self._heard_at >= silence:
                 self.fail(f"nothing heard for {silence:g} s")
-            elif self._late(now) and not any(sent.echo for sent in self._commands_sent):
+            elif self._waited(now) >= self._command_seconds:
+                self.fail(f"no reply to a command within {self._command_seconds:g} s")
+            elif self._logged_in and self._waited(now) >= LATE_SECONDS and not self._echo_sent():
                 try:
-                    self._write([pending.echo(next(self._echoes))])
+                    self.submit(*pending.echo(next(self._echoes)))
                 except NotConnectedError as error:
                     log.debug("a late reply cannot be asked after: %s", error)
 
-    def _late(self, now: float) -> bool:
-        return bool(self._commands_sent) and now - self._commands_sent[0].at >= LATE_SECONDS and self._logged_in
+    def _waited(self, now: float) -> float:
+        """For how long the oldest unanswered command has been sent (s)."""
+        return now - self._commands_sent[0].at if self._commands_sent else 0.0
+
+    def _echo_sent(self) -> bool:
+        return any(sent.echo for sent in self._commands_sent)
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
@@ -268,9 +275,16 @@ class ESLClient(InboundESL):
         """The reply's text. Raises NotConnectedError."""
         return str(self.send(f"api {command}").data)
 
-    def bgapi(self, command: str, job_uuid: str) -> gevent.event.AsyncResult:
-        """Start a background job under our own id; the result is the command's reply, not the job's."""
-        return self.submit(f"bgapi {command}", f"Job-UUID: {job_uuid}")
+    def bgapi(self, jobs: Sequence[tuple[str, str]], replied: Callable[[str, SwitchEvent], None]) -> None:
+        """Start background jobs, each a command and our own id for it, in one write.
+
+        `replied(id, reply)`: the command's reply, not the job's; called in the reader, must not wait, and not called
+        when the link goes down first. Raises NotConnectedError: any of them may have left.
+        """
+        self._write([
+            pending.Command((f"bgapi {command}", f"Job-UUID: {job}"), functools.partial(replied, job))
+            for command, job in jobs
+        ])  # fmt: skip
 
     def ask(self, commands: Sequence[str]) -> list[str]:
         """The replies to several `api` commands. Raises NotConnectedError.
@@ -278,19 +292,28 @@ class ESLClient(InboundESL):
         A reply does not say which command it belongs to, and a leg must not be declared gone by the reply to another
         question: the last question's answer is known beforehand, so that a lost or a strange reply shows.
         """
-        answers = self._write([*((f"api {command}",) for command in commands), pending.echo(next(self._echoes))])
+        answers = self._submit([*((f"api {command}",) for command in commands), pending.echo(next(self._echoes))])
         replies = [self.wait_for(answer) for answer in answers]
         return [str(reply.data) for reply in replies[:-1]]
 
     def submit(self, *lines: str) -> gevent.event.AsyncResult:
         """Write one command without waiting for its reply. Raises NotConnectedError when it cannot leave whole."""
-        return self._write([lines])[0]
+        return self._submit([lines])[0]
 
-    def _write(self, commands: Sequence[tuple[str, ...]]) -> list[gevent.event.AsyncResult]:
-        """Write commands (their lines) with none of another's between them; what their replies will be set on."""
-        if any("\r" in line or "\n" in line for lines in commands for line in lines):
+    def _submit(self, commands: Sequence[tuple[str, ...]]) -> list[gevent.event.AsyncResult]:
+        answers = [gevent.event.AsyncResult() for _ in commands]
+        self._write([
+            pending.Command(lines, answer.set, answer.set_exception)
+            for lines, answer in zip(commands, answers, strict=True)
+        ])  # fmt: skip
+        return answers
+
+    def _write(self, commands: Sequence[pending.Command]) -> None:
+        """Write commands with none of another's between them."""
+        text = "".join(["\n".join(command.lines) + "\n\n" for command in commands])
+        if "\r" in text or text.count("\n") != sum(len(command.lines) + 1 for command in commands):
             raise ValueError("a command must not hold a line break")
-        message = b"".join(("\n".join(lines) + "\n\n").encode("utf-8") for lines in commands)
+        message = text.encode("utf-8")
         if not self._write_lock.acquire(timeout=self._write_seconds):
             raise NotConnectedError(f"other commands have been waiting to be written for {self._write_seconds:g} s")
         try:
@@ -298,8 +321,8 @@ class ESLClient(InboundESL):
                 raise NotConnectedError(self.reason or "not connected")
             if len(self._commands_sent) + len(commands) > PENDING_COMMANDS:
                 raise NotConnectedError(f"{PENDING_COMMANDS} commands are waiting for their reply")
-            sent = [pending.expecting(lines, time.monotonic()) for lines in commands]
-            self._commands_sent += sent
+            now = time.monotonic()
+            self._commands_sent += [pending.expecting(command, now) for command in commands]
             try:
                 with gevent.Timeout(self._write_seconds, TimeoutError("not written in time")):
                     self.sock.sendall(message)
@@ -308,15 +331,11 @@ class ESLClient(InboundESL):
                 raise NotConnectedError(self.reason) from error
         finally:
             self._write_lock.release()
-        return [each.answer for each in sent]
 
-    def wait_for(self, answer: gevent.event.AsyncResult) -> SwitchEvent:
-        """The reply to a submitted command. A missing one ends the link: later replies would go to wrong commands."""
-        try:
-            reply: SwitchEvent = answer.get(timeout=self._command_seconds)
-        except gevent.Timeout:
-            self.fail(f"no reply to a command within {self._command_seconds:g} s")
-            raise NotConnectedError(self.reason) from None
+    @staticmethod
+    def wait_for(answer: gevent.event.AsyncResult) -> SwitchEvent:
+        """The reply to a submitted command; the watch ends a link whose reply is missing. Raises NotConnectedError."""
+        reply: SwitchEvent = answer.get()
         return reply
 
     # --- ending -------------------------------------------------------------------------------------------------------
@@ -335,7 +354,7 @@ class ESLClient(InboundESL):
             self.sock.close()
         waiting, self._commands_sent = self._commands_sent, collections.deque()
         for sent in waiting:
-            sent.answer.set_exception(NotConnectedError(reason))
+            sent.failed(NotConnectedError(reason))
 
     def stop(self) -> None:
         """Say goodbye and close; waits at most a few seconds."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import gevent
 import gevent.event
@@ -24,6 +24,7 @@ from greenswitch.esl import NotConnectedError
 from dialer import orders
 from dialer.limits import ORDER_SECONDS
 from esl_bridge import render, resync
+from esl_bridge.handlers import SwitchEvent
 from esl_bridge.link import Link
 from esl_bridge.order_stream import Entry, Memory, OrderStream
 from esl_bridge.parts import Parts
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 # Orders whose outcome is awaited, mostly ringing calls; each is a thread inside FreeSWITCH.
 MAX_IN_FLIGHT: Final = 2_000
+# Orders of one write. Should it fail, all of them are in doubt.
+TOGETHER: Final = 50
 # Beyond the order's own ringing time: how long its BACKGROUND_JOB may take before the order is in doubt (s). Under
 # overload the switch was seen to be seconds late.
 JOB_GRACE_SECONDS: Final = 30.0
@@ -43,6 +46,8 @@ JOB_GRACE_SECONDS: Final = 30.0
 IDLE_SECONDS: Final = 0.2
 RETRY_SECONDS: Final = 1.0
 SWEEP_SECONDS: Final = 1.0
+# Claimed, so nobody else will run it; and it has not left, so its sender may decide anew.
+LINK_LOST: Final = ("refused", "the link to the switch went down before it left")
 # The eavesdrop application starts a moment after the supervisor's leg has answered; a digit before that is lost.
 EAVESDROP_SETTLE_SECONDS: Final = 0.5
 # The variable of a leg that names the one it is joined to; unset when there is none.
@@ -58,7 +63,6 @@ class InFlight:
     deadline: float  # monotonic
     command_id: str = ""
     settling: bool = False
-    sent: bool = False
 
     def about(self) -> AbstractContextManager[None]:
         """Binds the ids of the order for the log."""
@@ -185,6 +189,7 @@ class OrderRunner:
         repeated: list[bytes] = []
         holders = self.stream.claim([(entry, order.order_id) for entry, order in readable])
         stopped = self.stream.stopped(target for _, order in readable for target in render.stoppable(order))
+        leaving: list[tuple[orders.AnyOrder, render.Command]] = []
         for (entry, order), holder in zip(readable, holders, strict=True):
             if holder is None and order.order_id in self._taken:
                 repeated.append(entry)  # Redis has lost the claim; we have not
@@ -192,11 +197,15 @@ class OrderRunner:
                 self._taken[order.order_id] = order.expires_at
                 known_from = self._resent_from if entry in again else self._remembers_from
                 with trail.about(order_id=order.order_id, leg=order.leg, command_id=commands[entry]):
-                    self._execute(entry, order, commands[entry], stopped, known_from)
+                    command = self._begin(entry, order, commands[entry], stopped, known_from)
+                if command is not None:
+                    leaving.append((order, command))
             elif holder != entry:
                 repeated.append(entry)
             elif left_over:
                 self._report(order, entry, "in_doubt", "claimed by a bridge that stopped before reporting")
+        for start in range(0, len(leaving), TOGETHER):
+            self._send(*leaving[start : start + TOGETHER])
         if repeated:
             log.info("%d orders were repetitions of claimed ones and were passed over", len(repeated))
             self.stream.acknowledge(repeated)
@@ -210,29 +219,20 @@ class OrderRunner:
         report = self.reporter.order(named.order_id[:64], named.kind[:64], named.leg[:64], "refused", reason)
         self.writer.report(report, entry)
 
-    def _execute(
+    def _begin(
         self, entry: bytes, order: orders.AnyOrder, command_id: str, stopped: Mapping[str, float], known_from: float
-    ) -> None:
-        link = self.link
-        if order.expires_at <= time.time():
-            return self._report(order, entry, "expired", "read after its time")
-        decided_at = order.expires_at - ORDER_SECONDS
-        targets = render.stoppable(order)
-        if any(decided_at <= stopped.get(target, 0.0) for target in targets):
-            return self._report(order, entry, "refused", "stopped before it left")
-        if targets and decided_at <= self._blind_until:
-            return self._report(order, entry, "refused", "decided before Redis came back: a stop may be missing")
-        if render.is_originate(order) and decided_at < known_from:
-            # The one before us may have carried it out, and Redis no longer knows.
-            return self._report(order, entry, "in_doubt", "Redis has lost who carried it out")
+    ) -> render.Command | None:
+        """What leaves for the switch now; None: the order is settled, or leaves later."""
+        link, fate = self.link, self._fate(order, stopped, known_from)
+        if fate is not None or link is None:
+            self._report(order, entry, *(fate or LINK_LOST))
+            return None
         try:
             command = render.render(order, self.plan)
         except render.Refused as error:
             log.error("order %s (%s) refused: %s", order.order_id, orders.kind_of(order), error)
-            return self._report(order, entry, "refused", str(error))
-        if link is None or not self.may_act():
-            # Claimed, so nobody else will run it; and it has not left, so its sender may decide anew.
-            return self._report(order, entry, "refused", "the link to the switch went down before it left")
+            self._report(order, entry, "refused", str(error))
+            return None
         deadline = time.monotonic() + render.seconds_allowed(order) + JOB_GRACE_SECONDS
         self.in_flight[order.order_id] = InFlight(order, entry, deadline, command_id)
         self.apart.difference_update(render.legs_moved(order))
@@ -243,17 +243,33 @@ class OrderRunner:
         elif render.unless_joined(order):
             self.parts.passing("question", self._send_unless_joined, link, order, command)
         elif any(leg in self.rising for leg in render.legs_moved(order)):
-            self.parts.passing("order that waits", self._send_when_parked, link, order, command)
+            self.parts.passing("order that waits", self._send_when_parked, order, command)
         else:
             if render.parks_when_answered(order):
                 self.rising.add(order.leg)
-            self._send(link, order, command)
+            return command
         return None
 
-    def _send_when_parked(self, link: Link, order: orders.AnyOrder, command: render.Command) -> None:
+    def _fate(self, order: orders.AnyOrder, stopped: Mapping[str, float], known_from: float) -> tuple[str, str] | None:
+        """Status and reason of an order that does not leave; None: it may."""
+        if order.expires_at <= time.time():
+            return "expired", "read after its time"
+        decided_at = order.expires_at - ORDER_SECONDS
+        targets = render.stoppable(order)
+        if any(decided_at <= stopped.get(target, 0.0) for target in targets):
+            return "refused", "stopped before it left"
+        if targets and decided_at <= self._blind_until:
+            return "refused", "decided before Redis came back: a stop may be missing"
+        if render.is_originate(order) and decided_at < known_from:
+            # The one before us may have carried it out, and Redis no longer knows.
+            return "in_doubt", "Redis has lost who carried it out"
+        if self.link is None or not self.may_act():
+            return LINK_LOST
+        return None
+
+    def _send_when_parked(self, order: orders.AnyOrder, command: render.Command) -> None:
         self.rising.wait(*render.legs_moved(order))
-        if order.order_id in self.in_flight:  # the link was not lost meanwhile
-            self._send(link, order, command)
+        self._send((order, command))
 
     def _send_unless_joined(self, link: Link, order: orders.AnyOrder, command: render.Command) -> None:
         """What was decided because nobody had said that the leg is joined: the switch itself is asked first."""
@@ -264,23 +280,26 @@ class OrderRunner:
             return self._settle(order.order_id, "refused", str(error))
         if resync.names_a_leg(joined_to):
             return self._settle(order.order_id, "refused", orders.JOINED)
-        if order.order_id in self.in_flight:
-            self._send(link, order, command)
-        return None
+        return self._send((order, command))
 
-    def _send(self, link: Link, order: orders.AnyOrder, command: render.Command) -> None:
+    def _send(self, *ready: tuple[orders.AnyOrder, render.Command]) -> None:
+        """Orders that leave now, in one write, but for those that were settled meanwhile: their link was lost."""
+        leaving = [(item, command) for order, command in ready if (item := self.in_flight.get(order.order_id))]
+        if self.link is None or not leaving:
+            return
         try:
-            answer = link.commands.bgapi(command.line, order.order_id)
+            jobs = [(command.line, item.order.order_id) for item, command in leaving]
+            self.link.commands.bgapi(jobs, self._replied)
         except NotConnectedError as error:
-            # Part of it may have left. (link_lost may have settled it already: then this does nothing.)
-            return self._settle(order.order_id, "in_doubt", str(error))
-        self.executed += 1
-        item = self.in_flight.get(order.order_id)
-        command_id = item.command_id if item else ""
-        words = f"{orders.kind_of(order)} given to the switch"
-        trail.note(words, order_id=order.order_id, leg=order.leg, command_id=command_id)
-        self.parts.passing("order", self._await_reply, link, order, answer)
-        return None
+            # Part of it may have left. (link_lost may have settled them already: then this does nothing.)
+            for item, _ in leaving:
+                self._settle(item.order.order_id, "in_doubt", str(error))
+            return
+        self.executed += len(leaving)
+        for item, _ in leaving:
+            order = item.order
+            words = f"{orders.kind_of(order)} given to the switch"
+            trail.note(words, order_id=order.order_id, leg=order.leg, command_id=item.command_id)
 
     # --- outcomes -----------------------------------------------------------------------------------------------------
 
@@ -293,22 +312,19 @@ class OrderRunner:
         self._settle(order.order_id, "failed" if exists is None else "done", text, exists)
         return None
 
-    def _await_reply(self, link: Link, order: orders.AnyOrder, answer: Any) -> None:
-        try:
-            reply = link.commands.wait_for(answer)
-        except NotConnectedError as error:
-            return self._settle(order.order_id, "in_doubt", str(error))
-        text = str(reply.data)
-        item = self.in_flight.get(order.order_id)
-        if not text.startswith("+OK"):
-            if item and not item.settling and render.is_originate(order):
-                item.settling = True
-                return self._ask_and_settle(item, "failed", text)
-            return self._settle(order.order_id, "failed", text)
-        if item and not item.settling and not item.sent:
-            item.sent = True
-            self.writer.report(self.reporter.order(order.order_id, orders.kind_of(order), order.leg, "sent"))
-        return None
+    def _replied(self, order_id: str, reply: SwitchEvent) -> None:
+        """The switch has taken an order, or refused it. Does not wait."""
+        item = self.in_flight.get(order_id)
+        if item is None or item.settling:
+            return
+        order, text = item.order, str(reply.data)
+        if text.startswith("+OK"):
+            self.writer.report(self.reporter.order(order_id, orders.kind_of(order), order.leg, "sent"))
+        elif render.is_originate(order):
+            item.settling = True
+            self.parts.passing("question", self._ask_and_settle, item, "failed", text)
+        else:
+            self._settle(order_id, "failed", text)
 
     def parked(self, leg: str) -> None:
         """CHANNEL_PARK came. Does not wait."""

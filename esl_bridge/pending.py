@@ -6,9 +6,8 @@ command it would go to, and a question whose answer is known beforehand, an *ech
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
-
-import gevent.event
 
 from esl_bridge.handlers import SwitchEvent
 
@@ -16,11 +15,24 @@ from esl_bridge.handlers import SwitchEvent
 _ECHO: Final = "orchestrator-"
 
 
+def _nobody(_: Exception) -> None:
+    """Who asked learns of a lost link in another way."""
+
+
+class Command(NamedTuple):
+    """Its lines, and who is told its reply, or that the link went down before it came; neither may wait."""
+
+    lines: tuple[str, ...]
+    replied: Callable[[SwitchEvent], None]
+    failed: Callable[[Exception], None] = _nobody
+
+
 class Sent(NamedTuple):
     """`job`: the Job-UUID that its reply must have, None: of the switch's choice; `echo`: the text that its reply must
     be, when that is known; `at`: monotonic."""
 
-    answer: gevent.event.AsyncResult
+    replied: Callable[[SwitchEvent], None]
+    failed: Callable[[Exception], None]
     is_api: bool
     job: str | None
     echo: str
@@ -41,11 +53,12 @@ def echo(number: int) -> tuple[str, ...]:
     return (f"api echo {_ECHO}{number}",)
 
 
-def expecting(lines: tuple[str, ...], at: float) -> Sent:
-    """For a command of these lines, sent now."""
+def expecting(command: Command, at: float) -> Sent:
+    """For a command that is sent now."""
+    lines = command.lines
     first, job = lines[0], ""
     if first.startswith("bgapi"):
         named = (line.removeprefix("Job-UUID: ") for line in lines if line.startswith("Job-UUID: "))
         job = next(named, None)
     known = first.removeprefix("api echo ") if first.startswith(f"api echo {_ECHO}") else ""
-    return Sent(gevent.event.AsyncResult(), first.startswith("api "), job, known, at)
+    return Sent(command.replied, command.failed, first.startswith("api "), job, known, at)

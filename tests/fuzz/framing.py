@@ -241,7 +241,7 @@ class Session:
                 if self.rng.random() < 0.6:
                     assert client.ask(asked) == [f"+OK {line}" for line in asked], "an answer to another question"
                 else:
-                    reply = client.wait_for(client.bgapi("status", job))
+                    reply = client.wait_for(client.submit("bgapi status", f"Job-UUID: {job}"))
                     assert reply.headers["Job-UUID"] == job, "a reply to another order"
             except NotConnectedError:
                 assert not client.connected

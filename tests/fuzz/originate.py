@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import django
-import gevent.event
 import msgspec
 from django.apps import apps
 
@@ -268,12 +267,10 @@ class Wire:
     def say(self, command: render.Command, order: orders.AnyOrder) -> bytes:
         self.told = b""
         self.client._commands_sent.clear()
-        answer: gevent.event.AsyncResult
         if command.direct:
-            answer = self.client.submit(f"api {command.line}")
+            self.client.submit(f"api {command.line}")
         else:
-            answer = self.client.bgapi(command.line, order.order_id)
-        assert not answer.ready()
+            self.client.bgapi([(command.line, order.order_id)], lambda job, reply: None)
         return self.told
 
 

@@ -48,6 +48,13 @@ GUARDS: list[Guard] = [
         "tests/integration/test_esl_bridge.py::test_orders_left_by_a_dead_bridge_are_in_doubt_or_executed_never_both",
     ),
     Guard(
+        "an order that is in doubt since its link was lost does not leave by the next one",
+        RUNNER,
+        "for order, command in ready if (item := self.in_flight.get(order.order_id))]",
+        "for order, command in ready if (item := InFlight(order, b'', 0.0))]",
+        ORDERS + "test_orders_in_doubt_since_their_link_was_lost_do_not_leave_by_the_next_one",
+    ),
+    Guard(
         "an order is not executed after its time",
         RUNNER,
         "if order.expires_at <= time.time():",

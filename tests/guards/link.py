@@ -138,8 +138,8 @@ GUARDS: list[Guard] = [
     Guard(
         "a refusal of a call is asked about before it is believed",
         "esl_bridge/order_runner.py",
-        "if item and not item.settling and render.is_originate(order):",
-        "if item and item.settling and render.is_originate(order):",
+        "elif render.is_originate(order):\n            item.settling = True",
+        "elif False:\n            item.settling = True",
         f"{FAULTS}::test_a_refusal_of_a_call_is_not_believed_before_the_switch_was_asked_for_the_leg",
     ),
     Guard(

@@ -274,7 +274,7 @@ def test_no_command_holds_a_line_break(switch, line):
         with pytest.raises(ValueError, match="line break"):
             client.send(line)
         with pytest.raises(ValueError, match="line break"):
-            client.bgapi("status", line)
+            client.bgapi([("status", line)], lambda job, reply: None)
         assert client.connected
     assert switch.commands == ["exit"]
 

@@ -21,11 +21,12 @@ from events import facts, streams
 
 
 class Switch:
-    """A link whose `ask` answers as told, and that takes every command. `joined`: leg -> the one it is joined to."""
+    """A link whose `ask` answers as told, and that takes every command. `joined`: leg -> the one it is joined to;
+    `after`: called once it has taken some."""
 
     def __init__(self, *answers, joined=()):
         self.answers, self.joined = list(answers), dict(joined)
-        self.commands, self.said = self, []
+        self.commands, self.said, self.after = self, [], lambda: None
 
     def ask(self, *questions):
         return [self._answer(question) for question in questions]
@@ -37,12 +38,11 @@ class Switch:
         assert variable == ["signal_bond"]
         return self.joined.get(leg, "_undef_")
 
-    def bgapi(self, line, job):
-        self.said.append(line)
-        return SimpleNamespace(data="+OK", headers={"Job-UUID": job})
-
-    def wait_for(self, answer):
-        return answer
+    def bgapi(self, jobs, replied):
+        self.said += [line for line, _ in jobs]
+        self.after()
+        for _, job in jobs:
+            replied(job, SimpleNamespace(data="+OK", headers={"Job-UUID": job}))
 
 
 @pytest.fixture
@@ -169,6 +169,16 @@ def test_an_order_is_not_executed_after_its_time(runner):
     runner.link = Switch()
     send(runner, call_order(expires_at=time.time() - 0.1))
     assert outcomes(runner) == ["expired"] and not runner.link.said
+
+
+def test_orders_in_doubt_since_their_link_was_lost_do_not_leave_by_the_next_one(runner):
+    """They are written by the fifty; a write waits for the socket, and meanwhile everything may happen."""
+    first, second = Switch(), Switch()
+    first.after = lambda: (runner.link_lost("gone"), runner.link_up(second))
+    runner.link = first
+    send(runner, *(call_order() for _ in range(2 * order_runner.TOGETHER)))
+    assert len(first.said) == order_runner.TOGETHER and not second.said
+    assert outcomes(runner) == ["in_doubt"] * 2 * order_runner.TOGETHER
 
 
 def test_a_bridge_begun_after_redis_was_restarted_dials_nothing_that_its_predecessor_may_have_dialled(runner):

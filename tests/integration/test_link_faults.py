@@ -279,7 +279,7 @@ def test_a_lost_reply_shows_within_a_second_although_nobody_asks_anything_more()
         switch, client = client_of(behave)
         began = time.monotonic()
         with pytest.raises(NotConnectedError, match="one was lost"):
-            client.wait_for(client.bgapi("status", new()))
+            client.wait_for(client.submit("bgapi status", f"Job-UUID: {new()}"))
         times.append(time.monotonic() - began)
         switch.stop()
     assert min(times) < NOTICED_SECONDS
@@ -308,7 +308,7 @@ def test_a_reply_with_another_orders_id_is_not_believed():
 
     switch, client = client_of(behave)
     with pytest.raises(NotConnectedError, match="one was lost"):
-        client.wait_for(client.bgapi("status", new()))
+        client.wait_for(client.submit("bgapi status", f"Job-UUID: {new()}"))
     switch.stop()
 
 
