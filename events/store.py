@@ -89,11 +89,12 @@ def next_retry(attempts: int, now: datetime) -> datetime | None:
 
 def store(batch: EventBatch, rows_of: Iterable[Row], most: int) -> Stored:
     """Write one batch's events, `most` at most, and what hangs on them. Call inside a transaction; safe to repeat."""
-    once = Once(rows_of, most)
+    enriched: dict[tuple[str, int], Processed] = {}
+    once = Once(_enriching(rows_of, enriched), most)
     ids, fresh = insert_events(once)
     found = list(once)
     now = timezone.now()
-    results = _with_call_of_leg([(row, process(row.event)) for row in found])
+    results = _with_call_of_leg([(row, enriched[row.key]) for row in found])
     statuses = [(ids[row.key], *_status_values(result, now)) for row, result in results if row.key in ids]
     _insert_statuses(statuses, fresh)
     _list_in_batch(batch, ids.values())
@@ -105,6 +106,14 @@ def store(batch: EventBatch, rows_of: Iterable[Row], most: int) -> Stored:
         sum(result.status == Status.FAILED for _, result in results),
         cdrs,
     )
+
+
+def _enriching(found: Iterable[Row], enriched: dict[tuple[str, int], Processed]) -> Iterator[Row]:
+    """The rows as they are asked for, each enriched while the database works on those before it."""
+    for row in found:
+        if row.key not in enriched:
+            enriched[row.key] = process(row.event)
+        yield row
 
 
 # --- raw rows ---------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Logging: no full phone number and no secret reaches a log, and one file serves many processes."""
 
 import fcntl
+import functools
 import logging
 import logging.handlers
 import os
@@ -18,6 +19,8 @@ _formatter = logging.Formatter()
 
 # How often a process looks whether another has rotated the file: until then it writes to the end of the old one.
 LOOK_SECONDS = 1.0
+# Messages of at most so many characters are remembered with what is shown of them.
+SHORT = 100
 
 
 class Private(logging.Filter):
@@ -29,7 +32,7 @@ class Private(logging.Filter):
             message = record.getMessage()
         except (TypeError, ValueError):
             message = str(record.msg)
-        record.msg = clean(message).replace("\r", "\\r").replace("\n", "\\n")
+        record.msg = _remembered(message) if len(message) <= SHORT else _line(message)
         record.args = ()
         if record.exc_info:
             # What formatters take in place of the exception itself.
@@ -38,6 +41,14 @@ class Private(logging.Filter):
         if record.stack_info:
             record.stack_info = _inside(record.stack_info)
         return True
+
+
+def _line(message: str) -> str:
+    return clean(message).replace("\r", "\\r").replace("\n", "\\n")
+
+
+# The most frequent ones are few, and always the same.
+_remembered = functools.lru_cache(256)(_line)
 
 
 def _inside(lines: str) -> str:
