@@ -164,10 +164,23 @@ def _one_switch(host: str, port: int) -> Iterator[Finding]:
             if switch.api("module_exists mod_avmd").strip() != "true":
                 words = "without mod_avmd: answering machines are not heard"
                 yield Finding("FreeSWITCH", "warning", words, "Load mod_avmd where campaigns handle machines.")
+            yield from _music(switch)
     except (OSError, FramingError, EOFError) as error:
         said = str(error) or type(error).__name__
         mend = "Is it running, does its ACL admit this machine, are FREESWITCH_ESL_HOST and _PORT right?"
         yield Finding("FreeSWITCH", "fault", f"{place}: {said[:120]}", mend)
+
+
+def _music(switch: Switch) -> Iterator[Finding]:
+    """What customers hear while they wait: on hold what the switch says itself, parked what our setting says."""
+    on_hold = switch.api("global_getvar hold_music").strip()
+    if not on_hold or on_hold == "silence" or on_hold.startswith("-ERR"):  # "no reply" to what it has not
+        mend = "Set hold_music in vars.xml, as HOLD_MUSIC."
+        yield Finding("FreeSWITCH", "warning", "its hold_music is not set: customers on hold hear nothing", mend)
+    streamed = [music for music in (on_hold, settings.HOLD_MUSIC) if music.startswith("local_stream://")]
+    if streamed and switch.api("module_exists mod_local_stream").strip() != "true":
+        words = f"without mod_local_stream: {streamed[0]} is silence"
+        yield Finding("FreeSWITCH", "warning", words, "Load mod_local_stream, or name a sound file in HOLD_MUSIC.")
 
 
 class Switch:

@@ -260,7 +260,7 @@ def _hangup_on_schedule(switch: Switch, leg: Leg, cause: str) -> None:
     hangup.hangup(switch, leg, cause)
 
 
-MODULES = {"mod_commands", "mod_dptools", "mod_event_socket", "mod_sofia", "mod_dialplan_xml"}
+MODULES = {"mod_commands", "mod_dptools", "mod_event_socket", "mod_sofia", "mod_dialplan_xml", "mod_local_stream"}
 
 
 def _module_exists(switch: Switch, argument: str) -> str:

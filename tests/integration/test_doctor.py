@@ -11,7 +11,8 @@ from django.core.management import call_command
 from dialer.models import CampaignStatus, DialerCampaign, DialingMode
 from events import streams
 from orchestrator import doctor
-from tests.fakes.processes import free_port
+from tests.conftest import wait_until
+from tests.fakes.processes import Processes, free_port
 
 pytestmark = pytest.mark.django_db
 
@@ -88,6 +89,20 @@ def test_a_wrong_password_is_told_without_telling_it(redis_empty, settings):
     (row,) = about("FreeSWITCH", found)
     assert "refuses the password" in row["detail"]
     assert "wrong-one" not in json.dumps(found)
+
+
+def test_a_switch_that_plays_nothing_to_who_is_on_hold_is_named(redis_empty, settings, tmp_path):
+    with Processes(tmp_path) as run:
+        run.simulator("--register", "0")
+        wait_until(lambda: "simulated FreeSWITCH on" in run.log("simulator"), "the simulator")
+        settings.FREESWITCH_ESL_HOST, settings.FREESWITCH_ESL_PORT = "127.0.0.1", run.switch_port
+        said = [row["level"] for row in about("FreeSWITCH", findings()[1])]
+        assert said == ["ok"]
+        with doctor.Switch("127.0.0.1", run.switch_port) as switch:
+            switch.log_in(settings.FREESWITCH_ESL_PASSWORD)
+            switch.api("global_setvar hold_music=")
+        (_, row) = about("FreeSWITCH", findings()[1])
+        assert "customers on hold hear nothing" in row["detail"] and "vars.xml" in row["mend"]
 
 
 def test_a_campaign_that_cannot_dial_as_it_is_told_to_is_named(redis_empty):
