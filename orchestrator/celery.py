@@ -3,6 +3,7 @@
 import os
 
 from celery import Celery, signals
+from django.db import close_old_connections
 
 from events import collector
 
@@ -13,6 +14,13 @@ app = Celery("orchestrator")
 app.set_default()
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@signals.task_prerun.connect
+def _keep_connections(**_: object) -> None:
+    """As around a request: a connection lives CONN_MAX_AGE, and is asked before its first use whether it still does. A
+    new one for each task costs more than most tasks: a process of PostgreSQL's that knows no table yet."""
+    close_old_connections()
 
 
 @signals.worker_process_init.connect
