@@ -100,7 +100,7 @@ def apply(
         if isinstance(event, machine.SetState) and after.status is machine.Status.AVAILABLE and not before.in_wrap_up:
             # They come to work: with a panel or without one is seen anew.
             agent.panel_since = agent.panel_lost_at = None
-        agent.over_at = _over_at(after, act.now, agent.last_call)
+        agent.over_at = _over_at(after, act.now, agent, call)
         if after.status is machine.Status.AVAILABLE:
             agent.idle_since = act.now
             agent.softphone_failures = 0
@@ -142,13 +142,14 @@ def _count_time(act: Act, agent: Agent, before: machine.State, call: CallLog | N
     )
 
 
-def _over_at(state: machine.State, now: dt.datetime, call: CallLog | None) -> dt.datetime | None:
-    """When a state that begins now will have lasted longer than it may."""
+def _over_at(state: machine.State, now: dt.datetime, agent: Agent, call: CallLog | None) -> dt.datetime | None:
+    """When a state that begins now will have lasted longer than it may. call: the one it begins with, if any."""
     if not state.reason:
         return None
-    if state.in_wrap_up and call is not None:
-        limit = rules.wrap_up(call.campaign).over_at(now)
-        if limit is not None and call.disposed_at is None:
+    if state.in_wrap_up and agent.last_call_id is not None:
+        last = call if call is not None and call.pk == agent.last_call_id else agent.last_call
+        limit = rules.wrap_up(last.campaign).over_at(now)
+        if limit is not None and last.disposed_at is None:
             return limit
     reasons = ReasonCode.objects.filter(status=state.status, code=state.reason, limit_seconds__isnull=False)
     seconds = reasons.values_list("limit_seconds", flat=True).first()

@@ -16,6 +16,8 @@ def order_reported(act: Act, order: Order, fact: f.OrderReported) -> None:
         return
     done, leg = fact.status == "done", str(order.leg_uuid)
     payload: dict[str, Any] = order.payload if isinstance(order.payload, dict) else {}
+    if not _asks_for_something(order.kind, payload, done=done):
+        return
     if order.kind in {"eavesdrop", "call_extension"}:
         _call_reported(act, leg, payload, fact)
         return
@@ -35,15 +37,26 @@ def order_reported(act: Act, order: Order, fact: f.OrderReported) -> None:
             if call.operation == ops.TRANSFER:
                 call.taken_over_by = "" if done else call.taken_over_by
                 call_control.begin(act, call, "")
-        case "record" if payload.get("action") in {"mask", "unmask"} or not done:
+        case "record" | "hold":
             answering.settle_command(act, order.command_id, reason)
-        case "hold" if not done:
+        case "hangup" if call.ended_at is None and leg == call.freeswitch_uuid:
             answering.settle_command(act, order.command_id, reason)
-        case "hangup" if not done and call.ended_at is None and leg == call.freeswitch_uuid:
-            answering.settle_command(act, order.command_id, reason)
-        case "park" | "bridge" if not done and call.operation_at is not None:
+        case "park" | "bridge" if call.operation_at is not None:
             if order.created_at >= call.operation_at:  # else it was another operation's
                 move_failed(act, call, reason)
+
+
+def _asks_for_something(kind: str, payload: dict[str, Any], *, done: bool) -> bool:
+    """The most frequent outcomes, of calls placed and joined, ask for nothing here: their events say it."""
+    match kind:
+        case "eavesdrop" | "call_extension" | "listen_mode" | "mute" | "transfer":
+            return True
+        case "record":
+            return payload.get("action") in {"mask", "unmask"} or not done
+        case "hold" | "hangup" | "park" | "bridge":
+            return not done
+        case _:
+            return False
 
 
 def _mute_reported(act: Act, call: CallLog, order: Order, fact: f.OrderReported, *, on: bool) -> None:

@@ -6,10 +6,11 @@ customer who has answered waits for the commit, so a transaction ends after CHUN
 
 import datetime as dt
 import logging
+import re
 import time
 from collections.abc import Callable, Sequence
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q
 
 from dialer import hangup_causes, lease, orders, outbox
@@ -34,6 +35,10 @@ _REPORTED = {
     "in_doubt": Order.Status.IN_DOUBT,
 }
 _ABOUT_OPEN_LEGS = (f.LegCreated, f.LegAnswered, f.LegHeld, f.LegUnheld, f.LegEnded, f.MachineHeard)
+_ABOUT_LEGS = (*_ABOUT_OPEN_LEGS, f.LegBridged, f.RecordingStarted, f.RecordingStopped)
+_OPEN = frozenset({"call", "side", "agent"})
+# The switch's other users name their legs as they like.
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _OPEN_ORDER = (Order.Status.PENDING, Order.Status.SENT, Order.Status.ACCEPTED, Order.Status.IN_DOUBT)
 
 
@@ -43,8 +48,9 @@ def apply_all(facts: Sequence[f.AnyFact]) -> int:
 
     Raises LeaseLost, OperationalError, InterfaceError: then nothing after the last commit has been applied.
     """
-    _mark_sent([fact.order_id for fact in facts if isinstance(fact, f.OrderReported) and fact.status == "sent"])
-    due = _relevant(facts)
+    sent = {id(fact) for fact in facts if isinstance(fact, f.OrderReported) and fact.status == "sent"}
+    _mark_sent([fact.order_id for fact in facts if id(fact) in sent])
+    due = _relevant([fact for fact in facts if id(fact) not in sent])
     done = 0
     while done < len(due):
         done += _chunk(due[done:])
@@ -117,29 +123,38 @@ def _mark_sent(order_ids: list[str]) -> None:
 
 def _relevant(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
     """Those that ask for something: about a call or softphone leg of ours that is still open, or an order's outcome."""
-    legs = {fact.leg for fact in facts if fact.leg}
-    known = dict(CallLog.objects.filter(freeswitch_uuid__in=legs).values_list("freeswitch_uuid", "ended_at"))
-    ours = {leg for leg, ended_at in known.items() if ended_at is None}
-    uuids = _uuids(legs)
-    sides = SideLeg.objects.filter(leg_uuid__in=uuids, ended_at=None).values_list("leg_uuid", flat=True)
-    ours |= {str(leg) for leg in sides}
-    bridgeable = set(ours)
-    agents_own = AgentLeg.objects.filter(leg_uuid__in=uuids, ended_at=None).values_list("leg_uuid", flat=True)
-    ours |= {str(leg) for leg in agents_own}
+    ours = _ours({fact.leg for fact in facts if isinstance(fact, _ABOUT_LEGS)})
     parking = _moving() if any(isinstance(fact, f.LegParked) for fact in facts) else frozenset()
     news = _registration_news([fact for fact in facts if isinstance(fact, f.SoftphoneRegistration)])
     return [
         fact
         for fact in facts
-        if (isinstance(fact, f.OrderReported) and fact.status != "sent")
-        or (isinstance(fact, _ABOUT_OPEN_LEGS) and fact.leg in ours)
-        or (isinstance(fact, f.LegBridged) and fact.leg in bridgeable)
+        if isinstance(fact, f.OrderReported)
+        or (isinstance(fact, _ABOUT_OPEN_LEGS) and ours.get(fact.leg) in _OPEN)
+        or (isinstance(fact, f.LegBridged) and ours.get(fact.leg) in {"call", "side"})
         # Every leg parks, between customers and before the first; it is news where somebody moves the call.
         or (isinstance(fact, f.LegParked) and fact.leg in parking)
         # A recording is finished when the call is over.
-        or (isinstance(fact, f.RecordingStarted | f.RecordingStopped) and fact.leg in known)
+        or (isinstance(fact, f.RecordingStarted | f.RecordingStopped) and ours.get(fact.leg) in {"call", "ended"})
         or (isinstance(fact, f.SoftphoneRegistration) and fact in news)
     ]
+
+
+def _ours(legs: set[str]) -> dict[str, str]:
+    """What each of the legs is to us: `call`, a customer's, or `ended`; `side` or `agent`, while they are open."""
+    if not legs:
+        return {}
+    uuids = [leg for leg in legs if _UUID.match(leg)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT leg_uuid::text, 'agent' FROM dialer_agentleg WHERE leg_uuid = ANY(%s::uuid[]) AND ended_at IS NULL"
+            " UNION ALL SELECT leg_uuid::text, 'side' FROM dialer_sideleg"
+            " WHERE leg_uuid = ANY(%s::uuid[]) AND ended_at IS NULL"
+            " UNION ALL SELECT freeswitch_uuid, CASE WHEN ended_at IS NULL THEN 'call' ELSE 'ended' END"
+            " FROM dialer_calllog WHERE freeswitch_uuid = ANY(%s)",
+            [uuids, uuids, list(legs)],
+        )
+        return dict(cursor.fetchall())
 
 
 def _moving() -> frozenset[str]:
@@ -165,10 +180,6 @@ def _registration_news(facts: list[f.SoftphoneRegistration]) -> list[f.Softphone
             changed.add(fact.user)
             news.append(fact)
     return news
-
-
-def _uuids(legs: set[str]) -> list[str]:
-    return [leg for leg in legs if len(leg) == 36]
 
 
 def known(us: int, now: dt.datetime) -> dt.datetime | None:

@@ -91,6 +91,15 @@ def test_a_bridge_in_doubt_is_ordered_once_more_to_the_same_agent_unless_it_was_
     assert waiting.bridged_at is not None
 
 
+@pytest.mark.parametrize("name", ["zzzzzzzz-zzzz-zzzz-zzzz-zzzzzzzzzzzz", "conference 7", "", "\u2028" * 36, "'); --"])
+def test_a_leg_of_somebody_elses_with_a_name_like_no_other_stops_no_fact_of_ours(switch, waiting, name):
+    strange = [f.LegAnswered(leg=name, at=now_us()), f.LegBridged(leg=name, at=now_us(), peer=name)]
+    ours = f.LegEnded(leg=waiting.freeswitch_uuid, at=now_us(), cause="NORMAL_CLEARING", complete=True)
+    switch.tell(*strange, ours, f.RecordingStarted(leg=name, at=now_us(), path="/x.wav"))
+    waiting.refresh_from_db()
+    assert waiting.ended_at is not None
+
+
 def test_a_bridge_that_the_switch_refused_goes_to_the_next_idle_agent(switch, waiting):
     [first] = switch.orders("bridge")
     switch.report(first, "failed", reply="-ERR")
