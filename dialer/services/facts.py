@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from dialer import hangup_causes, lease, orders, outbox
 from dialer.lease import LeaseLost
-from dialer.models import Agent, AgentLeg, CallLog, Order, SideLeg
+from dialer.models import Agent, AgentLeg, CallLog, Order
 from dialer.services import agents, call_moves, call_orders, calls, doubts, holds, live_legs
 from dialer.services.acting import Act, acting
 from events import facts as f
