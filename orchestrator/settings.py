@@ -160,7 +160,7 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# Celery would end the connection to PostgreSQL around every task; orchestrator/celery.py keeps it as long as Django does.
+# Celery would end the connection to PostgreSQL around every task; orchestrator/celery.py keeps it as Django does.
 CELERY_DB_REUSE_MAX = 2**62
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 # Seconds until a task of a killed `default` worker is given to another; the dialer's queue does not wait
