@@ -52,6 +52,15 @@ def of(campaign: DialerCampaign, now: dt.datetime) -> eligibility.Rules:
         return eligibility.Rules(week=((),) * 7, max_attempts=attempts, retry_default=fixed)
 
 
+def retry_rule(campaign: DialerCampaign, kind: str) -> retry.RetryRule:
+    """As `of(campaign, now).retry_rule(kind)`: what the end of a call asks for is neither days nor hours."""
+    fixed = retry.RetryRule(dt.timedelta(minutes=campaign.retry_delay_minutes))
+    try:
+        return rule_forms.retries(campaign.profile.retry if campaign.profile else {}).get(kind, fixed)
+    except rule_forms.RuleError:
+        return fixed  # as `of`, which says so when the campaign is asked for next
+
+
 def _of(profile: ComplianceProfile, attempts: int, fixed: retry.RetryRule, now: dt.datetime) -> eligibility.Rules:
     return eligibility.Rules(
         week=rule_forms.week(profile.calling_hours),

@@ -1,6 +1,7 @@
 """The frame of every write: a transaction that holds the sequential worker's lease, and one moment as its `now`."""
 
 import datetime as dt
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from dialer import announce, lease, outbox
+from dialer.models import DialerCampaign
 from events import trail
+
+_local = threading.local()
 
 
 class Rejected(Exception):
@@ -38,16 +42,30 @@ def moment(value: Any) -> dt.datetime | None:
         return None
 
 
+def campaign_of(pk: int) -> DialerCampaign:
+    """With its profile; read once in a transaction, for it is wide and every fact of its calls asks for it."""
+    known: dict[int, DialerCampaign] | None = getattr(_local, "campaigns", None)
+    found = known.get(pk) if known is not None else None
+    if found is None:
+        found = DialerCampaign.objects.select_related("profile").get(pk=pk)
+        if known is not None:
+            known[pk] = found
+    return found
+
+
 @contextmanager
 def acting(by: str = "", command_id: str | None = None, now: dt.datetime | None = None) -> Iterator[Act]:
     """Raises lease.LeaseLost, and commits nothing, when another worker has taken over."""
     with trail.about(command_id=command_id):
+        _local.campaigns = {}
         try:
             with transaction.atomic():
                 yield Act(lease.fence(), now or timezone.now(), by, command_id)
         except BaseException:
             announce.forget()
             raise
+        finally:
+            _local.campaigns = None
         outbox.send_committed()
 
 

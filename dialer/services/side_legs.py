@@ -2,6 +2,7 @@
 are consulted. Each is written down before its order leaves, and is over when the switch says so."""
 
 import uuid
+from collections.abc import Iterable
 
 from dialer import announce, orders, outbox
 from dialer.models import CallLog, SideLeg
@@ -53,7 +54,11 @@ def hang_up(act: Act, side: SideLeg, command_id: str | None = None) -> None:
 def agent_leaves(act: Act, call: CallLog) -> None:
     """The agent is done with the call: nobody listens to them for it any longer, and the next customer hears them. Sets
     (and does not save) FREED on the call."""
-    for side in SideLeg.objects.select_for_update().filter(call=call, ended_at=None, purpose=LISTEN):
+    _agent_leaves(act, call, SideLeg.objects.select_for_update().filter(call=call, ended_at=None, purpose=LISTEN))
+
+
+def _agent_leaves(act: Act, call: CallLog, listeners: Iterable[SideLeg]) -> None:
+    for side in listeners:
         hang_up(act, side)
     if call.muted and call.agent_leg is not None and call.agent_leg.ended_at is None:
         order = orders.Mute(**outbox.header(), leg=str(call.agent_leg.leg_uuid), on=False)
@@ -70,8 +75,10 @@ def call_ended(act: Act, call: CallLog) -> None:
     answering.call_ended(act, call)
     if call.bridged_at is None:
         return  # nobody talked, so nobody was called for it
-    agent_leaves(act, call)
-    for side in SideLeg.objects.select_for_update().filter(call=call, ended_at=None).exclude(purpose=LISTEN):
-        # One that was bridged to the customer has been hung up by the switch; a second word does no harm.
-        hang_up(act, side)
+    sides = list(SideLeg.objects.select_for_update().filter(call=call, ended_at=None))
+    _agent_leaves(act, call, [side for side in sides if side.purpose == LISTEN])
+    for side in sides:
+        if side.purpose != LISTEN:
+            # One that was bridged to the customer has been hung up by the switch; a second word does no harm.
+            hang_up(act, side)
     call.operation, call.operation_at = "", None
