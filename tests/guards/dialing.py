@@ -234,8 +234,8 @@ GUARDS: list[Guard] = [
     Guard(
         "a bridge that has lost its lease carries nothing out",
         RUNNER,
-        "        if link is None or not self.may_act():\n            # Claimed",
-        "        if link is None:\n            # Claimed",
+        "        if self.link is None or not self.may_act():\n            return LINK_LOST",
+        "        if self.link is None:\n            return LINK_LOST",
         ORDERS + "test_what_a_bridge_has_taken_does_not_leave_once_it_has_lost_its_lease",
     ),
     Guard(

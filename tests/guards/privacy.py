@@ -276,8 +276,8 @@ GUARDS: list[Guard] = [
     Guard(
         "listening: whoever listens leaves with the call, although the agent's leg lives on",
         "dialer/services/side_legs.py",
-        "purpose=LISTEN):\n        hang_up(act, side)\n",
-        "purpose=LISTEN):\n        pass\n",
+        "    for side in listeners:\n        hang_up(act, side)\n",
+        "    for side in listeners:\n        pass\n",
         CONTROL + "test_when_the_call_ends_the_supervisors_leg_is_hung_up_although_the_agents_leg_lives_on",
     ),
     Guard(
