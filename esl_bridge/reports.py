@@ -50,9 +50,14 @@ class Reporter:
         """`dump`: the channel's own headers (uuid_dump); ours go over them."""
         return self._event(facts.LEG_REPORT, {**dump, "Unique-ID": leg, "Leg-Status": "found"})
 
-    def leg_changed(self, leg: str, dump: Headers, joined_before: str, known_since: int) -> bytes:
-        """A leg of which something was missed. joined_before: to whom we believed it joined; known_since: ms."""
-        ours: Headers = {"Leg-Joined-Before": joined_before, "Leg-Known-Since": str(known_since)}
+    def leg_changed(self, leg: str, dump: Headers, joined_before: str, held_before: bool, known_since: int) -> bytes:
+        """A leg of which something was missed. *_before: to whom we believed it joined, and whether held; known_since:
+        ms."""
+        ours: Headers = {
+            "Leg-Joined-Before": joined_before,
+            "Leg-Held-Before": _flag(held_before),
+            "Leg-Known-Since": str(known_since),
+        }
         return self.leg_found(leg, {**dump, **ours})
 
     def sync(self, channels: int, gone: int, found: int, changed: int) -> bytes:

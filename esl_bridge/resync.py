@@ -3,8 +3,8 @@
 The listing is fed by a thread of its own inside FreeSWITCH and lags behind; the floor's belief lags behind the journal.
 So a difference is only a question: a leg is gone when `uuid_exists` says so twice and no hang-up came meanwhile, and a
 channel is new to us when neither the floor nor the event stream has shown it lately. One that both know is asked how
-far it has come (`uuid_dump`, which does not lag): an answer, a joining or a parting that nobody heard is missed when
-both still say the same a moment later.
+far it has come (`uuid_dump`, which does not lag): an answer, a joining, a parting, a hold or its end that nobody heard
+is missed when both still say the same a moment later.
 """
 
 from __future__ import annotations
@@ -83,11 +83,12 @@ def live_legs(entries: Mapping[bytes, bytes], node: str = "") -> frozenset[str]:
 
 
 class Condition(NamedTuple):
-    """How far a leg that lives has come. `peer`: whom it is joined to, '' for nobody. A hold is none of it: what
-    FreeSWITCH says of that after a leg was moved has not been seen."""
+    """How far a leg that lives has come. `peer`: whom it is joined to, '' for nobody. `held`: FreeSWITCH ends a hold
+    itself whenever it moves the leg, and says so."""
 
     answered: bool
     peer: str
+    held: bool = False
 
 
 class Belief(NamedTuple):
@@ -105,13 +106,16 @@ def believed(raw: bytes | None) -> Belief | None:
         return None
     if leg is None or leg.state == "ended":
         return None
-    return Belief(Condition(leg.state in {"answered", "bridged", "held"}, leg.peer), leg.since)
+    answered = leg.state in {"answered", "bridged", "held"}
+    return Belief(Condition(answered, leg.peer, leg.state == "held"), leg.since)
 
 
-def said(dump: facts.Event) -> Condition:
-    """The same from the switch's `uuid_dump`."""
-    answered = facts.text(dump, "Answer-State") == "answered"
-    return Condition(answered, facts.joined_to(dump) if answered else "")
+def said(dump: facts.Event, held_by_belief: bool = False) -> Condition:
+    """The same from the switch's `uuid_dump`, with our own belief of a hold where that does not tell. Early media may
+    join a leg before its answer; the floor, too, counts who is joined as answered."""
+    peer, held = facts.joined_to(dump), facts.held(dump)
+    answered = facts.text(dump, "Answer-State") == "answered" or bool(peer)
+    return Condition(answered, peer, held_by_belief if held is None else held)
 
 
 class LegTracker:

@@ -86,9 +86,11 @@ class Synchroniser:
         listed = resync.channels_in(link.ask("show channels as json")[0])
         believed = resync.live_legs(self.commands.hgetall(streams.LIVE_LEGS), self.node if nodes.several() else "")
         todo = resync.compare(listed, believed, self.tracker, time.monotonic(), link.opened)
-        gone = self._report_gone(link, todo.missing, restarted)
+        both = tuple(sorted(listed & believed))
+        differing, undescribed = self._differing(link, both)
+        gone = self._report_gone(link, (*todo.missing, *undescribed), restarted)
         found = self._report_found(link, todo.unknown)
-        changed = self._report_changed(link, tuple(sorted(listed & believed)))
+        changed = self._report_changed(link, differing)
         self.writer.report(self.reporter.sync(len(listed), gone, found, changed))
         counters.count("switch_comparisons")
         for was, count in (("gone", gone), ("found", found), ("changed", changed)):
@@ -127,31 +129,33 @@ class Synchroniser:
                 count += 1
         return count
 
-    def _report_changed(self, link: Link, both: tuple[str, ...]) -> int:
-        first = self._differing(link, both)
+    def _report_changed(self, link: Link, first: dict[str, _Difference]) -> int:
         if not first:
             return 0
         gevent.sleep(SECOND_LOOK_SECONDS)
         count = 0
-        for leg, now in self._differing(link, tuple(first)).items():
+        for leg, now in self._differing(link, tuple(first))[0].items():
             # Both still say what they said: neither was on its way to the other.
             if (now.belief, now.said) == (first[leg].belief, first[leg].said) and not self.tracker.has_ended(leg):
-                before, since = now.belief.condition.peer, now.belief.since
-                self.writer.report(self.reporter.leg_changed(leg, now.dump, before, since))
+                before, since = now.belief
+                self.writer.report(self.reporter.leg_changed(leg, now.dump, before.peer, before.held, since))
                 count += 1
         return count
 
-    def _differing(self, link: Link, legs: tuple[str, ...]) -> dict[str, _Difference]:
-        """Legs of which the switch says something else than we believed a moment before."""
+    def _differing(self, link: Link, legs: tuple[str, ...]) -> tuple[dict[str, _Difference], tuple[str, ...]]:
+        """Legs of which the switch says something else than we believed a moment before, and those of which it can say
+        nothing: it has hung up, and lists them all the same until their last thread has ended."""
         if not legs:
-            return {}
+            return {}, ()
         beliefs = dict(zip(legs, self.commands.hmget(streams.LIVE_LEGS, list(legs)), strict=True))
         found: dict[str, _Difference] = {}
+        undescribed = set(legs)
         for leg, dump in self._dumps(link, legs):
-            belief, said = resync.believed(beliefs[leg]), resync.said(dump)
-            if belief is not None and said != belief.condition:
+            undescribed.discard(leg)
+            belief = resync.believed(beliefs[leg])
+            if belief is not None and (said := resync.said(dump, belief.condition.held)) != belief.condition:
                 found[leg] = _Difference(belief, said, dump)
-        return found
+        return found, tuple(sorted(undescribed))
 
     def _dumps(self, link: Link, legs: tuple[str, ...]) -> Iterator[tuple[str, normalise.Headers]]:
         """What the switch says of each leg that it has."""

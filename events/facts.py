@@ -329,8 +329,8 @@ def _leg_report(event: Event) -> tuple[AnyFact, ...]:
     """The bridge's correction after a comparison: a leg that the switch no longer has, or one we had not heard of.
 
     `found` carries the channel's own variables (uuid_dump) under the names of channel events, so that the same
-    readers serve. Of a leg that we knew, whom we believed it joined to comes with it, and since when we know (ms):
-    what the switch's own times say of before that is not what was missed.
+    readers serve. Of a leg that we knew, whom we believed it joined to and whether held comes with it, and since when
+    we know (ms): what the switch's own times say of before that is not what was missed.
     """
     leg, at = _leg(event), happened_at(event)
     if text(event, "Leg-Status") == "gone":
@@ -341,17 +341,31 @@ def _leg_report(event: Event) -> tuple[AnyFact, ...]:
         facts.append(LegAnswered(leg=leg, at=number(event, "Caller-Channel-Answered-Time") or at))
     elif text(event, "Answer-State") in {"ringing", "early"}:
         facts.append(LegRinging(leg=leg, at=at))
-    peer, before = joined_to(event) if answered else "", text(event, "Leg-Joined-Before")
+    known = number(event, "Leg-Known-Since") * 1000
+    peer, before = joined_to(event), text(event, "Leg-Joined-Before")
     if before and before != peer:
         facts.append(LegUnbridged(leg=leg, at=at, peer=before))
+    moved = at
     if peer and peer != before:
         joined = number(event, "Caller-Channel-Bridged-Time")
-        facts.append(
-            LegBridged(leg=leg, at=joined if joined > number(event, "Leg-Known-Since") * 1000 else at, peer=peer)
-        )
-    if not text(event, "Leg-Known-Since") and text(event, "Channel-Call-State") == "HELD":
-        facts.append(LegHeld(leg=leg, at=at))
+        moved = joined if joined > known else at
+        facts.append(LegBridged(leg=leg, at=moved, peer=peer))
+    holds, held_before = held(event), is_true(text(event, "Leg-Held-Before"))
+    if holds and (not held_before or peer != before):
+        # Where it was moved as well, the hold must not seem older than that.
+        began = number(event, "Caller-Channel-Last-Hold")
+        facts.append(LegHeld(leg=leg, at=began if began > known > 0 and peer == before else at))
+    elif held_before and holds is False:
+        facts.append(LegUnheld(leg=leg, at=moved))
     return tuple(facts)
+
+
+def held(dump: Event) -> bool | None:
+    """Whether a channel is on hold, by our order or by the telephone's own; None where its state does not tell: what is
+    no SIP channel (a loopback) says CHANNEL_HOLD and stays ACTIVE."""
+    if text(dump, "Channel-Call-State") == "HELD":
+        return True
+    return False if text(dump, "Channel-Name").startswith("sofia/") else None
 
 
 def joined_to(dump: Event) -> str:

@@ -150,7 +150,7 @@ def _bridge(switch: Switch, leg: Leg, url: str) -> None:
     if isinstance(request, str):
         _bridge_failed(switch, leg, request)
         return
-    request.variables.setdefault("ignore_early_media", "true")
+    request.variables.setdefault("ignore_early_media", leg.var("ignore_early_media"))
     child = originate.invite(switch, request, partial(_bridge_failed, switch, leg), parent=leg)
     if child is not None:
         leg.child = child

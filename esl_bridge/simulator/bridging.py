@@ -177,10 +177,10 @@ def _called(a: Leg, b: Leg) -> str:
 
 
 def separate_legs(switch: Switch, a: Leg, b: Leg) -> None:
-    """Forget that two legs were bridged. Says nothing."""
+    """Forget that two legs were bridged. Says nothing but that a hold is over."""
     clock = time.time()
     for leg in (a, b):
-        media.unhold(switch, leg, silent=True)
+        media.moved(switch, leg)
         leg.peer = None
         leg.bridge_role = ""
         switch.log.unbridged(leg, clock)

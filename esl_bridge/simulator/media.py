@@ -42,18 +42,12 @@ def hold(switch: Switch, leg: Leg) -> None:
     sip.reinvited(leg, "recvonly")
 
 
-def unhold(switch: Switch, leg: Leg, *, silent: bool = False) -> None:
-    """`uuid_hold off`. Silent when a bridge is broken by a transfer: no event says that hold is over then.
+def unhold(switch: Switch, leg: Leg) -> None:
+    """`uuid_hold off`.
 
     Music that has not begun yet is not stopped: it begins afterwards and plays to the end of the bridge.
     """
     peer = leg.peer
-    if silent:
-        if leg.playback is not None:
-            _cancel_playing(leg)
-        if leg.held:
-            _count_hold(switch, leg)
-        return
     if not leg.held:
         return
     unsettled = _unsettled(switch, leg)
@@ -88,6 +82,15 @@ def end_hold(switch: Switch, leg: Leg) -> None:
         return
     let_go(switch, leg)
     if leg.var_true("park_after_bridge"):
+        switch.callstate(leg, "ACTIVE")
+
+
+def moved(switch: Switch, leg: Leg) -> None:
+    """A leg leaves its bridge: what it hears stops, and if it was held it no longer is."""
+    if leg.playback is not None:
+        _cancel_playing(leg)
+    if leg.held:
+        let_go(switch, leg)
         switch.callstate(leg, "ACTIVE")
 
 

@@ -406,6 +406,7 @@ def test_a_blind_transfer_gives_the_customer_a_new_leg_and_ends_the_old_one(clie
     assert client.wait_for("CHANNEL_CREATE", new)["Caller-Destination-Number"] == "1002"
     client.api(f"uuid_kill {c}")
     client.wait_gone(new)
+    client.wait_gone(c)
     assert client.leg_names(c).count("HANGUP_COMPLETE") == 1
 
 

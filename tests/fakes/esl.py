@@ -88,6 +88,7 @@ class FakeSwitch:
         self.core_uuid = str(uuid.uuid4())
         self.channels = set()
         self.unlisted = set()  # channels that `show channels` does not list (yet)
+        self.hung_up = set()  # listed still, and no longer known to anything else
         self.dumps = {}  # leg -> what its `uuid_dump` says besides
         self.parks = True  # whether an answered leg is said to have parked
         self.job_replies = {}  # first word or whole command -> reply of the job; None: no BACKGROUND_JOB at all
@@ -199,7 +200,7 @@ class FakeSwitch:
         if command.startswith("echo "):
             return command.removeprefix("echo ")
         if command == "show channels as json":
-            rows = [{"uuid": leg} for leg in sorted(self.channels - self.unlisted)]
+            rows = [{"uuid": leg} for leg in sorted(self.channels - self.unlisted | self.hung_up)]
             return json.dumps({"row_count": len(rows), "rows": rows}) if rows else '{"row_count": 0}\n'
         if command.startswith("uuid_exists "):
             return "true" if command.split()[1] in self.channels else "false"
@@ -208,6 +209,7 @@ class FakeSwitch:
             if leg not in self.channels:
                 return "-ERR No such channel!\n"
             known = {"Event-Name": "CHANNEL_DATA", "Unique-ID": leg, "Answer-State": "answered"}
+            known["Channel-Name"] = "sofia/internal/1001"
             return json.dumps(known | self.dumps.get(leg, {}))
         return f"+OK {command}"
 

@@ -363,6 +363,18 @@ def test_a_leg_the_switch_no_longer_has_is_reported_gone_and_an_unknown_one_foun
     assert len(switch.said(f"api uuid_exists {ghost}")) == 2
 
 
+def test_a_leg_that_has_hung_up_is_gone_although_it_is_listed(start, switch, floor):
+    """FreeSWITCH lists it until its last thread has ended, and that may wait for what the other leg hears."""
+    lingers, unheard_of = new(), new()
+    believe(floor, lingers)
+    switch.hung_up |= {lingers, unheard_of}
+    start()
+    wait_until(lambda: floor.facts(facts.SyncFinished), "a comparison")
+    assert [(fact.leg, fact.cause) for fact in floor.facts(facts.LegEnded)] == [(lingers, "LOST")]
+    assert len(switch.said(f"api uuid_exists {lingers}")) == 2
+    assert floor.facts(facts.LegCreated) == []
+
+
 def test_a_hangup_that_was_only_late_is_not_overruled(start, switch, floor):
     leg = new()
     believe(floor, leg)
@@ -373,24 +385,29 @@ def test_a_hangup_that_was_only_late_is_not_overruled(start, switch, floor):
     assert [fact.cause for fact in floor.facts(facts.LegEnded)] == ["USER_BUSY"]
 
 
-def test_an_answer_a_joining_and_a_parting_that_nobody_heard_are_told_once_asked_for(start, switch, floor):
-    rings, waits, talks, parted, moved, ringing = (new() for _ in range(6))
+def test_an_answer_a_joining_a_parting_and_a_hold_that_nobody_heard_are_told_once_asked_for(start, switch, floor):
+    rings, waits, talks, parted, moved, ringing, holds, held = (new() for _ in range(8))
     believe(floor, rings, "alerting")
     believe(floor, waits, "answered")
     believe(floor, talks, "bridged", peer=waits)
     believe(floor, parted, "bridged", peer=rings)
     believe(floor, moved, "bridged", peer=rings)
     believe(floor, ringing, "initiated")
-    switch.channels |= {rings, waits, talks, parted, moved, ringing}
-    joined = {waits: talks, talks: waits, moved: waits}
+    believe(floor, holds, "bridged", peer=rings)
+    believe(floor, held, "held", peer=rings)
+    switch.channels |= {rings, waits, talks, parted, moved, ringing, holds, held}
+    joined = {waits: talks, talks: waits, moved: waits, holds: rings, held: rings}
     switch.dumps = {leg: {"variable_bridge_to": peer} for leg, peer in joined.items()}
     switch.dumps[ringing] = {"Answer-State": "ringing"}
+    switch.dumps[holds]["Channel-Call-State"] = "HELD"
     start()
     wait_until(lambda: floor.facts(facts.SyncFinished), "a comparison")
-    assert floor.facts(facts.SyncFinished)[0].changed == 4
+    assert floor.facts(facts.SyncFinished)[0].changed == 6
     assert [fact.leg for fact in floor.facts(facts.LegAnswered) if fact.leg == rings] == [rings]
     assert {(fact.leg, fact.peer) for fact in floor.facts(facts.LegUnbridged)} == {(parted, rings), (moved, rings)}
     assert {(fact.leg, fact.peer) for fact in floor.facts(facts.LegBridged)} == {(waits, talks), (moved, waits)}
+    assert [fact.leg for fact in floor.facts(facts.LegHeld)] == [holds]
+    assert [fact.leg for fact in floor.facts(facts.LegUnheld)] == [held]
     asked = [switch.said(f"api uuid_dump {leg} json") for leg in (rings, talks)]
     assert [len(found) for found in asked] == [2, 1], "twice, for its own event may have been on its way"
 

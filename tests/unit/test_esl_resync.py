@@ -186,8 +186,11 @@ ANSWERED = facts.LegAnswered(leg=A, at=(BEGUN + 1_000) * 1000)
 BRIDGED = facts.LegBridged(leg=A, at=(BEGUN + 2_000) * 1000, peer=B)
 PARTED = facts.LegUnbridged(leg=A, at=(BEGUN + 3_000) * 1000, peer=B)
 AGAIN = facts.LegBridged(leg=A, at=(BEGUN + 4_000) * 1000, peer=B)
+HELD = facts.LegHeld(leg=A, at=(BEGUN + 4_200) * 1000)
+UNHELD = facts.LegUnheld(leg=A, at=(BEGUN + 4_400) * 1000)
 OTHER = facts.LegBridged(leg=A, at=(BEGUN + 5_000) * 1000, peer=C)
-STORY = (CREATED, ANSWERED, BRIDGED, PARTED, AGAIN, OTHER)
+HELD_AGAIN = facts.LegHeld(leg=A, at=(BEGUN + 5_200) * 1000)
+STORY = (CREATED, ANSWERED, BRIDGED, PARTED, AGAIN, HELD, UNHELD, OTHER, HELD_AGAIN)
 
 
 @pytest.mark.parametrize(("known", "true"), list(combinations(range(1, len(STORY) + 1), 2)))
@@ -199,17 +202,22 @@ def test_a_report_of_what_was_missed_brings_a_leg_to_where_the_switch_has_it(kno
         "variable_orch_role": "customer", "Caller-Channel-Created-Time": str(BEGUN * 1000),
         "Caller-Channel-Answered-Time": str((now.answered_at or 0) * 1000),
         "Caller-Channel-Bridged-Time": str((now.bridge_at or 0) * 1000 if timed else 0),
+        "Caller-Channel-Last-Hold": str((now.held_at or 0) * 1000 if timed else 0),
+        "Channel-Call-State": "HELD" if now.state == "held" else "ACTIVE", "Channel-Name": "sofia/internal/1001",
     }  # fmt: skip
     belief = believed(call_state.to_json(before))
     said_later = Reporter("main", "x", lambda: (BEGUN + 9_000) / 1000)
-    raw = said_later.leg_changed(A, dump, belief.condition.peer, belief.since)
+    raw = said_later.leg_changed(A, dump, belief.condition.peer, belief.condition.held, belief.since)
     after = leg_of(*STORY[:known], *facts.facts_of(orjson.loads(raw)))
     assert condition(after) == condition(now) == said(dump)
     assert (after.state, after.answered_at, after.created_at) == (now.state, now.answered_at, now.created_at)
     # Those that come after all change nothing any more.
     late = leg_of(*STORY[:known], *facts.facts_of(orjson.loads(raw)), *STORY[known:true])
     assert condition(late) == condition(now)
-    if timed and now.peer and condition(before) != condition(now):
+    # It keeps no time of a hold's end, and a leg that was both moved and held is told of at the time of asking.
+    told = {"bridged": STORY[true - 1] != UNHELD, "held": before.peer == now.peer}
+    kept = told.get(now.state, False)
+    if timed and kept and condition(before) != condition(now):
         assert after.since == now.since, "the switch's own time of it"
 
 
@@ -217,7 +225,28 @@ def test_what_cannot_be_read_is_compared_with_nothing():
     ended = facts.LegEnded(leg=A, at=BEGUN * 1000, cause="NORMAL_CLEARING")
     for raw in (None, b"", b"{", b"[]", b'{"leg": 1}', call_state.to_json(leg_of(CREATED, ended))):
         assert believed(raw) is None
-    assert said({"Answer-State": "ringing", "variable_bridge_to": B}) == Condition(False, "")
+
+
+def test_who_is_joined_by_early_media_is_not_told_as_parted():
+    """Or each comparison would part them and join them no more."""
+    early = leg_of(CREATED, facts.LegRinging(leg=A, at=BEGUN * 1000 + 1, early_media=True), BRIDGED)
+    dump = {"Unique-ID": A, "Answer-State": "early", "variable_bridge_to": B}
+    assert said(dump) == condition(early) == Condition(True, B)
+    heard_late = leg_of(CREATED, *facts.facts_of(orjson.loads(reporter().leg_changed(A, dump, "", False, BEGUN))))
+    assert condition(heard_late) == said(dump) and heard_late.answered_at is None
+
+
+def test_a_hold_that_a_channel_does_not_keep_is_held_until_it_is_said_to_have_ended():
+    """A loopback says CHANNEL_HOLD, and of its state that it is active."""
+    held = leg_of(CREATED, ANSWERED, BRIDGED, HELD)
+    dump = {"Unique-ID": A, "Answer-State": "answered", "variable_bridge_to": B, "Channel-Call-State": "ACTIVE"}
+    loopback, sip = dump | {"Channel-Name": "loopback/1-a"}, dump | {"Channel-Name": "sofia/internal/1"}
+    assert said(loopback, condition(held).held) == condition(held) != said(sip, condition(held).held)
+    later = Reporter("main", "x", lambda: (BEGUN + 9_000) / 1000)
+    raw = later.leg_changed(A, loopback | {"variable_bridge_to": C}, B, True, BEGUN)
+    moved = facts.facts_of(orjson.loads(raw))
+    assert facts.LegUnheld not in [type(fact) for fact in moved]
+    assert condition(leg_of(CREATED, ANSWERED, BRIDGED, HELD, *moved)) == Condition(True, C)
 
 
 def test_every_report_has_an_identity_of_its_own():
