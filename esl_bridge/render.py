@@ -26,6 +26,11 @@ MAX_LINE_CHARACTERS: Final = 2_000
 # *agent's* leg: 0 = heard by nobody, 2 = by the leg listened to (whisper to the agent), 3 = by both sides.
 EAVESDROP_DIGITS: Final = {"listen": "0", "whisper": "2", "barge": "3"}
 
+# Whoever leads a bridge takes the other leg along when it holds and then hangs up or is parked: a customer whose own
+# telephone can hold would end the agent's leg. With an extension for that the agent's parks (park_after_bridge comes
+# first), and who would not park is hung up as ever.
+SPARES_THE_AGENT: Final = {"hold_hangup_xfer_exten": "hangup:inline"}
+
 _TEMPLATE = re.compile(r"[A-Za-z0-9_./@:;=,|+~$\[\]-]*\Z")
 # One leg: its own variables in brackets, perhaps, and one destination. `,` `|` and `:_:` would call several for one
 # attempt, all under one uuid.
@@ -188,6 +193,7 @@ def _originate_customer(order: orders.OriginateCustomer, plan: DialPlan) -> str:
         # Without it the call counts as answered at the first ringing tone that the carrier sends as media.
         "ignore_early_media": "true",
         "hangup_after_bridge": "true",
+        **SPARES_THE_AGENT,
         # A recording that is begun again goes on in the same file instead of writing over it.
         "RECORD_APPEND": "true",
         "orch_role": "customer",
@@ -241,6 +247,7 @@ def _call_extension(order: orders.CallExtension, plan: DialPlan) -> str:
         "originate_timeout": str(order.timeout),
         "ignore_early_media": "true",
         "hangup_after_bridge": "true",
+        **SPARES_THE_AGENT,
         "orch_role": order.role,
         "orch_agent": order.who,
     }

@@ -144,6 +144,7 @@ def join(switch: Switch, a: Leg, b: Leg) -> None:
     for leg, other, role in ((a, b, "a"), (b, a, "b")):
         leg.peer = other
         leg.joining = None
+        leg.drops_peer = False
         leg.bridge_role = role
         leg.times.bridged = now
         leg.profile_changed()
@@ -206,7 +207,7 @@ def after_bridge(switch: Switch, leg: Leg, other: Leg) -> None:
     if leg.call_uuid != leg.uuid:
         leg.call_uuid = leg.uuid
         leg.set("call_uuid", leg.uuid)
-    if leg.var_true("park_after_bridge"):
+    if leg.var_true("park_after_bridge") and not other.drops_peer:
         park_state(switch, leg)
         return
     if leg.state == "CS_SOFT_EXECUTE" and leg.var_true("hangup_after_bridge"):
@@ -229,11 +230,17 @@ def park_state(switch: Switch, leg: Leg) -> None:
     switch.emit("CHANNEL_PARK", leg)
 
 
+def drops(leg: Leg) -> bool:
+    """Whether the other leg is hung up when this one parks or ends: whoever leads a bridge and holds takes it along."""
+    return leg.held and leg.bridge_role == "a" and not leg.var("hold_hangup_xfer_exten")
+
+
 def uuid_park(switch: Switch, leg: Leg) -> None:
     """Park a leg, leaving its bridge if it has one."""
     if _waits(leg):
         return
     if leg.peer is not None:
+        leg.drops_peer = drops(leg)
         _leave_bridge(switch, leg, keep=(leg,))
     leg.joining = None
     hangup.leave_application(switch, leg) if not leg.parked else None

@@ -39,6 +39,7 @@ def begin(switch: Switch, leg: Leg, cause: str, disposition: str = "") -> bool:
     if leg.gone or leg.hangup_cause:
         return False
     leg.cancel_timers()
+    leg.drops_peer = bridging.drops(leg)
     if leg.held:
         media.let_go(switch, leg)
     if not disposition:
@@ -88,7 +89,7 @@ def _finish_bridged(switch: Switch, leg: Leg, peer: Leg) -> None:
         destroy(switch, b)
         bridging.after_bridge(switch, a, b)
         return
-    survives = b.var_true("park_after_bridge") and not b.hangup_cause
+    survives = b.var_true("park_after_bridge") and not b.hangup_cause and not a.drops_peer
     if not survives and not b.hangup_cause:
         b.unset("bridge_to")
         if leg.disposition == RECV_BYE:

@@ -152,6 +152,7 @@ class Leg:
     spies: list[Leg] = field(default_factory=list)
     spied: Leg | None = None
     held: bool = False
+    drops_peer: bool = False
     hold_events: list[tuple[int, int]] = field(default_factory=list)
     muted: bool = False
     presence_count: int = 0

@@ -273,6 +273,41 @@ def test_a_held_leg_is_let_go_before_it_is_hung_up(client: Client, calls: Calls)
     assert names.index("HOLD") < names.index("UNHOLD") < names.index("HANGUP")
 
 
+@pytest.mark.parametrize("command", ["uuid_kill {c}", "uuid_park {c}"])
+@pytest.mark.parametrize(("variables", "lives"), [("", "false"), ("hold_hangup_xfer_exten=hangup:inline", "true")])
+def test_a_first_leg_that_holds_takes_the_second_along_unless_it_says_otherwise(
+    client: Client, calls: Calls, command: str, variables: str, lives: str
+) -> None:
+    """A customer whose own telephone holds, and who is parked or hangs up."""
+    c, a = calls.settled(variables=variables, agent_variables="park_after_bridge=true,hangup_after_bridge=false")
+    client.api(f"uuid_hold {c}")
+    client.wait_for("CHANNEL_HOLD", c)
+    _music(client, a)
+    assert client.api(command.format(c=c)) == "+OK\n"
+    if lives == "true":
+        client.until(lambda: client.leg_names(a).count("PARK") == 2, "the agent parked")
+        b, job = calls.customer("91235", "hangup_after_bridge=true")
+        client.job_done(job)
+        client.wait_for("CHANNEL_PARK", b)
+        client.api(f"uuid_bridge {b} {a}")
+        client.wait_for("CHANNEL_BRIDGE", b)
+        client.api(f"uuid_kill {b}")
+        client.until(lambda: client.leg_names(a).count("PARK") == 3, "the agent parked again")
+    else:
+        assert client.wait_gone(a)["Hangup-Cause"] == "NORMAL_CLEARING"
+    assert client.api(f"uuid_exists {a}") == lives
+
+
+@pytest.mark.parametrize("command", ["uuid_kill {c}", "uuid_park {c}"])
+def test_who_would_not_park_anyway_is_hung_up_as_before(client: Client, calls: Calls, command: str) -> None:
+    c, a = calls.settled(variables="hold_hangup_xfer_exten=hangup:inline", agent_variables="hangup_after_bridge=true")
+    client.api(f"uuid_hold {c}")
+    client.wait_for("CHANNEL_HOLD", c)
+    _music(client, a)
+    client.api(command.format(c=c))
+    assert client.wait_gone(a)["Hangup-Cause"] == "NORMAL_CLEARING"
+
+
 def test_a_private_command_carries_two_names_and_two_sequences(client: Client, calls: Calls) -> None:
     c, a = calls.settled()
     client.api(f"uuid_hold {a}")

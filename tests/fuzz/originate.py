@@ -192,26 +192,28 @@ def settled(rng: random.Random) -> tuple[orders.AnyOrder, render.DialPlan]:
 
 # --- the oracle ---------------------------------------------------------------------------------------------------
 
+SPARES = {"hold_hangup_xfer_exten": "hangup:inline"}
 # By the role of the leg: what every command says, and what else it may say.
 FIXED: dict[str, tuple[dict[str, str], set[str]]] = {
     "customer": (
-        {"hangup_after_bridge": "true", "RECORD_APPEND": "true"},
+        {"hangup_after_bridge": "true", "RECORD_APPEND": "true", **SPARES},
         {"orch_call", "origination_caller_id_number", "origination_caller_id_name", "orch_agent", "orch_campaign"},
     ),
     "agent": (
         {"park_after_bridge": "true", "hangup_after_bridge": "false"}, {"origination_caller_id_name", "orch_agent"},
     ),
     "supervisor": (
-        {"hangup_after_bridge": "true"}, {"origination_caller_id_name", "orch_agent", "eavesdrop_enable_dtmf"},
+        {"hangup_after_bridge": "true"},
+        {"origination_caller_id_name", "orch_agent", "eavesdrop_enable_dtmf", "hold_hangup_xfer_exten"},
     ),
-    "consulted": ({"hangup_after_bridge": "true"}, {"origination_caller_id_name", "orch_agent"}),
+    "consulted": ({"hangup_after_bridge": "true", **SPARES}, {"origination_caller_id_name", "orch_agent"}),
 }  # fmt: skip
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _VALUES = {
     "origination_uuid": _UUID, "orch_call": _UUID,
     "originate_timeout": r"[1-9][0-9]{0,2}", "origination_caller_id_number": r"\+[1-9][0-9]{6,14}",
     "origination_caller_id_name": r"[A-Za-z0-9 ._-]{1,40}", "orch_agent": r"[\w.:-]{1,64}",
-    "orch_campaign": r"[\w.:-]{1,64}", "eavesdrop_enable_dtmf": "true",
+    "orch_campaign": r"[\w.:-]{1,64}", "eavesdrop_enable_dtmf": "true", **SPARES,
 }  # fmt: skip
 _OTHERS = re.compile(
     rf"uuid_bridge {_UUID} {_UUID}|uuid_hold (?:off )?{_UUID}|uuid_park {_UUID}"

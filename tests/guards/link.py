@@ -164,6 +164,13 @@ GUARDS: list[Guard] = [
         f"{RENDER}::test_each_order_is_one_known_line",
     ),
     Guard(
+        "a customer who holds and leaves does not take the agent along",
+        "esl_bridge/render.py",
+        '{"hold_hangup_xfer_exten": "hangup:inline"}',
+        "{}",
+        f"{RENDER}::test_each_order_is_one_known_line",
+    ),
+    Guard(
         "a leg that both know is asked how far it has come",
         "esl_bridge/sync.py",
         "!= belief.condition:\n",

@@ -29,7 +29,8 @@ CUSTOMER = orders.OriginateCustomer(
             (
                 f"originate {{origination_uuid={LEG},origination_caller_id_number=+12125550100,"
                 "origination_caller_id_name='Voice Orchestrator',originate_timeout=25,ignore_early_media=true,"
-                f"hangup_after_bridge=true,RECORD_APPEND=true,orch_role=customer,orch_call={CALL},orch_agent=agent_101,orch_campaign=7}}"
+                "hangup_after_bridge=true,hold_hangup_xfer_exten=hangup:inline,RECORD_APPEND=true,orch_role=customer,"
+                f"orch_call={CALL},orch_agent=agent_101,orch_campaign=7}}"
                 "sofia/gateway/carrier/+12125551234 &park()"
             ),
         ),
@@ -56,7 +57,8 @@ CUSTOMER = orders.OriginateCustomer(
             orders.CallExtension(**BASE, extension="1003", role="supervisor", who="sup", caller_id_name="Take over"),
             (
                 f"originate {{origination_uuid={LEG},origination_caller_id_name='Take over',originate_timeout=20,"
-                "ignore_early_media=true,hangup_after_bridge=true,orch_role=supervisor,orch_agent=sup}"
+                "ignore_early_media=true,hangup_after_bridge=true,hold_hangup_xfer_exten=hangup:inline,"
+                "orch_role=supervisor,orch_agent=sup}"
                 "user/1003 &park()"
             ),
         ),
