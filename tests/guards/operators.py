@@ -126,4 +126,26 @@ GUARDS: list[Guard] = [
         "AND (TRUE OR holder IN (%s, %s) OR",
         _RESTORE + "test_it_refuses_beside_a_running_worker",
     ),
+    Guard(
+        "a worker keeps its connection to PostgreSQL between tasks",
+        "orchestrator/settings.py",
+        "CELERY_DB_REUSE_MAX = 2**62",
+        "CELERY_DB_REUSE_MAX = 0",
+        "tests/integration/test_worker_connections.py::test_tasks_share_a_connection",
+    ),
+    Guard(
+        "a connection that is no more costs no task",
+        "orchestrator/celery.py",
+        "    close_old_connections()\n",
+        "    pass\n",
+        "tests/integration/test_worker_connections.py::test_a_connection_that_was_lost_between_two_tasks_costs_neither",
+    ),
+    Guard(
+        "a name like no uuid of another's leg takes no fact of ours with it",
+        "dialer/services/facts.py",
+        "for leg in legs if _UUID.match(leg)]",
+        "for leg in legs if len(leg) == 36]",
+        "tests/integration/test_late_facts.py::"
+        "test_a_leg_of_somebody_elses_with_a_name_like_no_other_stops_no_fact_of_ours",
+    ),
 ]
