@@ -53,6 +53,9 @@ class Normalised(NamedTuple):
 def event_of(frame: Frame) -> Normalised:
     """The event in a `text/event-json` or `text/event-plain` frame. Raises Unreadable for anything else."""
     if frame.content_type == JSON_TYPE:
+        # Exactly the object: with a byte lost in it, a blank line behind it would make its length right again.
+        if not (frame.body.startswith(b"{") and frame.body.endswith(b"}")):
+            raise Unreadable("the JSON does not begin and end with the event")
         return event_of_json(frame.body)
     if frame.content_type == PLAIN_TYPE:
         return _from_plain(frame.body)

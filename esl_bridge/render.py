@@ -258,6 +258,9 @@ def _call_extension(order: orders.CallExtension, plan: DialPlan) -> str:
 def _originate(variables: dict[str, str], address: str, application: str) -> str:
     # An empty value would only be dropped by the switch.
     said = ",".join(f"{name}={value}" for name, value in variables.items() if value)
+    # Looked for in the whole of it, before anything is read: in a campaign's id, too, it would be several originates.
+    if ":_:" in said:
+        raise Refused("an id has :_: in it, which to the switch is the end of one call and the beginning of another")
     return f"originate {{{said}}}{address} {application}"
 
 

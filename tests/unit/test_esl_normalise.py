@@ -237,3 +237,11 @@ def test_tens_of_thousands_of_events_a_second_are_framed_and_typed():
 def test_a_plain_event_that_is_cut_short_is_unreadable_instead_of_about_another_leg(body):
     with pytest.raises(Unreadable, match="cut short"):
         event_of(Frame({"Content-Type": "text/event-plain"}, body))
+
+
+@pytest.mark.parametrize("around", [(b"", b"\n"), (b"\n", b""), (b"", b" "), (b"", b"\n\n")])
+def test_json_with_a_byte_lost_and_a_blank_line_in_its_place_is_unreadable(around):
+    """Found by the fuzzer: the length is right, and the object without that byte is one, too."""
+    body = around[0] + b'{"Event-Name":"CHANNEL_HANGUP_COMPLTE","Unique-ID":"a"}' + around[1]
+    with pytest.raises(Unreadable, match="begin and end"):
+        event_of(Frame({"Content-Type": "text/event-json"}, body))

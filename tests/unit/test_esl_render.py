@@ -154,6 +154,13 @@ def test_a_dial_string_that_could_break_the_line_is_refused(template):
         render(CUSTOMER, DialPlan(template, PLAN.agent, PLAN.allowed_prefixes, PLAN.recordings_dir))
 
 
+@pytest.mark.parametrize("field", ["campaign_id", "agent_id"])
+def test_no_value_makes_several_calls_of_one(field):
+    """Found by the fuzzer: the switch looks for `:_:` before it reads anything, and an id may have these signs."""
+    with pytest.raises(Refused, match=":_:"):
+        render(msgspec.structs.replace(CUSTOMER, **{field: "a:_:b"}), PLAN)
+
+
 def test_a_command_longer_than_any_of_ours_is_refused():
     endless = f"sofia/gateway/{'a' * MAX_LINE_CHARACTERS}/{{number}}"
     with pytest.raises(Refused, match="one line"):
