@@ -22,8 +22,8 @@ _WRITTEN_OVER: Final = 3
 
 
 def mask(number: str) -> str:
-    """`+12125551234` -> `+1212***34`: enough to recognise, not enough to call."""
-    return f"{number[:5]}***{number[-2:]}" if len(number) >= 8 else "***"
+    """`+12125551234` -> `+1212***34`: enough to recognise, not enough to call. Four signs are hidden at least."""
+    return f"{number[: min(5, len(number) - 6)]}***{number[-2:]}" if len(number) >= 8 else "***"
 
 
 def clean(text: str) -> str:

@@ -31,6 +31,12 @@ def test_numbers_and_secrets_are_masked(said, logged):
     assert clean(said) == logged
 
 
+@pytest.mark.parametrize("number", ["555 0123", "55501234", "030123456", "+4930123456", "+12125551234", "1234567", "0"])
+def test_at_least_four_signs_of_a_number_are_hidden(number):
+    shown = mask(number).replace("***", "")
+    assert len(shown) <= max(0, len(number) - 4) and len(shown) <= 7
+
+
 def test_short_numbers_are_hidden_whole():
     assert mask("12345") == "***"
 
