@@ -50,8 +50,8 @@ SWEEP_SECONDS: Final = 1.0
 LINK_LOST: Final = ("refused", "the link to the switch went down before it left")
 # The eavesdrop application starts a moment after the supervisor's leg has answered; a digit before that is lost.
 EAVESDROP_SETTLE_SECONDS: Final = 0.5
-# The variable of a leg that names the one it is joined to; unset when there is none.
-JOINED_TO: Final = "signal_bond"
+# The variable of a leg that names the one it is joined to; unset when there is none (see facts.joined_to).
+JOINED_TO: Final = "bridge_to"
 # How often settled orders are cleared out of the stream (s).
 TRIM_EVERY_SECONDS: Final = 60.0
 

@@ -7,6 +7,8 @@ import uuid as uuids
 
 import pytest
 
+from esl_bridge.order_runner import JOINED_TO
+from esl_bridge.resync import names_a_leg
 from tests.contract.client import Client, Event
 from tests.contract.conftest import Calls
 
@@ -78,6 +80,24 @@ def test_a_bridge_ordered_at_the_answer_is_made(client: Client, calls: Calls) ->
     bridge = client.wait(lambda e: e.name == "CHANNEL_BRIDGE", "the bridge")
     assert {bridge["Bridge-A-Unique-ID"], bridge["Bridge-B-Unique-ID"]} == {c, a}
     assert client.job_done(job) == f"+OK {c}\n"
+
+
+def test_the_question_that_the_bridge_asks_tells_whether_a_leg_is_joined_now(client: Client, calls: Calls) -> None:
+    """Also of one that was joined before, and waits since: `signal_bond` names the old one then."""
+    c, a = calls.parked(agent_variables="park_after_bridge=true,hangup_after_bridge=false")
+
+    def joined() -> bool:
+        return names_a_leg(client.api(f"uuid_getvar {c} {JOINED_TO}"))
+
+    for round_ in range(2):
+        assert not joined()
+        client.api(f"uuid_bridge {c} {a}")
+        client.until(lambda n=round_: client.leg_names(c).count("BRIDGE") == n + 1, "the joining")  # type: ignore[misc]
+        assert joined()
+        client.api(f"uuid_park {c}")
+        client.until(lambda n=round_: client.leg_names(c).count("PARK") == n + 2, "the parking")  # type: ignore[misc]
+        client.until(lambda n=round_: client.leg_names(a).count("PARK") == n + 2, "the agent's")  # type: ignore[misc]
+    assert not joined()
 
 
 @pytest.mark.parametrize("number", ["21234", "31234"])

@@ -441,4 +441,11 @@ GUARDS: list[Guard] = [
         "[:FLUSH_LIMIT]))",
         STOPS + "test_an_order_left_by_a_dead_worker_is_sent_otherwise_and_says_that_it_may_be_a_repetition",
     ),
+    Guard(
+        "who waits after a conversation is not taken for one who talks",
+        RUNNER,
+        'JOINED_TO: Final = "bridge_to"',
+        'JOINED_TO: Final = "signal_bond"',
+        "tests/contract/test_calls.py::test_the_question_that_the_bridge_asks_tells_whether_a_leg_is_joined_now",
+    ),
 ]

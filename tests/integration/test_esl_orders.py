@@ -35,7 +35,7 @@ class Switch:
         command, leg, *variable = question.split()
         if command != "uuid_getvar":
             return self.answers.pop(0)
-        assert variable == ["signal_bond"]
+        assert variable == ["bridge_to"]
         return self.joined.get(leg, "_undef_")
 
     def bgapi(self, jobs, replied):
