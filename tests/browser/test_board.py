@@ -286,14 +286,21 @@ def test_each_panel_knows_its_own_source(tab, supervisor, switch):
 
 
 def test_the_way_from_event_to_screen_is_measured(tab, supervisor):
-    agents = make_agents(1)
+    agents = make_agents(4)
     make_campaign(agents)
     with publishing():
         page = tab(supervisor).open("/console/")
         live(page)
         still(page)
-        make_call(agents[0], "alerting", "Grace Hopper")
-        expect(page.locator("#health [data-figure=screen]")).to_contain_text(re.compile(r"p95 \d+\.\d\d s"))
+        figure = page.locator("#health [data-figure=screen]")
+        for agent in agents:
+            make_call(agent, "alerting", "Grace Hopper")
+            try:
+                expect(figure).to_contain_text(re.compile(r"p95 \d+\.\d\d s"), timeout=10_000)
+                return
+            except AssertionError:
+                continue  # It came in a snapshot, of which nobody can say how long it took; the next is measured.
+        pytest.fail(f"of {len(agents)} calls none was measured")
 
 
 def test_a_lost_connection_is_told_commands_are_not_kept_and_it_goes_on_where_it_stopped(tab, supervisor, web):
