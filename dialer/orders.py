@@ -3,12 +3,14 @@ into command lines. Every field that reaches the switch is validated here by pat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-Uuid = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
+_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z"
+Uuid = Annotated[str, msgspec.Meta(pattern=_UUID)]
 E164 = Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{6,14}\Z")]
 Extension = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{2,12}\Z")]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:-]{0,64}\Z")]
@@ -156,6 +158,11 @@ AnyOrder = (
 
 _decoder: msgspec.json.Decoder[AnyOrder] = msgspec.json.Decoder(AnyOrder)
 _encoder = msgspec.json.Encoder()
+
+
+def is_uuid(leg: str) -> bool:
+    """Whether a leg is named as ours are. The switch's other users name theirs as they like."""
+    return re.match(_UUID, leg) is not None
 
 
 def kind_of(order: AnyOrder) -> str:

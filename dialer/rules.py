@@ -40,7 +40,7 @@ _MINUTE = Decimal(60)
 def of(campaign: DialerCampaign, now: dt.datetime) -> eligibility.Rules:
     """The campaign's rules now: its profile's, or the defaults. A profile that cannot be read allows nothing."""
     attempts = campaign.max_retry_attempts + 1
-    fixed = retry.RetryRule(dt.timedelta(minutes=campaign.retry_delay_minutes))
+    fixed = _fixed_retry(campaign)
     profile = campaign.profile
     if profile is None:
         return eligibility.Rules(holidays=_holidays(now), max_attempts=attempts, retry_default=fixed)
@@ -54,11 +54,15 @@ def of(campaign: DialerCampaign, now: dt.datetime) -> eligibility.Rules:
 
 def retry_rule(campaign: DialerCampaign, kind: str) -> retry.RetryRule:
     """As `of(campaign, now).retry_rule(kind)`: what the end of a call asks for is neither days nor hours."""
-    fixed = retry.RetryRule(dt.timedelta(minutes=campaign.retry_delay_minutes))
+    fixed = _fixed_retry(campaign)
     try:
         return rule_forms.retries(campaign.profile.retry if campaign.profile else {}).get(kind, fixed)
     except rule_forms.RuleError:
         return fixed  # as `of`, which says so when the campaign is asked for next
+
+
+def _fixed_retry(campaign: DialerCampaign) -> retry.RetryRule:
+    return retry.RetryRule(dt.timedelta(minutes=campaign.retry_delay_minutes))
 
 
 def _of(profile: ComplianceProfile, attempts: int, fixed: retry.RetryRule, now: dt.datetime) -> eligibility.Rules:

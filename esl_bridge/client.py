@@ -224,7 +224,7 @@ class ESLClient(InboundESL):
         self._commands_sent.popleft()
         # Here, and not where it is waited for: what the switch says next may have come with it.
         self._logged_in = self._logged_in or (self._told and _accepted(reply))
-        sent.replied(reply)
+        sent.command.replied(reply)
 
     def _queue_frame(self, frame: Frame) -> None:
         try:
@@ -354,7 +354,7 @@ class ESLClient(InboundESL):
             self.sock.close()
         waiting, self._commands_sent = self._commands_sent, collections.deque()
         for sent in waiting:
-            sent.failed(NotConnectedError(reason))
+            sent.command.failed(NotConnectedError(reason))
 
     def stop(self) -> None:
         """Say goodbye and close; waits at most a few seconds."""

@@ -224,8 +224,8 @@ class OrderRunner:
     ) -> render.Command | None:
         """What leaves for the switch now; None: the order is settled, or leaves later."""
         link, fate = self.link, self._fate(order, stopped, known_from)
-        if fate is not None or link is None:
-            self._report(order, entry, *(fate or LINK_LOST))
+        if fate is not None:
+            self._report(order, entry, *fate)
             return None
         try:
             command = render.render(order, self.plan)

@@ -31,8 +31,7 @@ class Sent(NamedTuple):
     """`job`: the Job-UUID that its reply must have, None: of the switch's choice; `echo`: the text that its reply must
     be, when that is known; `at`: monotonic."""
 
-    replied: Callable[[SwitchEvent], None]
-    failed: Callable[[Exception], None]
+    command: Command
     is_api: bool
     job: str | None
     echo: str
@@ -61,4 +60,4 @@ def expecting(command: Command, at: float) -> Sent:
         named = (line.removeprefix("Job-UUID: ") for line in lines if line.startswith("Job-UUID: "))
         job = next(named, None)
     known = first.removeprefix("api echo ") if first.startswith(f"api echo {_ECHO}") else ""
-    return Sent(command.replied, command.failed, first.startswith("api "), job, known, at)
+    return Sent(command, first.startswith("api "), job, known, at)

@@ -158,10 +158,10 @@ def _one_switch(host: str, port: int) -> Iterator[Finding]:
                 yield Finding("FreeSWITCH", "fault", words, "Set FREESWITCH_ESL_PASSWORD as in event_socket.conf.xml.")
                 return
             yield Finding("FreeSWITCH", "ok", f"{place}: {switch.api('version').strip()[:80]}")
-            missing = [name for name in NEEDED_MODULES if switch.api(f"module_exists {name}").strip() != "true"]
+            missing = [name for name in NEEDED_MODULES if not switch.has(name)]
             if missing:
                 yield Finding("FreeSWITCH", "fault", f"without {', '.join(missing)}", "Load them in modules.conf.xml.")
-            if switch.api("module_exists mod_avmd").strip() != "true":
+            if not switch.has("mod_avmd"):
                 words = "without mod_avmd: answering machines are not heard"
                 yield Finding("FreeSWITCH", "warning", words, "Load mod_avmd where campaigns handle machines.")
             yield from _music(switch)
@@ -178,7 +178,7 @@ def _music(switch: Switch) -> Iterator[Finding]:
         mend = "Set hold_music in vars.xml, as HOLD_MUSIC."
         yield Finding("FreeSWITCH", "warning", "its hold_music is not set: customers on hold hear nothing", mend)
     streamed = [music for music in (on_hold, settings.HOLD_MUSIC) if music.startswith("local_stream://")]
-    if streamed and switch.api("module_exists mod_local_stream").strip() != "true":
+    if streamed and not switch.has("mod_local_stream"):
         words = f"without mod_local_stream: {streamed[0]} is silence"
         yield Finding("FreeSWITCH", "warning", words, "Load mod_local_stream, or name a sound file in HOLD_MUSIC.")
 
@@ -203,6 +203,9 @@ class Switch:
 
     def api(self, command: str) -> str:
         return self._say(f"api {command}", "api/response").body.decode("utf-8", "replace")
+
+    def has(self, module: str) -> bool:
+        return self.api(f"module_exists {module}").strip() == "true"
 
     def _say(self, line: str, answer: str) -> Frame:
         self._socket.sendall(f"{line}\n\n".encode())

@@ -15,7 +15,12 @@ from dialer import announce, lease, outbox
 from dialer.models import DialerCampaign
 from events import trail
 
-_local = threading.local()
+
+class _Local(threading.local):
+    campaigns: dict[int, DialerCampaign] | None = None  # None: outside of a transaction
+
+
+_local = _Local()
 
 
 class Rejected(Exception):
@@ -44,13 +49,10 @@ def moment(value: Any) -> dt.datetime | None:
 
 def campaign_of(pk: int) -> DialerCampaign:
     """With its profile; read once in a transaction, for it is wide and every fact of its calls asks for it."""
-    known: dict[int, DialerCampaign] | None = getattr(_local, "campaigns", None)
-    found = known.get(pk) if known is not None else None
-    if found is None:
-        found = DialerCampaign.objects.select_related("profile").get(pk=pk)
-        if known is not None:
-            known[pk] = found
-    return found
+    known = {} if _local.campaigns is None else _local.campaigns
+    if pk not in known:
+        known[pk] = DialerCampaign.objects.select_related("profile").get(pk=pk)
+    return known[pk]
 
 
 @contextmanager

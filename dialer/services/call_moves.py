@@ -79,8 +79,10 @@ def _back(act: Act, call: CallLog) -> None:
 
 def of_agent_leg(leg: str) -> CallLog | None:
     """The open, once joined call of the agent whose leg this is."""
+    if not orders.is_uuid(leg):
+        return None
     rows = CallLog.objects.filter(ended_at=None, agent_leg__leg_uuid=leg, agent__isnull=False, bridged_at__isnull=False)
-    uuid = rows.values_list("freeswitch_uuid", flat=True).first() if len(leg) == 36 else None
+    uuid = rows.values_list("freeswitch_uuid", flat=True).first()
     return calls.locked(uuid) if uuid else None
 
 

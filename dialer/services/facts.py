@@ -6,7 +6,6 @@ customer who has answered waits for the commit, so a transaction ends after CHUN
 
 import datetime as dt
 import logging
-import re
 import time
 from collections.abc import Callable, Sequence
 
@@ -37,8 +36,6 @@ _REPORTED = {
 _ABOUT_OPEN_LEGS = (f.LegCreated, f.LegAnswered, f.LegHeld, f.LegUnheld, f.LegEnded, f.MachineHeard)
 _ABOUT_LEGS = (*_ABOUT_OPEN_LEGS, f.LegBridged, f.RecordingStarted, f.RecordingStopped)
 _OPEN = frozenset({"call", "side", "agent"})
-# The switch's other users name their legs as they like.
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _OPEN_ORDER = (Order.Status.PENDING, Order.Status.SENT, Order.Status.ACCEPTED, Order.Status.IN_DOUBT)
 
 
@@ -48,9 +45,8 @@ def apply_all(facts: Sequence[f.AnyFact]) -> int:
 
     Raises LeaseLost, OperationalError, InterfaceError: then nothing after the last commit has been applied.
     """
-    sent = {id(fact) for fact in facts if isinstance(fact, f.OrderReported) and fact.status == "sent"}
-    _mark_sent([fact.order_id for fact in facts if id(fact) in sent])
-    due = _relevant([fact for fact in facts if id(fact) not in sent])
+    _mark_sent([fact.order_id for fact in facts if isinstance(fact, f.OrderReported) and fact.status == "sent"])
+    due = _relevant([fact for fact in facts if not (isinstance(fact, f.OrderReported) and fact.status == "sent")])
     done = 0
     while done < len(due):
         done += _chunk(due[done:])
@@ -144,7 +140,7 @@ def _ours(legs: set[str]) -> dict[str, str]:
     """What each of the legs is to us: `call`, a customer's, or `ended`; `side` or `agent`, while they are open."""
     if not legs:
         return {}
-    uuids = [leg for leg in legs if _UUID.match(leg)]
+    uuids = [leg for leg in legs if orders.is_uuid(leg)]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT leg_uuid::text, 'agent' FROM dialer_agentleg WHERE leg_uuid = ANY(%s::uuid[]) AND ended_at IS NULL"

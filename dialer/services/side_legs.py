@@ -15,7 +15,7 @@ LISTEN, TAKE_OVER, CONSULT = SideLeg.Purpose.LISTEN, SideLeg.Purpose.TAKE_OVER, 
 def locked(leg_uuid: str) -> SideLeg | None:
     """The open side leg with this uuid."""
     rows = SideLeg.objects.select_for_update(of=("self",)).filter(ended_at=None)
-    return rows.filter(leg_uuid=leg_uuid).first() if len(leg_uuid) == 36 else None
+    return rows.filter(leg_uuid=leg_uuid).first() if orders.is_uuid(leg_uuid) else None
 
 
 def open_one(call: CallLog, purpose: str, actor: str | None = None) -> SideLeg | None:

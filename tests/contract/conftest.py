@@ -113,10 +113,14 @@ class Calls:
         """A patient customer and an agent, both answered and parked."""
         c, job_c = self.customer("91234", variables)
         a, job_a = self.agent("1001", agent_variables)
-        for uuid, job in ((c, job_c), (a, job_a)):
-            assert self.client.job_done(job) == f"+OK {uuid}\n"
-            self.client.wait_for("CHANNEL_PARK", uuid)
-        return c, a
+        return self.answered((c, job_c)), self.answered((a, job_a))
+
+    def answered(self, started: tuple[str, str]) -> str:
+        """The leg, once it has answered and parked."""
+        uuid, job = started
+        assert self.client.job_done(job) == f"+OK {uuid}\n"
+        self.client.wait_for("CHANNEL_PARK", uuid)
+        return uuid
 
     def bridged(self, *, variables: str = "", agent_variables: str = "") -> tuple[str, str]:
         """A customer talking to an agent."""

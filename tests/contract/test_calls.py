@@ -52,9 +52,7 @@ def test_when_the_second_leg_is_killed_the_first_is_unbridged_and_then_hung_up(c
 
 
 def test_an_agent_with_park_after_bridge_serves_one_customer_after_another(client: Client, calls: Calls) -> None:
-    a, job = calls.agent("1001", "park_after_bridge=true,hangup_after_bridge=false")
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", a)
+    a = calls.answered(calls.agent("1001", "park_after_bridge=true,hangup_after_bridge=false"))
     for number in ("91234", "91235"):
         c, job = calls.customer(number, "hangup_after_bridge=true")
         client.job_done(job)
@@ -69,9 +67,7 @@ def test_an_agent_with_park_after_bridge_serves_one_customer_after_another(clien
 
 
 def test_a_bridge_ordered_at_the_answer_is_made(client: Client, calls: Calls) -> None:
-    a, job = calls.agent("1001", "park_after_bridge=true")
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", a)
+    a = calls.answered(calls.agent("1001", "park_after_bridge=true"))
     c, job = calls.customer("91234")
     client.wait_for("CHANNEL_ANSWER", c)
     # The originate may not have returned yet: whether the customer parks first, and who of the two
@@ -104,9 +100,7 @@ def test_the_question_that_the_bridge_asks_tells_whether_a_leg_is_joined_now(cli
 def test_a_bridge_ordered_while_the_customer_rings_is_the_end_of_both(
     client: Client, calls: Calls, number: str
 ) -> None:
-    a, job = calls.agent("1001", "park_after_bridge=true")
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", a)
+    a = calls.answered(calls.agent("1001", "park_after_bridge=true"))
     c, job = calls.customer(number)
     client.wait_for("CHANNEL_PROGRESS", c)
     assert client.api(f"uuid_bridge {c} {a}") == f"+OK {a}\n"
@@ -148,9 +142,7 @@ def test_an_agent_whose_customer_left_before_the_bridge_can_be_given_the_next(cl
     client.send(f"api uuid_bridge {c} {a}\n\napi uuid_kill {c}")
     assert [client.reply().text, client.reply().text] == [f"+OK {a}\n", "+OK\n"]
     client.wait_gone(c)
-    following, job = calls.customer("91235")
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", following)
+    following = calls.answered(calls.customer("91235"))
     assert client.api(f"uuid_bridge {following} {a}") == f"+OK {a}\n"
     assert client.wait_for("CHANNEL_BRIDGE", following)["Bridge-B-Unique-ID"] == a
 
@@ -167,9 +159,7 @@ def test_a_customer_whose_agent_left_before_the_bridge_is_hung_up(client: Client
 
 def test_a_second_bridge_moves_the_customer_to_the_other_agent(client: Client, calls: Calls) -> None:
     c, a = calls.bridged(variables="park_after_bridge=true", agent_variables="park_after_bridge=true")
-    b, job = calls.agent("1002", "park_after_bridge=true")
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", b)
+    b = calls.answered(calls.agent("1002", "park_after_bridge=true"))
     assert client.api(f"uuid_bridge {c} {b}") == f"+OK {b}\n"
     client.wait(lambda e: e.name == "CHANNEL_BRIDGE" and e["Bridge-B-Unique-ID"] == b, "the new bridge")
     client.until(lambda: client.leg_names(a).count("PARK") == 2, "the old agent parked")
@@ -306,9 +296,7 @@ def test_a_first_leg_that_holds_takes_the_second_along_unless_it_says_otherwise(
     assert client.api(command.format(c=c)) == "+OK\n"
     if lives == "true":
         client.until(lambda: client.leg_names(a).count("PARK") == 2, "the agent parked")
-        b, job = calls.customer("91235", "hangup_after_bridge=true")
-        client.job_done(job)
-        client.wait_for("CHANNEL_PARK", b)
+        b = calls.answered(calls.customer("91235", "hangup_after_bridge=true"))
         client.api(f"uuid_bridge {b} {a}")
         client.wait_for("CHANNEL_BRIDGE", b)
         client.api(f"uuid_kill {b}")
@@ -414,9 +402,7 @@ def test_a_consulted_leg_is_joined_to_the_parked_customer_and_the_agent_parks(cl
     client.api(f"uuid_park {c}")
     for leg in (c, a):
         client.until(lambda leg=leg: client.leg_names(leg).count("PARK") == 2, f"{leg} parked")  # type: ignore[misc]
-    x, job = calls.agent("1002", "hangup_after_bridge=true")
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", x)
+    x = calls.answered(calls.agent("1002", "hangup_after_bridge=true"))
     client.api(f"uuid_bridge {x} {a}")
     client.wait_for("CHANNEL_BRIDGE", x)
     client.api(f"uuid_bridge {c} {x}")
@@ -429,9 +415,7 @@ def test_a_consulted_leg_is_joined_to_the_parked_customer_and_the_agent_parks(cl
 
 def test_a_consulted_leg_that_the_agent_is_taken_from_is_hung_up(client: Client, calls: Calls) -> None:
     c, a = calls.parked(variables="hangup_after_bridge=true", agent_variables="park_after_bridge=true")
-    x, job = calls.agent("1002", "hangup_after_bridge=true")
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", x)
+    x = calls.answered(calls.agent("1002", "hangup_after_bridge=true"))
     client.api(f"uuid_bridge {x} {a}")
     client.wait_for("CHANNEL_BRIDGE", x)
     assert client.api(f"uuid_bridge {c} {a}") == f"+OK {a}\n"
@@ -466,9 +450,7 @@ def test_a_blind_transfer_gives_the_customer_a_new_leg_and_ends_the_old_one(clie
 
 
 def test_a_parked_customer_can_be_transferred_to_an_agent(client: Client, calls: Calls) -> None:
-    c, job = calls.customer("91234")
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", c)
+    c = calls.answered(calls.customer("91234"))
     assert client.api(f"uuid_transfer {c} 1002 XML default") == "+OK\n"
     bridge = client.wait_for("CHANNEL_BRIDGE", c)
     new = bridge["Bridge-B-Unique-ID"]
@@ -490,9 +472,7 @@ def test_a_parked_customer_can_be_transferred_to_an_agent(client: Client, calls:
 def test_a_customer_transferred_to_where_nobody_is_dies_of_it(
     client: Client, calls: Calls, extension: str, cause: str
 ) -> None:
-    c, job = calls.customer("91234")
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", c)
+    c = calls.answered(calls.customer("91234"))
     assert client.api(f"uuid_transfer {c} {extension} XML default") == "+OK\n"
     assert client.wait_gone(c)["Hangup-Cause"] == cause
 
@@ -559,9 +539,7 @@ def test_variables_can_be_set_and_read(client: Client, calls: Calls) -> None:
 
 
 def test_sendmsg_sets_a_variable_with_line_breaks(client: Client, calls: Calls) -> None:
-    c, job = calls.customer("91234")
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", c)
+    c = calls.answered(calls.customer("91234"))
     body = "nl_var=line1\nline2\r\nline3\ttab"
     head = f"sendmsg {c}\ncall-command: execute\nexecute-app-name: set\ncontent-type: text/plain"
     client.receive_buffer.sendall(f"{head}\ncontent-length: {len(body)}\n\n{body}".encode())
@@ -571,9 +549,7 @@ def test_sendmsg_sets_a_variable_with_line_breaks(client: Client, calls: Calls) 
 
 
 def test_pushed_values_become_an_array(client: Client, calls: Calls) -> None:
-    c, job = calls.customer("91234")
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", c)
+    c = calls.answered(calls.customer("91234"))
     for count, value in enumerate(("one", "two", "thr|ee"), start=1):
         client.answer(f"sendmsg {c}\ncall-command: execute\nexecute-app-name: push\nexecute-app-arg: arr={value}")
         client.until(lambda count=count: client.leg_names(c).count("EXECUTE_COMPLETE") == count, "the push")  # type: ignore[misc]
@@ -645,14 +621,10 @@ def test_fresh_uuids_are_fresh(client: Client) -> None:
 
 def _contend(client: Client, calls: Calls) -> tuple[str, str, str]:
     """Order an agent to two customers at once; returns the agent, who got it, and who waits."""
-    a, job = calls.agent("1001", "park_after_bridge=true")
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", a)
+    a = calls.answered(calls.agent("1001", "park_after_bridge=true"))
     customers = []
     for number in ("91234", "91235"):
-        c, job = calls.customer(number, "hangup_after_bridge=true")
-        client.job_done(job)
-        client.wait_for("CHANNEL_PARK", c)
+        c = calls.answered(calls.customer(number, "hangup_after_bridge=true"))
         customers.append(c)
     client.send("\n\n".join(f"bgapi uuid_bridge {c} {a}" for c in customers))
     jobs = [client.reply().headers["Job-UUID"] for _ in customers]

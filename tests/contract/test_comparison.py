@@ -153,10 +153,7 @@ def _bridged(client: Client, calls: Calls) -> tuple[str, str]:
 
 
 def _another_agent(client: Client, calls: Calls, extension: str = "1002") -> str:
-    b, job = calls.agent(extension, AGENT)
-    assert client.job_done(job) == f"+OK {b}\n"
-    client.wait_for("CHANNEL_PARK", b)
-    return b
+    return calls.answered(calls.agent(extension, AGENT))
 
 
 def _until_parted(client: Client, link: _Link, *legs: str) -> None:
@@ -252,9 +249,7 @@ def test_a_customer_taken_to_another_agent(client: Client, calls: Calls, floor: 
 
 def test_an_agent_who_parted_and_talks_to_the_next(client: Client, calls: Calls, floor: Floor, link: _Link) -> None:
     c, a = _bridged(client, calls)
-    d, job = calls.customer("91235", CUSTOMER)
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", d)
+    d = calls.answered(calls.customer("91235", CUSTOMER))
     floor.hear()
     client.api(f"uuid_kill {c}")
     client.wait_gone(c)
@@ -284,9 +279,7 @@ def test_who_parted_and_is_joined_again_has_missed_nothing(
 def test_what_sounds_on_a_leg_joins_and_parts_nobody(client: Client, calls: Calls, floor: Floor, link: _Link) -> None:
     """Music for one who is parked, a supervisor who listens, a hold."""
     c, a = calls.settled(variables=CUSTOMER, agent_variables=AGENT)
-    waits, job = calls.customer("91235", CUSTOMER)
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", waits)
+    waits = calls.answered(calls.customer("91235", CUSTOMER))
     floor.hear()
     client.api(f"uuid_broadcast {waits} {MUSIC} aleg")
     listens, job = calls.agent("1003", app=f"'&eavesdrop({a})'")
@@ -369,9 +362,7 @@ def test_who_hung_up_is_gone_even_where_the_switch_lists_them_still(
     assert ("LegEnded", c, "") in moves(floor.compare())
     assert c not in floor.live()
     _agree(floor, link, a)
-    d, job = calls.customer("91235", CUSTOMER)
-    client.job_done(job)
-    client.wait_for("CHANNEL_PARK", d)
+    d = calls.answered(calls.customer("91235", CUSTOMER))
     client.api(f"uuid_bridge {d} {a}")
     client.wait_for("CHANNEL_BRIDGE", d)
     client.wait_gone(c)

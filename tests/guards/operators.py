@@ -143,7 +143,7 @@ GUARDS: list[Guard] = [
     Guard(
         "a name like no uuid of another's leg takes no fact of ours with it",
         "dialer/services/facts.py",
-        "for leg in legs if _UUID.match(leg)]",
+        "for leg in legs if orders.is_uuid(leg)]",
         "for leg in legs if len(leg) == 36]",
         "tests/integration/test_late_facts.py::"
         "test_a_leg_of_somebody_elses_with_a_name_like_no_other_stops_no_fact_of_ours",

@@ -100,6 +100,14 @@ def test_a_leg_of_somebody_elses_with_a_name_like_no_other_stops_no_fact_of_ours
     assert waiting.ended_at is not None
 
 
+def test_a_customer_who_is_joined_to_a_leg_of_somebody_elses_is_still_told_of(switch, waiting, caplog):
+    """Moved there by hand on the switch: `peer` is a name like no other, too."""
+    CallLog.objects.filter(pk=waiting.pk).update(bridged_at=timezone.now())
+    name = "zzzzzzzz-zzzz-zzzz-zzzz-zzzzzzzzzzzz"
+    switch.tell(f.LegBridged(leg=waiting.freeswitch_uuid, at=now_us(), peer=name))
+    assert "could not be applied" not in caplog.text
+
+
 def test_a_bridge_that_the_switch_refused_goes_to_the_next_idle_agent(switch, waiting):
     [first] = switch.orders("bridge")
     switch.report(first, "failed", reply="-ERR")
