@@ -187,12 +187,6 @@ def validated(order: AnyOrder) -> AnyOrder:
     return _decoder.decode(_encoder.encode(order))
 
 
-def as_payload(order: AnyOrder) -> dict[str, Any]:
-    """Plain values for the outbox row."""
-    payload: dict[str, Any] = msgspec.to_builtins(order)
-    return payload
-
-
 def from_payload(payload: Mapping[str, Any]) -> AnyOrder:
     order: AnyOrder = msgspec.convert(payload, AnyOrder)
     return order

@@ -172,7 +172,7 @@ def _listen(act: Act, call: CallLog, mode: str, command: Command) -> None:
         extension=extension,
         target=str(call.agent_leg.leg_uuid),
         supervisor=_who(act),
-        mode=mode,  # type: ignore[arg-type]  # orders.validated checks it
+        mode=mode,  # type: ignore[arg-type]  # the outbox validates it
         timeout=SIDE_RING_SECONDS,
     )
     _order(act, call, order)
@@ -209,7 +209,7 @@ def _call_extension(act: Act, call: CallLog, side: SideLeg, role: str) -> None:
         **outbox.header(),
         leg=str(side.leg_uuid),
         extension=side.extension,
-        role=role,  # type: ignore[arg-type]  # orders.validated checks it
+        role=role,  # type: ignore[arg-type]  # the outbox validates it
         who=_who(act) if side.purpose == side_legs.TAKE_OVER else "",
         caller_id_name=orders.caller_name(call.agent.name if call.agent else ""),
         timeout=SIDE_RING_SECONDS,

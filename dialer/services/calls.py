@@ -192,7 +192,7 @@ def record(act: Act, call: CallLog, action: str, command_id: str | None = None) 
     order = orders.Record(
         **outbox.header(),
         leg=call.freeswitch_uuid,
-        action=action,  # type: ignore[arg-type]  # orders.validated checks it
+        action=action,  # type: ignore[arg-type]  # the outbox validates it
         name=str(call.call_id),
     )
     outbox.add(order, token=act.token, call_id=call.pk, command_id=command_id)
