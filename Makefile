@@ -20,7 +20,7 @@ PYTHON ?= $(find_python)
 VENV = .venv/bin/python
 
 # The modules that decide and do nothing else: no Django, no server, no clock. mypy holds them to its strictest.
-PURE = $(addprefix events/,facts.py call_state.py entries.py intake.py rows.py enrich.py privacy.py) \
+PURE = $(addprefix events/,facts.py call_state.py entries.py intake.py rows.py copying.py enrich.py privacy.py) \
 	$(addprefix dialer/,agent_states.py calling_hours.py eligibility.py figures pacing pacing_simulation.py retry.py rule_forms.py hangup_causes.py limits.py numbers.py orders.py preview.py plain_numbers.py whatif.py whydial.py dispositions.py presence.py shares.py call_operations.py) \
 	$(addprefix esl_bridge/,framing.py normalise.py render.py resync.py) \
 	$(addprefix console/,protocol.py call_rows.py campaign_counts.py charts.py decision_words.py floor_state.py rows.py codes.py projection.py kpis.py panel_words.py script.py scopes.py words.py health.py rates.py alerting.py alert_figures.py webhook_address.py cause_words.py day_strip.py figure_text.py ladder.py) \

@@ -112,8 +112,8 @@ def waiting() -> bool:
 
 def flush() -> int:
     """Send what is still pending, oldest first; returns how many: what a dead worker had committed and not sent."""
-    return _send([_left(row) for row in Order.objects.filter(status=Order.Status.PENDING).order_by("id")[:FLUSH_LIMIT]],
-                 again=True)  # fmt: skip
+    rows = Order.objects.filter(status=Order.Status.PENDING).order_by("id")[:FLUSH_LIMIT]
+    return _send([_left(row) for row in rows], again=True)
 
 
 def _left(row: Order) -> _Leaving:

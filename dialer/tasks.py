@@ -169,10 +169,10 @@ def simulate_pacing(parameters: dict[str, Any], busy_key: str, keep_seconds: int
 
 
 @shared_task(name="dialer.tasks.store_cdr", ignore_result=True)
-def store_cdr(records: list[list[Any]]) -> int:
-    """[[call_id, cdr], ...] from the switch's HANGUP_COMPLETE into CallLog.cdr_data (queue `default`). Returns rows
-    changed."""
-    return cdr.store(records)
+def store_cdr(event_ids: list[int], batch_id: str | None = None) -> int:
+    """What these raw events (HANGUP_COMPLETE of customers' legs) say into CallLog.cdr_data (queue `default`). Returns
+    rows changed. batch_id: see cdr.store."""
+    return cdr.store(event_ids, batch_id)
 
 
 @shared_task(name="dialer.tasks.run_import", ignore_result=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Final, cast
 
@@ -13,10 +13,11 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from events import rows, store, streams
+from events.entries import Entry
 from events.journal import Journal
-from events.models import EventBatch, EventProcessingStatus
+from events.models import EventBatch, EventProcessingStatus, FreeSwitchEvent
 from events.recorder import BATCH_ATTEMPTS, NOT_STORED
-from events.store import Cdr, Stored
+from events.store import Stored
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,6 @@ SWEPT_AT_ONCE: Final = 200
 # A batch is sent again at most this often, seconds: the queue may only be long.
 RESENT_EVERY: Final = 60
 RETRIES_AT_ONCE: Final = 500
-# A full detail record is about 10 KB: half a megabyte in one message.
-CDRS_PER_TASK: Final = 50
 SENT_PREFIX: Final = "events:resent:"
 
 Status = EventProcessingStatus.Status
@@ -42,16 +41,16 @@ def store_batch(batch_id: str) -> str:
     if not _begin(mine):
         return "done already"
     try:
-        # The details go out and the batch is marked before the one commit: should that fail, all of it comes again.
+        # The dialer is told and the batch is marked before the one commit: should that fail, all of it comes again.
         with transaction.atomic():
             batch = mine.select_for_update(skip_locked=True).first()
             if batch is None:
                 return "busy"
-            entries = Journal(streams.shared()).between(batch.first_journal_id, batch.last_journal_id)
-            stored = store.store(batch, _readable(entries), len(entries))
-            send_cdrs(stored.cdrs)
+            found = _Readable(Journal(streams.shared()).between(batch.first_journal_id, batch.last_journal_id))
+            stored = store.store(batch, found)
+            send_final(stored.final, batch_id)
             _keep_aside(stored.refused)
-            return _end(mine, batch, stored, len(entries))
+            return _end(mine, batch, stored, found.entries)
     except DatabaseError as error:
         _note_failure(mine, str(error))
         raise
@@ -104,19 +103,36 @@ def _keep_aside(refused: Sequence[rows.Row]) -> None:
         streams.shared().xadd(streams.MALFORMED, cast(Any, kept), maxlen=streams.MALFORMED_LIMIT, approximate=True)
 
 
-def _readable(entries: Iterable[Any]) -> Iterable[rows.Row]:
-    for entry in entries:
-        try:
-            yield rows.from_entry(entry)
-        except ValueError:
-            continue  # No event; the ingest has counted it and kept it in streams.MALFORMED.
+class _Readable:
+    """The rows of journal entries; `entries`: how many of these there were so far, readable or not."""
+
+    def __init__(self, found: Iterable[Entry]) -> None:
+        self.entries = 0
+        self._found = found
+
+    def __iter__(self) -> Iterator[rows.Row]:
+        for entry in self._found:
+            self.entries += 1
+            try:
+                yield rows.from_entry(entry)
+            except ValueError:
+                continue  # No event; the ingest has counted it and kept it in streams.MALFORMED.
 
 
-def send_cdrs(cdrs: Sequence[Cdr]) -> None:
-    """Hand detail records to the dialer's room, by task name: [[call_id, record], ...]."""
-    for start in range(0, len(cdrs), CDRS_PER_TASK):
-        part = [list(cdr) for cdr in cdrs[start : start + CDRS_PER_TASK]]
-        current_app.send_task("dialer.tasks.store_cdr", args=[part], queue="default")
+def send_final(event_ids: Sequence[int], batch_id: str | None = None) -> None:
+    """Tell the dialer, by task name, which raw events are detail records of calls."""
+    if event_ids:
+        current_app.send_task("dialer.tasks.store_cdr", args=[list(event_ids), batch_id], queue="default")
+
+
+def events_of(event_ids: Sequence[int], batch_id: str | None = None) -> list[dict[str, Any]]:
+    """These raw events, in the order of their ids. Of a batch that is being stored only after its end, whichever: with
+    none of them when that failed, for what is stored then are others."""
+    with transaction.atomic():
+        if batch_id is not None:
+            EventBatch.objects.select_for_update(no_key=True).filter(batch_id=batch_id).first()
+        found = FreeSwitchEvent.objects.filter(pk__in=event_ids).order_by("pk")
+        return list(found.values_list("event_data", flat=True))
 
 
 def retry_due(now: Any = None) -> int:
@@ -128,13 +144,13 @@ def retry_due(now: Any = None) -> int:
 def reprocess(chosen: QuerySet[EventProcessingStatus], limit: int) -> int:
     """Process the events of these statuses again, up to `limit`; returns how many were tried.
 
-    Raises the broker's error when detail records cannot be handed over; nothing is then marked as done.
+    Raises the broker's error when the dialer cannot be told of detail records; nothing is then marked as done.
     """
     with transaction.atomic():
         statuses = list(
             chosen.select_for_update(skip_locked=True, of=("self",)).select_related("event").order_by("pk")[:limit]
         )
-        now, cdrs = timezone.now(), []
+        now, final = timezone.now(), []
         for status in statuses:
             result = store.process(status.event.event_data)
             status.status, status.attempts, status.last_attempt_at = result.status, status.attempts + 1, now
@@ -143,14 +159,14 @@ def reprocess(chosen: QuerySet[EventProcessingStatus], limit: int) -> int:
             status.next_retry_at = store.next_retry(status.attempts, now) if failed else None
             status.processed_at = now if result.status == Status.PROCESSED else None
             status.call_log_id = result.call_id or status.call_log_id
-            if result.cdr is not None:
-                cdrs.append((str(result.call_id), result.cdr))
+            if result.final:
+                final.append(status.event_id)
         EventProcessingStatus.objects.bulk_update(
             statuses,
             ["status", "attempts", "last_attempt_at", "last_error", "error_traceback", "next_retry_at", "processed_at",
              "call_log_id"],
         )  # fmt: skip
-        send_cdrs(cdrs)
+        send_final(final)
     return len(statuses)
 
 

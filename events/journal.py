@@ -6,7 +6,7 @@ a dead ingest had read and not acknowledged is therefore the next one's own pend
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
 import redis
@@ -20,6 +20,8 @@ START: Final = "0-0"
 # Entries per read: large enough that one round trip costs nothing beside the folding, small enough (about 2 MB of
 # events) that a read never delays the board noticeably.
 READ_COUNT: Final = 500
+# The same where somebody else works on what was read before.
+BETWEEN_COUNT: Final = 100
 # Undelivered entries are counted no further than this: the question is "are we behind", not "by how much exactly".
 DEPTH_COUNTED: Final = 1_000
 
@@ -69,9 +71,11 @@ class Journal:
         if ids:
             self._redis.xack(streams.JOURNAL, GROUP, *ids)
 
-    def between(self, first: str, last: str) -> list[Entry]:
-        """The entries from `first` to `last`, both included."""
-        return [_entry(item) for item in cast(list[Any], self._redis.xrange(streams.JOURNAL, first, last))]
+    def between(self, first: str, last: str) -> Iterator[Entry]:
+        """The entries from `first` to `last`, both included; read as they are asked for."""
+        while items := cast(list[Any], self._redis.xrange(streams.JOURNAL, first, last, count=BETWEEN_COUNT)):
+            yield from map(_entry, items)
+            first = f"({items[-1][0].decode()}"
 
     def depth(self) -> tuple[int, int]:
         """(delivered and not acknowledged, not delivered: counted up to DEPTH_COUNTED)."""

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from events import facts
+from events import copying, facts
 from events.entries import LATEST_US, Entry, identity_of, parse
 from events.facts import Event, number, text
 
@@ -31,12 +29,12 @@ class Row(NamedTuple):
     key: tuple[str, int]
     journal_id: str
     event: dict[str, Any]
-    columns: tuple[str | int | None, ...]
+    columns: tuple[copying.Value, ...]
 
 
 class Once:
-    """The rows of an iterable, each event once (the first delivery of it), no more than `most`. Each is made when it is
-    first asked for, so while the database works on those before it, and kept."""
+    """The rows of an iterable, each event once (the first delivery of it). Each is made when it is first asked for, so
+    while the database works on those before it, and kept. More than `most` raise ValueError."""
 
     def __init__(self, found: Iterable[Row], most: int) -> None:
         self.most = most
@@ -47,6 +45,8 @@ class Once:
         yield from self._kept.values()
         for row in self._found:
             if row.key not in self._kept:
+                if len(self._kept) == self.most:
+                    raise ValueError(f"more than the {self.most} events that there should be")
                 self._kept[row.key] = row
                 yield row
 
@@ -58,7 +58,7 @@ def from_entry(entry: Entry) -> Row:
     event, repaired = parse(entry.raw)
     raw = orjson.dumps(event) if repaired else entry.raw
     key = identity_of(event)
-    core = _fit(key[0], 64)
+    core, happened = _fit(key[0], 64), facts.happened_at(event)
     columns = (
         ordered_uuid(entry.ms),
         _fit(facts.event_name(event), 100),
@@ -67,9 +67,9 @@ def from_entry(entry: Entry) -> Row:
         _fit(text(event, "Caller-Caller-ID-Number"), 64),
         _fit(text(event, "Caller-Caller-ID-Name"), 255),
         _fit(text(event, "Caller-Destination-Number"), 64),
-        _time(entry.ms * 1000),
-        _time(facts.happened_at(event)),
-        raw.decode(),
+        copying.stamp(entry.ms * 1000),
+        copying.stamp(happened) if 0 < happened < LATEST_US else None,
+        copying.document(raw),
         _fit(text(event, "Hangup-Cause"), 64),
         number(event, "variable_mduration") or None,
         _seconds(event, "Caller-Channel-Answered-Time"),
@@ -88,48 +88,24 @@ def stripped(row: Row, reason: str) -> Row:
     for place, name in enumerate(COLUMNS):
         value = columns[place]
         if name == "event_data":
-            columns[place] = orjson.dumps(kept).decode()
+            columns[place] = copying.document(orjson.dumps(kept))
         elif name in {"call_duration_ms", "answer_epoch", "hangup_epoch", "freeswitch_timestamp"}:
             columns[place] = None
-        elif isinstance(value, str) and name not in {"timestamp", "event_id", "core_uuid"}:
+        elif isinstance(value, str) and name != "core_uuid":
             columns[place] = value.encode("ascii", "replace").decode()
     return row._replace(columns=tuple(columns))
 
 
-def copy_line(columns: Iterable[str | int | None]) -> str:
-    """One line of COPY's text format."""
-    return "\t".join(["\\N" if value is None else _escape(value) for value in columns]) + "\n"
-
-
-def _escape(value: str | int) -> str:
-    if isinstance(value, int):
-        return str(value)
-    value = value.replace("\\", "\\\\")
-    # JSON as FreeSWITCH and orjson write it has none of these raw; other writers may.
-    if "\n" in value or "\t" in value or "\r" in value:
-        value = value.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
-    return value
-
-
-def ordered_uuid(ms: int) -> str:
+def ordered_uuid(ms: int) -> bytes:
     """A random UUID that begins with the time (version 7): neighbours in time are neighbours in the unique index."""
-    head, tail = f"{ms & 0xFFFF_FFFF_FFFF:012x}", os.urandom(10).hex()
-    return f"{head[:8]}-{head[8:]}-7{tail[:3]}-{'89ab'[int(tail[3], 16) & 3]}{tail[4:7]}-{tail[7:19]}"
+    tail = bytearray(os.urandom(10))
+    tail[0] = 0x70 | tail[0] & 0x0F
+    tail[2] = 0x80 | tail[2] & 0x3F
+    return (ms & 0xFFFF_FFFF_FFFF).to_bytes(6, "big") + tail
 
 
 def _fit(value: str, length: int) -> str:
     return value[:length]
-
-
-def _time(us: int) -> str | None:
-    """Microseconds since 1970 as PostgreSQL reads them; None for 0 and for the impossible."""
-    return f"{_second(us // 1_000_000)}.{us % 1_000_000:06d}+00:00" if 0 < us < LATEST_US else None
-
-
-@lru_cache(maxsize=1_024)
-def _second(seconds: int) -> str:
-    # Thousands of events share their second, and the calendar is slow.
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()
 
 
 def _seconds(event: Event, name: str) -> int | None:

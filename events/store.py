@@ -12,17 +12,16 @@ import traceback
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
-from psycopg2.extras import execute_values
 
-from events import enrich, rows
+from events import copying, enrich, rows
 from events.models import EventBatch, EventProcessingStatus
-from events.rows import COLUMNS, Once, Row, copy_line
+from events.rows import COLUMNS, Once, Row
 
 log = logging.getLogger(__name__)
 
@@ -39,28 +38,26 @@ TRANSITION_COLUMNS: Final = (
     "timestamp", "metadata",
 )  # fmt: skip
 
-# Lines handed to the connection at a time: about 40 KB of events.
-COPY_LINES: Final = 10
-
 Status = EventProcessingStatus.Status
 # An event that fails is tried again after 30 s, 1 min, 2 min ... and after the last attempt is left to a person.
 RETRY_BASE: Final = timedelta(seconds=30)
 RETRY_ATTEMPTS: Final = 6
 ERROR_CHARS: Final = 4_000
 
-Cdr = tuple[str, dict[str, Any]]
+_SINCE_1970: Final = datetime.fromtimestamp(0, UTC)
+_ONCE: Final = copying.integer(1)
 
 
 class Stored(NamedTuple):
     """`ids`: database id of each event by its key; `refused`: those without, no form of them could be stored.
 
-    `failed`: events whose enrichment waits for its next try.
+    `failed`: events whose enrichment waits for its next try; `final`: ids of those that are a call's detail record.
     """
 
     ids: dict[tuple[str, int], int]
     refused: list[Row]
     failed: int
-    cdrs: list[Cdr]
+    final: list[int]
 
 
 class Processed(NamedTuple):
@@ -68,7 +65,7 @@ class Processed(NamedTuple):
 
     status: str
     call_id: uuid.UUID | None
-    cdr: dict[str, Any] | None
+    final: bool
     error: str = ""
     trace: str = ""
 
@@ -78,8 +75,8 @@ def process(event: dict[str, Any]) -> Processed:
     try:
         found = enrich.enrich(event)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one event, the others are stored
-        return Processed(Status.FAILED, None, None, str(error)[:ERROR_CHARS], traceback.format_exc()[-ERROR_CHARS:])
-    return Processed(Status.PROCESSED if found.needed else Status.SKIPPED, found.call_id, found.cdr)
+        return Processed(Status.FAILED, None, False, str(error)[:ERROR_CHARS], traceback.format_exc()[-ERROR_CHARS:])
+    return Processed(Status.PROCESSED if found.needed else Status.SKIPPED, found.call_id, found.final)
 
 
 def next_retry(attempts: int, now: datetime) -> datetime | None:
@@ -87,24 +84,21 @@ def next_retry(attempts: int, now: datetime) -> datetime | None:
     return now + RETRY_BASE * 2 ** (attempts - 1) if attempts < RETRY_ATTEMPTS else None
 
 
-def store(batch: EventBatch, rows_of: Iterable[Row], most: int) -> Stored:
-    """Write one batch's events, `most` at most, and what hangs on them. Call inside a transaction; safe to repeat."""
+def store(batch: EventBatch, rows_of: Iterable[Row]) -> Stored:
+    """Write one batch's events and what hangs on them. Call inside a transaction; safe to repeat."""
     enriched: dict[tuple[str, int], Processed] = {}
-    once = Once(_enriching(rows_of, enriched), most)
+    once = Once(_enriching(rows_of, enriched), batch.event_count)
     ids, fresh = insert_events(once)
     found = list(once)
-    now = timezone.now()
     results = _with_call_of_leg([(row, enriched[row.key]) for row in found])
-    statuses = [(ids[row.key], *_status_values(result, now)) for row, result in results if row.key in ids]
-    _insert_statuses(statuses, fresh)
-    _list_in_batch(batch, ids.values())
+    _insert_statuses([(ids[row.key], result) for row, result in results if row.key in ids], fresh)
+    _list_in_batch(batch, ids.values(), fresh)
     _insert_transitions(batch, ids, found)
-    cdrs = [(str(result.call_id), result.cdr) for _, result in results if result.cdr is not None]
     return Stored(
         ids,
         [row for row in found if row.key not in ids],
         sum(result.status == Status.FAILED for _, result in results),
-        cdrs,
+        [ids[row.key] for row, result in results if result.final and row.key in ids],
     )
 
 
@@ -152,8 +146,8 @@ def _copy_all(found: Once) -> dict[tuple[str, int], int]:
             [found.most],
         )
         ids = [row[0] for row in cursor.fetchall()]
-        lines = (copy_line((row_id, *row.columns)) for row_id, row in zip(ids, found, strict=False))
-        _copy(cursor, EVENTS, ("id", *COLUMNS), lines)
+        numbered = ((key, *row.columns) for row, key in zip(found, ids, strict=False))
+        _copy(cursor, EVENTS, ("id", *COLUMNS), numbered)
     return dict(zip((row.key for row in found), ids, strict=False))
 
 
@@ -161,8 +155,7 @@ def _merge(found: Iterable[Row]) -> dict[tuple[str, int], int]:
     names = ", ".join(COLUMNS)
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TEMP TABLE incoming (LIKE {EVENTS}) ON COMMIT DROP")
-        lines = (copy_line((place, *row.columns)) for place, row in enumerate(found))
-        _copy(cursor, "incoming", ("id", *COLUMNS), lines)
+        _copy(cursor, "incoming", ("id", *COLUMNS), ((place, *row.columns) for place, row in enumerate(found)))
         cursor.execute(
             f"INSERT INTO {EVENTS} ({names}) SELECT {names} FROM incoming ORDER BY incoming.id "  # noqa: S608
             "ON CONFLICT (core_uuid, event_sequence) DO NOTHING"
@@ -197,20 +190,20 @@ def _one_by_one(found: Iterable[Row]) -> dict[tuple[str, int], int]:
     return ids
 
 
-class _Lines:
-    """Lines made while the database already works on those before them."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-
-    def read(self, _size: int = 0) -> str:
-        return "".join(islice(self._lines, COPY_LINES))
-
-
-def _copy(cursor: Any, table: str, columns: Sequence[str], lines: Iterator[str]) -> None:
-    # Reached past Django's cursor, so its translation of errors is asked for by name (below too).
+def _copy(cursor: Any, table: str, columns: Sequence[str], values: Iterable[Iterable[copying.Value]]) -> None:
+    # Reached past Django's cursor, so its translation of errors is asked for by name.
     with connection.wrap_database_errors:
-        cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN", _Lines(lines))
+        source = copying.Source(values)
+        cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN WITH (FORMAT binary)", source)
+
+
+def _copy_new(cursor: Any, table: str, columns: Sequence[str], values: Iterable[Iterable[copying.Value]]) -> None:
+    """As `_copy`, without those that are there already."""
+    names = ", ".join(columns)
+    cursor.execute(f"CREATE TEMP TABLE incoming AS SELECT {names} FROM {table} WITH NO DATA")  # noqa: S608
+    _copy(cursor, "incoming", columns, values)
+    cursor.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM incoming ON CONFLICT DO NOTHING")  # noqa: S608
+    cursor.execute("DROP TABLE incoming")
 
 
 # --- what hangs on them -----------------------------------------------------------------------------------------------
@@ -226,78 +219,65 @@ def _with_call_of_leg(results: list[tuple[Row, Processed]]) -> list[tuple[Row, P
     ]
 
 
-def _status_values(result: Processed, now: datetime) -> tuple[str | int | None, ...]:
-    failed = result.status == Status.FAILED
-    retry = next_retry(1, now) if failed else None
-    return (
-        str(result.status),
-        1,
-        now.isoformat(),
-        retry.isoformat() if retry else None,
-        result.error.replace("\x00", ""),
-        result.trace.replace("\x00", ""),
-        now.isoformat() if result.status == Status.PROCESSED else None,
-        str(result.call_id) if result.call_id else None,
-    )
+def _statuses(results: Iterable[tuple[int, Processed]]) -> Iterator[tuple[copying.Value, ...]]:
+    """The values of STATUS_COLUMNS."""
+    now = timezone.now()
+    at, retry = _stamp(now), _stamp(next_retry(1, now))
+    for event_id, result in results:
+        yield (
+            event_id, str(result.status), _ONCE, at, retry if result.status == Status.FAILED else None,
+            result.error.replace("\x00", ""), result.trace.replace("\x00", ""),
+            at if result.status == Status.PROCESSED else None,
+            copying.identifier(result.call_id) if result.call_id else None,
+        )  # fmt: skip
 
 
-def _insert_statuses(values: list[tuple[Any, ...]], fresh: bool) -> None:
-    if not values:
-        return
-    with connection.cursor() as cursor:
-        if fresh:
-            _copy(cursor, STATUSES, STATUS_COLUMNS, map(copy_line, values))
-            return
-        with connection.wrap_database_errors:
-            execute_values(
-                cursor.cursor,
-                f"INSERT INTO {STATUSES} ({', '.join(STATUS_COLUMNS)}) VALUES %s "  # noqa: S608
-                "ON CONFLICT (event_id) DO NOTHING",
-                values,
-                template="(%s, %s, %s, %s, %s, %s, %s, %s, %s::uuid)",
-                page_size=1_000,
-            )
+def _insert_statuses(results: list[tuple[int, Processed]], fresh: bool) -> None:
+    if results:
+        insert = _copy if fresh else _copy_new
+        with connection.cursor() as cursor:
+            insert(cursor, STATUSES, STATUS_COLUMNS, _statuses(results))
 
 
-def _list_in_batch(batch: EventBatch, ids: Iterable[int]) -> None:
+def _list_in_batch(batch: EventBatch, ids: Iterable[int], fresh: bool) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {BATCH_EVENTS} (eventbatch_id, freeswitchevent_id) "
-            "SELECT %s, unnest(%s::bigint[]) ON CONFLICT DO NOTHING",
+            f"INSERT INTO {BATCH_EVENTS} (eventbatch_id, freeswitchevent_id) SELECT %s, unnest(%s::bigint[])"
+            + ("" if fresh else " ON CONFLICT DO NOTHING"),
             [batch.pk, list(ids)],
         )
 
 
+def _transitions(batch: EventBatch, by_entry: dict[str, int | None]) -> Iterator[tuple[copying.Value, ...]]:
+    """The values of TRANSITION_COLUMNS. by_entry: the id of the event of each journal entry."""
+    for item in batch.transitions:
+        yield (
+            by_entry.get(item["journal_id"]), item["leg"][:100], _identifier(item["call_id"]), item["previous"],
+            item["current"], item["duration_ms"], copying.stamp(item["at"] * 1000),
+            copying.document(orjson.dumps(item["metadata"])),
+        )  # fmt: skip
+
+
 def _insert_transitions(batch: EventBatch, ids: dict[tuple[str, int], int], found: Sequence[Row]) -> None:
-    by_entry = {row.journal_id: ids.get(row.key) for row in found}
-    values = [
-        (
-            by_entry.get(item["journal_id"]), item["leg"][:100], _uuid(item["call_id"]), item["previous"],
-            item["current"], item["duration_ms"], datetime.fromtimestamp(item["at"] / 1000, UTC).isoformat(),
-            orjson.dumps(item["metadata"]).decode(),
-        )
-        for item in batch.transitions
-    ]  # fmt: skip
-    if not values:
+    if not batch.transitions:
         return
+    by_entry = {row.journal_id: ids.get(row.key) for row in found}
     with connection.cursor() as cursor:
         try:
             with transaction.atomic():
-                _copy(cursor, TRANSITIONS, TRANSITION_COLUMNS, map(copy_line, values))
+                _copy(cursor, TRANSITIONS, TRANSITION_COLUMNS, _transitions(batch, by_entry))
         except IntegrityError:  # some are there already
-            with connection.wrap_database_errors:
-                execute_values(
-                    cursor.cursor,
-                    f"INSERT INTO {TRANSITIONS} ({', '.join(TRANSITION_COLUMNS)}) VALUES %s "  # noqa: S608
-                    "ON CONFLICT DO NOTHING",
-                    values,
-                    template="(%s, %s, %s::uuid, %s, %s, %s, %s, %s::jsonb)",
-                    page_size=1_000,
-                )
+            _copy_new(cursor, TRANSITIONS, TRANSITION_COLUMNS, _transitions(batch, by_entry))
 
 
-def _uuid(value: str) -> str | None:
+def _stamp(at: datetime | None) -> int | None:
+    return None if at is None else copying.stamp((at - _SINCE_1970) // timedelta(microseconds=1))
+
+
+# A batch tells of few calls, and of each several times.
+@lru_cache(1_024)
+def _identifier(text: str) -> bytes | None:
     try:
-        return str(uuid.UUID(value))
+        return copying.identifier(text)
     except ValueError:
         return None

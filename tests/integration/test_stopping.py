@@ -16,6 +16,7 @@ from console.models import ApiToken
 from dialer.models import AppliedCommand, CallLog, QueuedCommand, WorkerLease
 from events import streams
 from events.ingest import Ingest
+from events.models import FreeSwitchEvent
 from tests.conftest import wait_until
 from tests.fakes.console import Socket, make_user
 from tests.fakes.console_web import answers, closed_with
@@ -163,6 +164,8 @@ def test_a_default_worker_finishes_its_task(tmp_path):
     call = CallLog.objects.create(
         freeswitch_uuid=str(uuid.uuid4()), to_number="+12125550100", initiated_at=timezone.now()
     )
+    said = {"Event-Name": "CHANNEL_HANGUP_COMPLETE", "variable_orch_call": str(call.call_id)}
+    event = FreeSwitchEvent.objects.create(event_data=said, timestamp=timezone.now(), core_uuid="c", event_sequence=1)
     held, let_go = threading.Event(), threading.Event()
 
     def hold():
@@ -175,12 +178,12 @@ def test_a_default_worker_finishes_its_task(tmp_path):
         run.worker("default")
         holder = in_another_thread(hold)
         assert held.wait(20)
-        current_app.send_task("dialer.tasks.store_cdr", args=[[[str(call.call_id), {"a": 1}]]], queue="default")
+        current_app.send_task("dialer.tasks.store_cdr", args=[[event.pk]], queue="default")
         wait_until(waits_for_a_lock, "the task under way", 60)
         run.running["default"].send_signal(signal.SIGTERM)
         let_go.set()
         holder.join(20)
         assert run.running["default"].wait(STOPS_WITHIN) == 0
     call.refresh_from_db()
-    assert call.cdr_data == {"a": 1}
+    assert call.cdr_data == said
     assert not streams.shared().hlen("unacked") and not streams.shared().llen("default")

@@ -1,20 +1,25 @@
 """Batches into PostgreSQL: once, whole, in spite of duplicates, poison and lost tasks."""
 
+import json
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 
 import orjson
 import pytest
+import redis
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from events import batches, store, streams
+from events import batches, copying, journal, store, streams
 from events.entries import Entry
 from events.journal import Journal
 from events.models import CallStateEvent, EventBatch, EventProcessingStatus, FreeSwitchEvent
 from events.rows import Once, from_entry
+from tests.conftest import wait_until
 from tests.fakes import captures
 from tests.fakes.events import BRIDGED, CALL, drain, ingest, record, store_sent, tasks
 
@@ -197,15 +202,83 @@ def test_every_event_of_a_call_is_linked_to_it_even_those_that_do_not_name_it(re
     assert linked.filter(event__event_type="CHANNEL_STATE").exists()
 
 
-def test_the_detail_record_of_a_call_is_handed_to_the_dialer_once_its_batch_is_stored(redis_empty):
+def test_the_dialer_is_told_which_event_is_the_detail_record_of_a_call(redis_empty):
     (batch,) = journalled(redis_empty, BRIDGED)
     assert tasks(redis_empty, "default", CDR) == []
     batches.store_batch(batch)
-    ((_, args, _),) = tasks(redis_empty, "default", CDR)
-    (((call_id, cdr),),) = args
-    assert call_id == CALL
-    assert cdr["variable_orch_call"] == CALL
-    assert cdr["variable_billsec"] == "3"
+    ((_, (event_ids, told_batch), _),) = tasks(redis_empty, "default", CDR)
+    assert told_batch == batch
+    (event,) = batches.events_of(event_ids, batch)
+    assert (event["Event-Name"], event["variable_orch_call"]) == ("CHANNEL_HANGUP_COMPLETE", CALL)
+    assert event["variable_billsec"] == "3"
+
+
+@pytest.fixture
+def asked_at_once(monkeypatch):
+    """The dialer asks for a detail record before the batch is committed; what it is given then, each time."""
+    given, threads = [], []
+    send = batches.send_final
+
+    def ask(event_ids, batch_id):
+        given.append([event["Event-Name"] for event in batches.events_of(event_ids, batch_id)])
+        connection.close()
+
+    def told(event_ids, batch_id):
+        send(event_ids, batch_id)
+        threads.append(threading.Thread(target=ask, args=(event_ids, batch_id)))
+        threads[-1].start()
+        wait_until(waits_for_a_lock, "the dialer waits for the batch", 20)
+
+    def answers():
+        for thread in threads:
+            thread.join(20)
+        return given
+
+    monkeypatch.setattr(batches, "send_final", told)
+    return answers
+
+
+def waits_for_a_lock():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone()[0] > 0
+
+
+def test_a_detail_record_that_is_told_of_before_the_commit_is_there_after_it(redis_empty, asked_at_once):
+    (batch,) = journalled(redis_empty, BRIDGED)
+    assert batches.store_batch(batch) == "stored"
+    assert asked_at_once() == [["CHANNEL_HANGUP_COMPLETE"]]
+
+
+def test_a_detail_record_of_a_batch_that_failed_is_told_of_again_with_the_next_attempt(
+    redis_empty, asked_at_once, monkeypatch
+):
+    (batch,) = journalled(redis_empty, BRIDGED)
+    with monkeypatch.context() as broken:
+        broken.setattr(batches, "_end", failing)
+        with pytest.raises(OperationalError):
+            batches.store_batch(batch)
+    assert asked_at_once() == [[]]
+    assert batches.store_batch(batch) == "stored"
+    assert asked_at_once() == [[], ["CHANNEL_HANGUP_COMPLETE"]]
+
+
+def failing(*_):
+    raise OperationalError("the database goes away")
+
+
+def test_the_event_of_a_detail_record_is_tried_again_and_told_again_when_its_enrichment_failed(
+    redis_empty, monkeypatch
+):
+    (batch,) = journalled(redis_empty, BRIDGED)
+    with monkeypatch.context() as broken:
+        broken.setattr(store.enrich, "enrich", failing)
+        batches.store_batch(batch)
+    assert tasks(redis_empty, "default", CDR) == []
+    assert batches.retry_due(timezone.now() + timedelta(hours=1)) == len(BRIDGED)
+    ((_, (event_ids, told_batch), _),) = tasks(redis_empty, "default", CDR)
+    assert told_batch is None
+    assert [event["Event-Name"] for event in batches.events_of(event_ids)] == ["CHANNEL_HANGUP_COMPLETE"]
 
 
 def test_a_batch_whose_task_was_lost_is_sent_again_but_not_over_and_over(redis_empty):
@@ -305,6 +378,75 @@ def test_reprocess_tries_each_chosen_event_once(redis_empty):
     assert run("reprocess_events") == "1 events processed again, 1 are failed now\n"
     assert status_of(event_sequence=99).attempts == 2
     assert run("reprocess_events", "--status", "skipped", "--limit", "3").startswith("3 events")
+
+
+def test_a_stretch_of_the_journal_is_read_whole_in_its_order_and_no_further(redis_empty, monkeypatch):
+    monkeypatch.setattr(journal, "BETWEEN_COUNT", 3)
+    Journal(redis_empty).append([b'{"n":%d}' % n for n in range(12)])
+    ids = [entry.decode() for entry, _ in redis_empty.xrange(streams.JOURNAL)]
+    for last in range(1, 11):
+        found = list(Journal(redis_empty).between(ids[1], ids[last]))
+        assert [entry.id for entry in found] == ids[1 : last + 1]
+        assert [entry.raw for entry in found] == [b'{"n":%d}' % n for n in range(1, last + 1)]
+
+
+def test_a_batch_with_more_events_than_it_was_made_of_stores_none_of_them_and_says_so(redis_empty):
+    (batch,) = journalled(redis_empty, BRIDGED)
+    EventBatch.objects.update(event_count=len(BRIDGED) - 1)
+    with pytest.raises(OperationalError, match="more than the"):
+        batches.store_batch(batch)
+    assert FreeSwitchEvent.objects.count() == 0
+    assert "more than the" in EventBatch.objects.get().error_message
+
+
+def test_a_journal_that_goes_away_while_it_is_read_leaves_the_batch_to_the_next_attempt(redis_empty, monkeypatch):
+    monkeypatch.setattr(journal, "BETWEEN_COUNT", 20)
+    (batch,) = journalled(redis_empty, BRIDGED)
+    read, reads = redis.Redis.xrange, []
+
+    def away_in_the_end(*arguments, **options):
+        reads.append(arguments)
+        if len(reads) > 2:
+            raise redis.ConnectionError("nobody answers")
+        return read(*arguments, **options)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(redis.Redis, "xrange", away_in_the_end)
+        with pytest.raises(OperationalError, match="nobody answers"):
+            batches.store_batch(batch)
+    assert FreeSwitchEvent.objects.count() == 0
+    assert batches.store_batch(batch) == "stored"
+    assert FreeSwitchEvent.objects.count() == len(BRIDGED)
+
+
+VALUES = st.tuples(
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])),
+    st.none() | st.integers(-(2**31), 2**31 - 1),
+    st.uuids(),
+    st.datetimes(datetime(1, 1, 3), datetime(9998, 1, 1)),
+    st.dictionaries(st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])), st.integers(0, 9)),
+)
+
+
+@given(st.lists(VALUES, max_size=25))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_what_is_copied_is_what_was_given(db, rows):
+    microsecond = timedelta(microseconds=1)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS copied")
+        cursor.execute("CREATE TEMP TABLE copied (a bigint, b text, c integer, d uuid, e timestamptz, f jsonb)")
+        values = (
+            (
+                number, text, None if small is None else copying.integer(small), copying.identifier(str(key)),
+                copying.stamp((at - datetime(1970, 1, 1)) // microsecond), copying.document(orjson.dumps(document)),
+            )
+            for number, text, small, key, at, document in rows
+        )  # fmt: skip
+        cursor.copy_expert("COPY copied FROM STDIN WITH (FORMAT binary)", copying.Source(values))
+        cursor.execute("SELECT a, b, c, d, e::timestamptz AT TIME ZONE 'UTC', f::text FROM copied")
+        found = [(*row[:5], json.loads(row[5])) for row in cursor.fetchall()]
+    assert found == rows
 
 
 def test_rows_are_drawn_from_the_journal_as_they_are(redis_empty):
