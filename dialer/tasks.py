@@ -5,7 +5,7 @@ import logging
 import time
 from typing import Any
 
-import msgspec
+import redis
 from celery import Task, shared_task
 from celery.exceptions import Reject
 from django.db import InterfaceError, OperationalError
@@ -26,6 +26,7 @@ from dialer.services import (
     dialing,
     doubts,
     freeing,
+    hearing,
     observing,
     panels,
     preview,
@@ -37,7 +38,6 @@ from dialer.services import facts as told
 from dialer.services.acting import acting
 from dialer.target_import import ImportRefusedError, runs, undo
 from events import counters
-from events import facts as f
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,8 @@ _last_doubts = _last_upkeep = _last_overlooked = _last_panels = -100.0
 
 
 class Sequential(Task):
-    """A task of the sequential queue. Given back, not lost, when the lease has passed on or PostgreSQL is away."""
+    """A task of the sequential queue: first the facts that wait, then its own work. Given back, not lost, when the
+    lease has passed on or PostgreSQL is away."""
 
     abstract = True
 
@@ -58,6 +59,8 @@ class Sequential(Task):
         if isinstance(queued_at := self.request.get(QUEUED_AT), int | float):
             counters.observe("dialer_task_wait_seconds", time.time() - queued_at, task=name)
         try:
+            _hear()
+            begun = time.monotonic()
             return super().__call__(*args, **kwargs)
         except (LeaseLost, OperationalError, InterfaceError) as error:
             log.warning(
@@ -71,6 +74,13 @@ class Sequential(Task):
         finally:
             counters.observe("dialer_task_seconds", time.monotonic() - begun, task=name)
             counters.flush()
+
+
+def _hear() -> None:
+    try:
+        hearing.catch_up()
+    except redis.RedisError as error:
+        log.warning("facts wait: %s", type(error).__name__)
 
 
 @shared_task(name="dialer.tasks.process_dialer_logic", base=Sequential, ignore_result=True)
@@ -108,19 +118,18 @@ def process_dialer_logic() -> int:
         commands.overlooked(timezone.now())
     active = sharing.in_order()
     for campaign_id in active:
-        execute_dial.delay(str(campaign_id), time.time())
+        execute_dial.delay(str(campaign_id))
     return len(active)
 
 
 @shared_task(name="dialer.tasks.execute_dial", base=Sequential, ignore_result=True)
-def execute_dial(campaign_id: str, asked_at: float | None = None) -> list[str]:
-    """Decide for one campaign and place the calls it may have now; returns their call_ids. asked_at: see
-    observing.link."""
+def execute_dial(campaign_id: str) -> list[str]:
+    """Decide for one campaign and place the calls it may have now; returns their call_ids."""
     campaign = DialerCampaign.objects.filter(campaign_id=campaign_id).values_list("pk", flat=True).first()
     if campaign is None:
         return []
     with acting("dialer") as act:
-        placed = dialing.dial(act, campaign, observing.link(asked_at))
+        placed = dialing.dial(act, campaign, observing.link())
     return [str(call.call_id) for call in placed]
 
 
@@ -137,15 +146,8 @@ def handle_command(command: dict[str, Any]) -> dict[str, Any]:
 
 
 @shared_task(name="dialer.tasks.handle_facts", base=Sequential, ignore_result=True)
-def handle_facts(facts: list[dict[str, Any]]) -> int:
-    """Facts from the ingest, in order; returns how many asked for something."""
-    understood = []
-    for value in facts:
-        try:
-            understood.append(f.from_json(value))
-        except msgspec.ValidationError as error:
-            log.error("a fact was not understood: %s", error)
-    return told.apply_all(understood)
+def handle_facts() -> None:
+    """Facts wait: with this task as with any other they have been applied by now (Sequential)."""
 
 
 @shared_task(name="dialer.tasks.free_contacts", ignore_result=True)

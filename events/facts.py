@@ -441,12 +441,15 @@ def facts_of(event: Event) -> tuple[AnyFact, ...]:
 
 
 def to_json(fact: AnyFact) -> dict[str, Any]:
-    """A fact as plain values, for a Celery task's arguments."""
+    """A fact as plain values, for JSON."""
     result: dict[str, Any] = msgspec.to_builtins(fact)
     return result
 
 
-def from_json(value: Mapping[str, Any]) -> AnyFact:
-    """The inverse of `to_json`; raises msgspec.ValidationError for anything else."""
-    fact: AnyFact = msgspec.convert(value, AnyFact)
+def decode(raw: bytes) -> AnyFact:
+    """A fact from its JSON; raises msgspec.MsgspecError for anything else."""
+    fact: AnyFact = _decoder.decode(raw)
     return fact
+
+
+_decoder = msgspec.json.Decoder(AnyFact)

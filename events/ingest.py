@@ -4,9 +4,9 @@ One step, in the order that makes a kill harmless at any point:
 
     read from the journal (own pending entries first)
     -> fold in memory, changing nothing yet
-    -> facts to the dialer's queue        killed after this: sent again; the dialer is idempotent
-    -> cache, then in one transaction: live legs, transitions, announcements, place in the journal
+    -> cache, then in one transaction: live legs, facts for the dialer, transitions, announcements, place in the journal
     -> memory                             killed after this: the entries are folded, and recorded by the successor
+    -> a task for the dialer, when no fact waited before; it looks for them with every task, and each second
     -> (second thread) EventBatch, store_batch, acknowledge: events/recorder.py
 """
 
@@ -42,8 +42,6 @@ HEARTBEAT_EVERY: Final = 2.0
 # the number of tasks and round trips under load and costs an answered customer 5 ms on average.
 GATHER_SECONDS: Final = 0.01
 GATHER_BELOW: Final = 100
-# Facts in one Celery task: what the dialer handles well within a second.
-FACTS_PER_TASK: Final = 200
 RETRY_SECONDS: Final = 1.0
 # No event for this long: there is no lag to speak of.
 IDLE_SECONDS: Final = 5.0
@@ -110,17 +108,16 @@ class Ingest:
     def fold(self, entries: list[Entry]) -> Outcome:
         return intake.take_in(entries, self.legs, self.window, lambda legs: live.recall(self.redis, legs))
 
-    def send(self, outcome: Outcome) -> None:
-        """The facts to the dialer, in order. Raises BrokerError when the broker is away."""
-        for start in range(0, len(outcome.for_dialer), FACTS_PER_TASK):
-            batch = outcome.for_dialer[start : start + FACTS_PER_TASK]
-            # Said in words, or Celery would write out part of what callers told us with each task.
-            about = {"argsrepr": "()", "kwargsrepr": f"{len(batch)} facts"}
-            self.app.send_task("dialer.tasks.handle_facts", kwargs={"facts": batch}, queue="dialer_queue", **about)
-
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: Outcome) -> bool:
+        """Whether the dialer has to be woken: facts wait, and none did before."""
         live.remember(outcome.changed.values())
-        live.write(self.redis, outcome, (self.lease.key, self.lease.owner) if self.lease.token else None)
+        return live.write(self.redis, outcome, (self.lease.key, self.lease.owner) if self.lease.token else None)
+
+    def wake_dialer(self) -> None:
+        try:
+            self.app.send_task("dialer.tasks.handle_facts", queue="dialer_queue")
+        except (redis.RedisError, BrokerError) as error:
+            log.warning("facts wait for the dialer's next task: %s", type(error).__name__)
 
     def adopt(self, outcome: Outcome, entries: int) -> None:
         """Into memory, now that it is written down."""
@@ -144,14 +141,15 @@ class Ingest:
             self.recorder.wake.set()
 
     def step(self, block_ms: int | None = streams.BLOCK_MS) -> int:
-        """Read, fold, tell, write; returns how many entries. On an error nothing is adopted and they are read again."""
+        """Read, fold, write, tell; returns how many entries. On an error nothing is adopted and they are read again."""
         try:
             entries = self.read(block_ms)
             if entries:
                 outcome = self.fold(entries)
-                self.send(outcome)
-                self.write(outcome)
+                asleep = self.write(outcome)
                 self.adopt(outcome, len(entries))
+                if asleep:
+                    self.wake_dialer()
             return len(entries)
         except BaseException:
             self._reread = True

@@ -1,8 +1,9 @@
 """The live state of the legs in Redis: a projection that the ingest alone writes, in one atomic step per read.
 
-In one transaction with the legs go the place in the journal up to which they are folded, the transitions (kept until
-the database has them) and the announcements to the floor. So wherever the ingest dies, its successor finds legs and
-place that belong together: nothing is folded twice or left out, no transition is lost on its way to the database.
+In one transaction with the legs go the place in the journal up to which they are folded, the facts for the dialer, the
+transitions (kept until the database has them) and the announcements to the floor. So wherever the ingest dies, its
+successor finds legs and place that belong together: nothing is folded twice or left out, no fact is told twice or
+never, no transition is lost on its way to the database.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ def load(connection: redis.Redis) -> tuple[dict[str, LegState], str | None]:
     return legs, folded.decode() if folded else None
 
 
-def write(connection: redis.Redis, outcome: Outcome, guard: tuple[str, str] | None = None) -> None:
-    """Write down what one read has changed, all of it or nothing.
+def write(connection: redis.Redis, outcome: Outcome, guard: tuple[str, str] | None = None) -> bool:
+    """Write down what one read has changed, all of it or nothing. Returns whether facts wait and none did before.
 
     `guard`: (the lease's key, the owner it must still name), checked in the same transaction, so that an ingest that
     was frozen and woke up late writes nothing. Raises LeaseLost, or redis.RedisError.
@@ -87,11 +88,15 @@ def write(connection: redis.Redis, outcome: Outcome, guard: tuple[str, str] | No
         for entry, reason in outcome.malformed:
             kept = {"id": entry.id, "reason": reason, streams.JOURNAL_FIELD: (entry.raw or b"")[:MALFORMED_BYTES]}
             pipe.xadd(streams.MALFORMED, cast(Any, kept), maxlen=streams.MALFORMED_LIMIT, approximate=True)
+        for fact in outcome.for_dialer:
+            pipe.xadd(streams.FACTS, {streams.FACTS_FIELD: orjson.dumps(fact)})
+        pipe.xlen(streams.FACTS)
         pipe.set(FOLDED, outcome.last)
         try:
-            pipe.execute()
+            waiting = cast(int, pipe.execute()[-2])
         except redis.WatchError as error:
             raise LeaseLost(str(guard)) from error
+    return 0 < waiting == len(outcome.for_dialer)
 
 
 def restore(connection: redis.Redis, legs: Mapping[str, LegState], folded: str) -> None:

@@ -52,6 +52,11 @@ LIVE_LEGS = "live:legs"
 HOLD_PREFIX = "call_hold:"
 HOLD_SECONDS = 24 * 3600
 
+# What the ingest tells the dialer (events/facts.py), in order: field `f` = a fact as JSON. Written with the live legs;
+# deleted by the sequential worker, each once it has been applied (dialer/services/hearing.py).
+FACTS = "dialer:facts"
+FACTS_FIELD = "f"
+
 # Announced changes of agents, calls, campaigns (dialer) and legs (ingest): field `c` = {"kind", "id", "data"} as JSON.
 CHANGES = "floor:changes"
 CHANGES_FIELD = "c"

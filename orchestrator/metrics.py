@@ -34,7 +34,9 @@ log = logging.getLogger(__name__)
 PREFIX = "orchestrator_"
 LOCAL = frozenset({"127.0.0.1", "::1"})
 QUEUES = ("dialer_queue", "default")
-STREAMS = {"journal": streams.JOURNAL, "changes": streams.CHANGES, "frames": streams.FRAMES}
+STREAMS = {
+    "journal": streams.JOURNAL, "facts": streams.FACTS, "changes": streams.CHANGES, "frames": streams.FRAMES
+}  # fmt: skip
 # What heartbeats count since their process began: (component, key in the beat, metric, help).
 BEAT_COUNTERS = (
     ("bridge", "events", "bridge_events", "Events read from the switch since the bridge began"),

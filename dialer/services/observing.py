@@ -17,7 +17,7 @@ from dialer import eligibility, limits, rules, shares
 from dialer.models import DIALS_AHEAD, Assignment, CallLog, CampaignStatus, DialerCampaign
 from dialer.pacing import Ceilings, Observation, Stratum
 from dialer.pacing.durations import RING_LONGEST
-from dialer.services import agents
+from dialer.services import agents, hearing
 from dialer.services.acting import Act
 from events import nodes, streams
 
@@ -53,12 +53,12 @@ def stratum_of(attempt: int) -> Stratum:
     return min(attempt, STRATA)
 
 
-def link(asked_at: float | None = None) -> Link:
-    """From the heartbeats of the bridge and the ingest. asked_at: when the decision was put on the queue, in seconds
-    since the epoch: facts that came later wait behind it."""
+def link() -> Link:
+    """From the heartbeats of the bridge and the ingest, and the facts that wait."""
     try:
         now = time.time()
         said = streams.heartbeats(streams.shared(), ("bridge", "ingest"), now)
+        waited = hearing.behind(streams.shared(), now)
     except redis.RedisError:
         return Link(False)
     beat, read = _beat(said["bridge"]), _beat(said["ingest"])
@@ -66,8 +66,7 @@ def link(asked_at: float | None = None) -> Link:
     up = beat.get("link") == "up" or (bool(down) and len(down) < len(nodes.names()))
     up = up and now - float(beat.get("at", 0)) < limits.LINK_STALE_SECONDS
     silent = max(0.0, now - float(read["at"]) - _BEAT_SECONDS) if "at" in read else limits.LINK_STALE_SECONDS
-    queued = max(0.0, now - asked_at) if asked_at is not None else 0.0
-    return Link(up, max(silent, queued + float(read.get("lag_ms") or 0) / 1000), down)
+    return Link(up, max(silent, waited + float(read.get("lag_ms") or 0) / 1000), down)
 
 
 def _beat(raw: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ REST = dt.timedelta(days=1)
 OF_THE_RECORD = (
     *("dialer_queue", "default", "unacked", "unacked_index"),
     *("dialer:touched", "dialer:due", "dialer:tick_pending", outbox.NEWEST),
-    *(streams.CHANGES, streams.SNAPSHOT, streams.FRAMES, "lease:floor"),
+    *(streams.FACTS, streams.CHANGES, streams.SNAPSHOT, streams.FRAMES, "lease:floor"),
 )
 
 

@@ -62,9 +62,8 @@ def tasks(client: "redis.Redis", queue: str, name: str = "") -> list[tuple[str, 
 
 
 def facts_sent(client: "redis.Redis") -> list[dict[str, Any]]:
-    return [
-        fact for _, _, kwargs in tasks(client, "dialer_queue", "dialer.tasks.handle_facts") for fact in kwargs["facts"]
-    ]
+    """What waits for the dialer, in order."""
+    return [json.loads(fields[streams.FACTS_FIELD.encode()]) for _, fields in client.xrange(streams.FACTS)]
 
 
 def store_sent(client: "redis.Redis") -> list[str]:

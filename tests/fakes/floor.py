@@ -1,8 +1,9 @@
 """A hand-made floor for dialer tests, and a switch's side of it: facts told in the order a real one tells them."""
 
 import datetime as dt
+import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +23,10 @@ from dialer.models import (
     Order,
     ReasonCode,
 )
-from dialer.services import dialing, observing
+from dialer.services import dialing, hearing, observing
 from dialer.services.acting import acting
 from events import facts as f
+from events import streams
 
 UP = observing.Link(True)
 
@@ -109,11 +111,18 @@ def set_state(agent: Agent, state: str, reason: str = "", **more: Any) -> dict[s
     return answer
 
 
+def tell(facts: Iterable[dict[str, Any]]) -> int:
+    """Have them wait, as the ingest does, and applied, as any task does; returns how many asked for something."""
+    for fact in facts:
+        streams.shared().xadd(streams.FACTS, {streams.FACTS_FIELD: json.dumps(fact)})
+    return hearing.catch_up()
+
+
 class Switch:
     """Tells the dialer facts, as the ingest does, and reads its orders."""
 
     def tell(self, *facts: f.AnyFact) -> None:
-        tasks.handle_facts([f.to_json(fact) for fact in facts])
+        tell(f.to_json(fact) for fact in facts)
 
     def orders(self, kind: str) -> list[Order]:
         return list(Order.objects.filter(kind=kind).order_by("id"))

@@ -23,7 +23,7 @@ from dialer.services.audit import Source
 from events import call_state, live, streams
 from events import facts as f
 from events.intake import Outcome
-from tests.fakes.floor import make_agents, make_campaign, now_us, place, reason_code
+from tests.fakes.floor import make_agents, make_campaign, now_us, place, reason_code, tell
 
 # What a worker says of a command it does not know. It has then changed nothing, which is verified like all else.
 UNKNOWN = ("this is no command", "is no action on a call", "is not one of")
@@ -97,7 +97,7 @@ class Stage:
             if fact.leg and state is not None:
                 self.legs[fact.leg] = state
                 live.write(self.redis, Outcome(last=f"{now_us()}-0", changed={fact.leg: state}))
-        tasks.handle_facts([f.to_json(fact) for fact in told])
+        tell(f.to_json(fact) for fact in told)
 
     def softphone_answers(self, agent: Agent) -> str:
         leg = str(AgentLeg.objects.get(agent=agent, ended_at=None).leg_uuid)

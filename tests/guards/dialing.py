@@ -7,6 +7,7 @@ ORDERS = "tests/integration/test_esl_orders.py::"
 CALLS = "tests/integration/test_dialer_calls.py::"
 LATE = "tests/integration/test_late_facts.py::"
 STOPS = "tests/integration/test_stops.py::"
+HEARING = "tests/integration/test_hearing.py::"
 STORE = "tests/integration/test_store.py::"
 CRASHES = "tests/integration/test_ingest_crashes.py::"
 LEASE = "tests/integration/test_esl_lease.py::"
@@ -412,7 +413,50 @@ GUARDS: list[Guard] = [
         "events/ingest.py",
         "        except BaseException:\n            self._reread = True\n",
         "        except BaseException:\n",
-        CRASHES + "test_a_step_whose_facts_could_not_be_sent_is_read_again",
+        CRASHES + "test_a_step_that_could_not_be_written_down_is_read_again",
+    ),
+    Guard(
+        "facts are told with the live state they belong to, by whoever holds the lease",
+        "events/live.py",
+        "        if guard is not None:\n",
+        "        if False:\n",
+        CRASHES + "test_an_ingest_that_was_frozen_writes_nothing_when_it_wakes",
+    ),
+    Guard(
+        "the dialer is woken for the first fact that waits",
+        "events/ingest.py",
+        "                if asleep:\n",
+        "                if False:\n",
+        "tests/integration/test_ingest.py::"
+        "test_the_dialer_is_woken_for_the_first_fact_that_waits_and_for_no_further_one",
+    ),
+    Guard(
+        "every task begins with the facts that wait",
+        "dialer/tasks.py",
+        "            _hear()\n",
+        "",
+        HEARING + "test_every_task_begins_with_what_has_been_said",
+    ),
+    Guard(
+        "only those facts are taken away that have been applied",
+        "dialer/services/hearing.py",
+        "        client.xdel(streams.FACTS, *(entry for entry, _ in entries))\n",
+        "        client.delete(streams.FACTS)\n",
+        HEARING + "test_one_who_wakes_after_another_has_taken_over_removes_only_what_it_has_applied",
+    ),
+    Guard(
+        "facts that are more than a task bears have a task of their own",
+        "dialer/services/hearing.py",
+        "            _go_on()\n",
+        "            pass\n",
+        HEARING + "test_a_task_is_not_kept_waiting_for_ever_and_the_rest_has_a_task_of_its_own",
+    ),
+    Guard(
+        "a decision knows how old the facts are that wait",
+        "dialer/services/observing.py",
+        "max(silent, waited + ",
+        "max(silent, ",
+        HEARING + "test_a_decision_knows_how_old_what_waits_is",
     ),
     Guard(
         "a batch whose recorder has died before its acknowledgement is not made twice",

@@ -25,7 +25,7 @@ from dialer.services import agents, panels, sharing
 from dialer.services.acting import acting
 from events import facts as f
 from events import streams
-from tests.fakes.floor import Switch, make_agents, make_campaign, place, set_state
+from tests.fakes.floor import Switch, make_agents, make_campaign, place, set_state, tell
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_empty")]
 
@@ -137,7 +137,7 @@ def test_a_repeated_registration_and_a_strangers_ask_for_nothing(switch):
     before = Agent.objects.get(pk=agent.pk).version
     repeated = [registration(agent, True)] * 5
     stranger = f.SoftphoneRegistration(user="4711", registered=True)
-    assert tasks.handle_facts([f.to_json(fact) for fact in (*repeated, stranger)]) == 0
+    assert tell(f.to_json(fact) for fact in (*repeated, stranger)) == 0
     assert Agent.objects.get(pk=agent.pk).version == before
 
 

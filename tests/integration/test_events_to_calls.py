@@ -9,12 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
-from dialer import tasks
 from dialer.models import Agent, AgentLeg, CallLog
 from events import facts
 from events.entries import Entry, Window
 from events.intake import Legs, take_in
-from tests.fakes.floor import Switch, make_agents, make_campaign, now_us, place, set_state
+from tests.fakes.floor import Switch, make_agents, make_campaign, now_us, place, set_state, tell
 from tests.fakes.histories import Teller
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
@@ -69,7 +68,7 @@ class World:
         assert outcome.malformed == []
         self.legs.keep(outcome.changed.values())
         self.window.add(outcome.identities)
-        tasks.handle_facts(outcome.for_dialer)
+        tell(outcome.for_dialer)
         return outcome.for_dialer
 
     def seen(self) -> dict[str, Any]:
@@ -134,7 +133,7 @@ def troubled(world: World, lines: list[bytes], chance: random.Random) -> None:
         if chance.random() < 0.4:
             # A task that a killed worker had in hand comes back.
             begin = chance.randrange(len(told) + 1)
-            tasks.handle_facts(told[begin : begin + chance.randint(1, 8)])
+            tell(told[begin : begin + chance.randint(1, 8)])
 
 
 @pytest.mark.parametrize("how", ENDS)

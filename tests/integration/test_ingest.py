@@ -7,6 +7,7 @@ import orjson
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from kombu.exceptions import OperationalError as BrokerError
 
 from events import call_state, live, streams
 from events.ingest import Ingest
@@ -62,22 +63,38 @@ def test_the_dialer_gets_its_facts_in_order_on_its_own_queue(redis_empty):
     assert [kind for kind, _ in told] == [
         "LegCreated", "LegRinging", "LegAnswered", "LegParked", "LegBridged", "LegUnbridged", "LegEnded", "LegEnded",
     ]  # fmt: skip
-    assert [kind for kind, _, _ in tasks(redis_empty, "dialer_queue")] == [
-        "dialer.tasks.handle_facts"
-    ] * redis_empty.llen("dialer_queue")
+    assert [kind for kind, _, _ in tasks(redis_empty, "dialer_queue")] == ["dialer.tasks.handle_facts"]
 
 
-def test_many_facts_of_one_read_are_cut_into_tasks_that_the_dialer_can_swallow(redis_empty):
+def test_the_dialer_is_woken_for_the_first_fact_that_waits_and_for_no_further_one(redis_empty):
     one = ingest()
-    lines = [
-        orjson.dumps({"Event-Name": "CHANNEL_CREATE", "Unique-ID": f"leg-{place}", "variable_orch_role": "customer"})
-        for place in range(450)
-    ]
-    one.journal.append(lines)
+    for place in range(450):
+        created = {"Event-Name": "CHANNEL_CREATE", "Unique-ID": f"leg-{place}", "variable_orch_role": "customer"}
+        one.journal.append([orjson.dumps(created)])
+        if place % 50 == 0:
+            drain(one)
     drain(one)
-    sizes = [len(kwargs["facts"]) for _, _, kwargs in tasks(redis_empty, "dialer_queue")]
-    assert sizes == [200, 200, 50]
+    assert len(tasks(redis_empty, "dialer_queue")) == 1
     assert [fact["leg"] for fact in facts_sent(redis_empty)] == [f"leg-{place}" for place in range(450)]
+    redis_empty.delete(streams.FACTS)
+    one.journal.append([orjson.dumps({"Event-Name": "HEARTBEAT", "Core-UUID": "c", "Event-Sequence": "7"})])
+    one.journal.append([orjson.dumps({**created, "Unique-ID": "leg-451"})])
+    drain(one)
+    assert len(tasks(redis_empty, "dialer_queue")) == 2
+
+
+def test_facts_wait_for_the_next_task_when_the_dialer_cannot_be_woken(redis_empty, monkeypatch):
+    one = ingest()
+    one.journal.append(BRIDGED)
+    with monkeypatch.context() as broken:
+        broken.setattr(one.app, "send_task", unreachable)
+        assert drain(one) == len(BRIDGED)
+    assert facts_sent(redis_empty)
+    assert one.journal.unacknowledged(one.folded, count=1_000), "folded, and to be recorded as ever"
+
+
+def unreachable(*_, **__):
+    raise BrokerError("no broker")
 
 
 def test_everything_is_stored_once_with_its_batch_its_status_and_its_transitions(redis_empty):

@@ -123,8 +123,10 @@ def poison(agent: str) -> None:
     lame = {"Event-Name": "CHANNEL_ANSWER", "Caller-Caller-ID-Name": number}
     for raw in (f"not an event {number}", json.dumps(lame)):
         streams.shared().xadd(streams.JOURNAL, {"e": raw})
-    for facts in ([{"type": "LegAnswered", "leg": number, "at": number}], [{"type": number}]):
-        current_app.send_task("dialer.tasks.handle_facts", kwargs={"facts": facts})
+    for fact in ({"type": "LegAnswered", "leg": number, "at": number}, {"type": number}, number):
+        streams.shared().xadd(streams.FACTS, {streams.FACTS_FIELD: json.dumps(fact)})
+    current_app.send_task("dialer.tasks.handle_facts")
+    current_app.send_task("dialer.tasks.handle_facts", kwargs={"facts": [number]})
     for command in ({"agent_id": agent, "state": number}, {"agent_id": number * 1000, "state": "available"}, number):
         current_app.send_task("dialer.tasks.handle_agent_state", kwargs={"command": command})
     for raw in (f"no change {number}", json.dumps({"kind": "call", "id": number, "data": {"id": number, "to": 5}})):
