@@ -330,7 +330,8 @@ def _leg_report(event: Event) -> tuple[AnyFact, ...]:
 
     `found` carries the channel's own variables (uuid_dump) under the names of channel events, so that the same
     readers serve. Of a leg that we knew, whom we believed it joined to and whether held comes with it, and since when
-    we know (ms): what the switch's own times say of before that is not what was missed.
+    we know (ms): what the switch's own times say of before that is not what was missed. Nor is what they say of that
+    same millisecond, the finest that a leg's state is kept in: there, a parting that we know would win.
     """
     leg, at = _leg(event), happened_at(event)
     if text(event, "Leg-Status") == "gone":
@@ -341,20 +342,20 @@ def _leg_report(event: Event) -> tuple[AnyFact, ...]:
         facts.append(LegAnswered(leg=leg, at=number(event, "Caller-Channel-Answered-Time") or at))
     elif text(event, "Answer-State") in {"ringing", "early"}:
         facts.append(LegRinging(leg=leg, at=at))
-    known = number(event, "Leg-Known-Since") * 1000
+    known = number(event, "Leg-Known-Since")
     peer, before = joined_to(event), text(event, "Leg-Joined-Before")
     if before and before != peer:
         facts.append(LegUnbridged(leg=leg, at=at, peer=before))
     moved = at
     if peer and peer != before:
         joined = number(event, "Caller-Channel-Bridged-Time")
-        moved = joined if joined > known else at
+        moved = joined if joined // 1000 > known else at
         facts.append(LegBridged(leg=leg, at=moved, peer=peer))
     holds, held_before = held(event), is_true(text(event, "Leg-Held-Before"))
     if holds and (not held_before or peer != before):
         # Where it was moved as well, the hold must not seem older than that.
         began = number(event, "Caller-Channel-Last-Hold")
-        facts.append(LegHeld(leg=leg, at=began if began > known > 0 and peer == before else at))
+        facts.append(LegHeld(leg=leg, at=began if began // 1000 > known > 0 and peer == before else at))
     elif held_before and holds is False:
         facts.append(LegUnheld(leg=leg, at=moved))
     return tuple(facts)

@@ -106,7 +106,8 @@ def test_a_bridge_ordered_while_the_customer_rings_is_the_end_of_both(
     assert client.api(f"uuid_bridge {c} {a}") == f"+OK {a}\n"
     assert client.wait_gone(c)["Hangup-Cause"] == "DESTINATION_OUT_OF_ORDER"
     assert client.wait_gone(a)["Hangup-Cause"] == "ORIGINATOR_CANCEL"
-    assert client.job_done(job) == "-ERR ORIGINATOR_CANCEL\n"
+    # The real one now and then answers with the leg's own cause: the originate ends while another thread hangs it up.
+    assert client.job_done(job) in ("-ERR ORIGINATOR_CANCEL\n", "-ERR DESTINATION_OUT_OF_ORDER\n")
     assert "BRIDGE" not in client.leg_names(a) + client.leg_names(c)
 
 

@@ -221,6 +221,31 @@ def test_a_report_of_what_was_missed_brings_a_leg_to_where_the_switch_has_it(kno
         assert after.since == now.since, "the switch's own time of it"
 
 
+@pytest.mark.parametrize(
+    ("known", "missed", "time_of_it"),
+    [
+        ((CREATED, ANSWERED, BRIDGED, PARTED), AGAIN, "Caller-Channel-Bridged-Time"),
+        ((CREATED, ANSWERED, BRIDGED, HELD, UNHELD), HELD_AGAIN, "Caller-Channel-Last-Hold"),
+    ],
+    ids=["joined again", "held again"],
+)
+@pytest.mark.parametrize("microseconds", [0, 1, 999, 1000])
+def test_what_was_missed_in_the_millisecond_of_what_is_known_comes_after_it(known, missed, time_of_it, microseconds):
+    """Switch and bridge count microseconds, a leg's state is kept in whole milliseconds."""
+    before, now = leg_of(*known), leg_of(*known, missed)
+    dump = {
+        "Unique-ID": A, "Answer-State": "answered", "variable_bridge_to": B, "Channel-Name": "sofia/internal/1001",
+        "Channel-Call-State": "HELD" if missed is HELD_AGAIN else "ACTIVE",
+        time_of_it: str(before.since * 1000 + microseconds),
+    }  # fmt: skip
+    later = Reporter("main", "x", lambda: (BEGUN + 9_000) / 1000)
+    belief = believed(call_state.to_json(before))
+    raw = later.leg_changed(A, dump, belief.condition.peer, belief.condition.held, belief.since)
+    after = leg_of(*known, *facts.facts_of(orjson.loads(raw)))
+    assert (after.state, condition(after)) == (now.state, condition(now))
+    assert condition(after) == said(dump)
+
+
 def test_what_cannot_be_read_is_compared_with_nothing():
     ended = facts.LegEnded(leg=A, at=BEGUN * 1000, cause="NORMAL_CLEARING")
     for raw in (None, b"", b"{", b"[]", b'{"leg": 1}', call_state.to_json(leg_of(CREATED, ended))):
