@@ -1,5 +1,6 @@
 """The frame of every write: a transaction that holds the sequential worker's lease, and one moment as its `now`."""
 
+import copy
 import datetime as dt
 import threading
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from dialer import announce, lease, outbox
@@ -47,11 +48,29 @@ def moment(value: Any) -> dt.datetime | None:
         return None
 
 
+# By key: which versions of the rows of a campaign and of its profile these are, and both.
+_read: dict[int, tuple[tuple[Any, ...], DialerCampaign]] = {}
+# After each change of a row its place is another one, or the transaction that made it.
+_VERSIONS = """
+SELECT c.ctid, c.xmin::text, p.id, p.ctid, p.xmin::text FROM dialer_dialercampaign c
+LEFT JOIN dialer_complianceprofile p ON p.id = c.profile_id WHERE c.id = %s
+"""
+
+
 def campaign_of(pk: int) -> DialerCampaign:
-    """With its profile; read once in a transaction, for it is wide and every fact of its calls asks for it."""
+    """With its profile. Asked for once in a transaction and read anew only when it has changed, for it is wide and
+    every fact of its calls asks for it. Raises DialerCampaign.DoesNotExist."""
     known = {} if _local.campaigns is None else _local.campaigns
     if pk not in known:
-        known[pk] = DialerCampaign.objects.select_related("profile").get(pk=pk)
+        with connection.cursor() as cursor:
+            cursor.execute(_VERSIONS, [pk])
+            now = cursor.fetchone()
+        before, campaign = _read.get(pk, (None, None))
+        if campaign is None or before != now:
+            campaign = DialerCampaign.objects.select_related("profile").get(pk=pk)
+            _read[pk] = now, campaign
+        # A copy: nothing that one transaction does with it, or looks up through it, is seen by the next.
+        known[pk] = copy.copy(campaign)
     return known[pk]
 
 

@@ -431,6 +431,13 @@ GUARDS: list[Guard] = [
         "test_the_dialer_is_woken_for_the_first_fact_that_waits_and_for_no_further_one",
     ),
     Guard(
+        "a campaign that has changed is read anew",
+        "dialer/services/acting.py",
+        "if campaign is None or before != now:",
+        "if campaign is None:",
+        "tests/integration/test_acting.py::test_a_change_of_a_campaign_is_known_to_the_next_transaction",
+    ),
+    Guard(
         "every task begins with the facts that wait",
         "dialer/tasks.py",
         "            _hear()\n",
