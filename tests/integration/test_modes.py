@@ -2,7 +2,6 @@
 
 import datetime as dt
 import io
-import json
 import wave
 
 import pytest
@@ -272,11 +271,3 @@ def test_an_agent_found_after_the_two_seconds_is_joined_and_counted_as_late(swit
     switch.end(call)
     call.refresh_from_db()
     assert call.outcome == "conversation"
-
-
-def test_a_decision_that_waited_on_the_queue_does_not_dial_ahead(redis_empty):
-    now = timezone.now().timestamp()
-    for part, more in (("bridge", {"link": "up"}), ("ingest", {"lag_ms": 200})):
-        redis_empty.set(f"{observing.streams.HEARTBEAT_PREFIX}{part}", json.dumps({"at": now, **more}))
-    assert observing.link().age == pytest.approx(0.2)
-    assert observing.link(now - 4.0).age == pytest.approx(4.2, abs=0.5)
