@@ -7,13 +7,16 @@ committed: one whose worker dies in between is applied again, which changes noth
 
 import logging
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import msgspec
 import redis
 from celery import current_app
+from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
+from dialer.lease import LeaseLost
 from dialer.services import facts
 from events import counters, streams
 from events import facts as f
@@ -28,24 +31,34 @@ def catch_up() -> int:
     """Apply what waits, in order; returns how many asked for something. Raises LeaseLost, OperationalError,
     InterfaceError, redis.RedisError: what is not deleted then waits on."""
     client, begun, count = streams.shared(), time.monotonic(), 0
+    # Until none is left: whoever writes into an empty stream asks for a task, and nobody else does.
     while entries := cast(list[Any], client.xrange(streams.FACTS, count=AT_ONCE)):
-        count += facts.apply_all(_understood(fields for _, fields in entries))
+        count += _applied(_understood(fields for _, fields in entries))
         client.xdel(streams.FACTS, *(entry for entry, _ in entries))
-        spent = time.monotonic() - begun
-        if spent > SECONDS:
+        if time.monotonic() - begun > SECONDS:
             _go_on()
             break
-    else:
-        # The ingest asks for a task when it writes into an empty stream only; it was seen empty.
-        spent = time.monotonic() - begun
     if count:
-        counters.observe("dialer_task_seconds", spent, task="facts")
+        counters.observe("dialer_task_seconds", time.monotonic() - begun, task="facts")
     return count
 
 
-def _understood(entries: Any) -> list[f.AnyFact]:
+def _applied(told: Sequence[f.AnyFact]) -> int:
+    """One that cannot be applied must not come again with every task, nor take others along."""
+    try:
+        return facts.apply_all(told)
+    except (LeaseLost, OperationalError, InterfaceError, redis.RedisError):
+        raise
+    except Exception:
+        if len(told) > 1:
+            return sum(_applied([one]) for one in told)
+        log.exception("a fact could not be applied, and is given up")
+        return 0
+
+
+def _understood(said: Iterable[dict[bytes, bytes]]) -> list[f.AnyFact]:
     found = []
-    for fields in entries:
+    for fields in said:
         try:
             found.append(f.decode(fields[streams.FACTS_FIELD.encode()]))
         except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as error:

@@ -123,6 +123,21 @@ def test_what_is_not_understood_is_passed_over(call, caplog):
     assert caplog.text.count("a fact was not understood") == 3
 
 
+def test_what_cannot_even_be_looked_at_is_given_up_alone(call, monkeypatch, caplog):
+    look = facts._relevant
+
+    def poisoned(told):
+        if any(fact.leg == "poison" for fact in told):
+            raise ValueError("no such leg can be")
+        return look(told)
+
+    monkeypatch.setattr(facts, "_relevant", poisoned)
+    waits(f.LegAnswered(leg="poison", at=now_us()), answered(call), f.LegEnded(leg="poison", at=now_us(), cause="X"))
+    tasks.handle_facts()
+    assert is_answered(call) and not waiting()
+    assert caplog.text.count("a fact could not be applied") == 2
+
+
 def test_what_is_said_while_others_are_applied_is_applied_with_them(call, monkeypatch):
     """The ingest wakes nobody then: it does so for the first that waits, and these are not deleted yet."""
     apply_all, late = facts.apply_all, [answered(call)]
