@@ -73,9 +73,9 @@ def test_every_fact_of_every_capture_survives_its_journey_to_the_dialer():
     for name in captures.NAMES:
         for event in captures.events(name):
             for fact in facts_of(event):
-                assert facts.from_json(facts.to_json(fact)) == fact
+                assert facts.decode(msgspec.json.encode(facts.to_json(fact))) == fact
     with pytest.raises(msgspec.ValidationError):
-        facts.from_json({"type": "LegInvented"})
+        facts.decode(b'{"type": "LegInvented"}')
 
 
 def test_every_captured_event_has_an_identity_of_its_own():
