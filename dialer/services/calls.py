@@ -3,6 +3,7 @@ order that the ingest's fold allows, and changes something only the first time."
 
 import datetime as dt
 import logging
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -72,12 +73,17 @@ def _waited(wait_ms: float) -> dict[str, Any]:
     return {"waits": one_more, "wait_ms": F("wait_ms") + round(wait_ms)}
 
 
-def started(act: Act, call: CallLog) -> None:
-    """The switch knows the leg: the attempt is no longer in doubt."""
-    if call.ended_at is not None or call.status != CallStatus.INITIATED:
-        return
-    call.status, call.in_doubt_since = CallStatus.DIALING, None
-    save(call, "status", "in_doubt_since")
+def started(legs: Collection[str]) -> frozenset[str]:
+    """The switch knows these legs: an attempt among them is no longer in doubt. Returns those of customers."""
+    known = CallLog.objects.filter(freeswitch_uuid__in=legs)
+    rows = list(known.values_list("freeswitch_uuid", "pk", "status", "ended_at"))
+    new = [pk for _, pk, status, ended_at in rows if status == CallStatus.INITIATED and ended_at is None]
+    known.filter(pk__in=new, status=CallStatus.INITIATED, ended_at=None).update(
+        status=CallStatus.DIALING, in_doubt_since=None, version=F("version") + 1
+    )
+    for pk in new:
+        announce.changed("call", pk)
+    return frozenset(leg for leg, *_ in rows)
 
 
 def answered(act: Act, call: CallLog, at: dt.datetime) -> None:

@@ -69,10 +69,10 @@ def probed(act: Act, leg: str, *, exists: bool) -> None:
     call = calls.locked(leg)
     if call is not None and call.ended_at is None:
         if exists:
-            calls.started(act, call)
-            if call.in_doubt_since is not None:
+            if call.status == CallStatus.INITIATED or call.in_doubt_since is not None:
                 call.in_doubt_since = None
-                calls.save(call, "in_doubt_since")
+                call.status = CallStatus.DIALING if call.status == CallStatus.INITIATED else CallStatus(call.status)
+                calls.save(call, "status", "in_doubt_since")
         elif act.now - call.initiated_at > IN_DOUBT_AFTER:
             never_seen = call.status == CallStatus.INITIATED
             calls.ended(act, call, "NEVER_SENT" if never_seen else "LOST", act.now, reached=not never_seen)

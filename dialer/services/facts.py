@@ -5,14 +5,15 @@ customer who has answered waits for the commit, so a transaction ends after CHUN
 """
 
 import datetime as dt
+import json
 import logging
 import time
 from collections.abc import Callable, Sequence
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Q
 
-from dialer import hangup_causes, lease, orders, outbox
+from dialer import hangup_causes, orders, outbox
 from dialer.lease import LeaseLost
 from dialer.models import Agent, AgentLeg, CallLog, Order
 from dialer.services import agents, call_moves, call_orders, calls, doubts, holds, live_legs
@@ -39,14 +40,21 @@ _OPEN = frozenset({"call", "side", "agent"})
 _OPEN_ORDER = (Order.Status.PENDING, Order.Status.SENT, Order.Status.ACCEPTED, Order.Status.IN_DOUBT)
 
 
+_SETTLE = """
+UPDATE dialer_order one SET status = %s, reply = told.reply, settled_at = %s
+FROM json_to_recordset(%s) AS told (order_id uuid, reply text)
+WHERE one.order_id = told.order_id AND one.kind IN ('originate_customer', 'bridge') AND one.status = ANY(%s)
+RETURNING one.order_id::text
+"""
+
+
 def apply_all(facts: Sequence[f.AnyFact]) -> int:
     """Apply facts in order; one that cannot be applied is logged and stops no other. Returns how many asked for
     something.
 
     Raises LeaseLost, OperationalError, InterfaceError: then nothing after the last commit has been applied.
     """
-    _mark_sent([fact.order_id for fact in facts if isinstance(fact, f.OrderReported) and fact.status == "sent"])
-    due = _relevant([fact for fact in facts if not (isinstance(fact, f.OrderReported) and fact.status == "sent")])
+    due = _relevant(_marked(facts))
     done = 0
     while done < len(due):
         done += _chunk(due[done:])
@@ -108,13 +116,37 @@ def missed(act: Act) -> int:
     return count
 
 
-def _mark_sent(order_ids: list[str]) -> None:
-    """The switch has taken these: nothing follows from it, so one statement serves them all."""
-    if order_ids:
-        waiting = [Order.Status.PENDING, Order.Status.SENT]
-        with transaction.atomic():
-            lease.fence()
-            Order.objects.filter(order_id__in=order_ids, status__in=waiting).update(status=Order.Status.ACCEPTED)
+def _marked(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
+    """Those that are left when everything is noted from which nothing follows: the switch has taken an order, has
+    placed or joined a call, or knows a customer's leg. One statement serves all of a kind."""
+    reports = [fact for fact in facts if isinstance(fact, f.OrderReported)]
+    taken = {fact.order_id for fact in reports if fact.status == "sent"}
+    replies = {fact.order_id: fact.reply[:500] for fact in reports if fact.status == "done"}
+    created = {fact.leg for fact in facts if isinstance(fact, f.LegCreated)}
+    if not (taken or replies or created):
+        return list(facts)
+    with acting("switch") as act:
+        if taken:
+            waiting = [Order.Status.PENDING, Order.Status.SENT]
+            Order.objects.filter(order_id__in=taken, status__in=waiting).update(status=Order.Status.ACCEPTED)
+        settled = _settled(replies, act.now) if replies else frozenset()
+        begun = calls.started(created) if created else frozenset()
+
+    def is_noted(fact: f.AnyFact) -> bool:
+        if isinstance(fact, f.OrderReported):
+            return fact.status == "sent" or (fact.status == "done" and fact.order_id in settled)
+        return isinstance(fact, f.LegCreated) and fact.leg in begun
+
+    return [fact for fact in facts if not is_noted(fact)]
+
+
+def _settled(replies: dict[str, str], now: dt.datetime) -> frozenset[str]:
+    """Those of the orders that are done with this: calls that are placed or joined, of which their own events say more.
+    replies: the switch's, by order id."""
+    told = json.dumps([{"order_id": order_id, "reply": reply} for order_id, reply in replies.items()])
+    with connection.cursor() as cursor:
+        cursor.execute(_SETTLE, [Order.Status.DONE.value, now, told, [status.value for status in _OPEN_ORDER]])
+        return frozenset(order_id for (order_id,) in cursor.fetchall())
 
 
 def _relevant(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
@@ -195,8 +227,7 @@ def apply(act: Act, fact: f.AnyFact) -> None:
     """Do what one fact asks for; facts about legs that are not ours ask for nothing."""
     match fact:
         case f.LegCreated():
-            if not _with_call(fact, lambda call: calls.started(act, call)):
-                call_moves.side_created(act, fact.leg)
+            call_moves.side_created(act, fact.leg)
         case f.LegAnswered():
             if (call := calls.locked(fact.leg)) is not None:
                 calls.answered(act, call, moment(fact.at, act.now))

@@ -87,8 +87,8 @@ GUARDS: list[Guard] = [
     Guard(
         "one who has lost the lease writes nothing about orders",
         "dialer/services/facts.py",
-        "            lease.fence()\n",
-        "",
+        '    with acting("switch") as act:\n        if taken:',
+        "    for act in [Act(0, dt.datetime.now(dt.UTC))]:\n        if taken:",
         LATE + "test_a_worker_that_lost_the_lease_writes_nothing_about_orders_either",
     ),
     Guard(
