@@ -92,12 +92,13 @@ def test_a_bridge_in_doubt_is_ordered_once_more_to_the_same_agent_unless_it_was_
 
 
 @pytest.mark.parametrize("name", ["zzzzzzzz-zzzz-zzzz-zzzz-zzzzzzzzzzzz", "conference 7", "", "\u2028" * 36, "'); --"])
-def test_a_leg_of_somebody_elses_with_a_name_like_no_other_stops_no_fact_of_ours(switch, waiting, name):
+def test_a_leg_of_somebody_elses_with_a_name_like_no_other_stops_no_fact_of_ours(switch, waiting, name, caplog):
     strange = [f.LegAnswered(leg=name, at=now_us()), f.LegBridged(leg=name, at=now_us(), peer=name)]
     ours = f.LegEnded(leg=waiting.freeswitch_uuid, at=now_us(), cause="NORMAL_CLEARING", complete=True)
     switch.tell(*strange, ours, f.RecordingStarted(leg=name, at=now_us(), path="/x.wav"))
     waiting.refresh_from_db()
     assert waiting.ended_at is not None
+    assert "could not be applied" not in caplog.text
 
 
 def test_a_customer_who_is_joined_to_a_leg_of_somebody_elses_is_still_told_of(switch, waiting, caplog):
