@@ -36,7 +36,6 @@ def prepare(sender: str, instance: Any, **_: Any) -> None:
     """Before the worker forks or reads: a sequential worker waits here until the lease is its own."""
     queues = set(instance.app.amqp.queues.consume_from)
     if QUEUE not in queues:
-        threading.Thread(target=_beat_default, name="heartbeat", daemon=True).start()
         return
     concurrency = getattr(instance, "concurrency", None)
     if concurrency not in (1, None):
@@ -56,9 +55,13 @@ def prepare(sender: str, instance: Any, **_: Any) -> None:
 
 @signals.worker_ready.connect
 def ready(sender: Any, **_: Any) -> None:
-    if lease.current() is not None:
-        threading.Thread(target=_keep, name="lease", daemon=True).start()
-        announce.Announcer(_stop).start()
+    """The pool has forked: only now may there be other threads. A lock that one of them held at that moment, of
+    redis-py's or of an import, would stay locked in the child for ever, and the child hang in its first task."""
+    if lease.current() is None:
+        threading.Thread(target=_beat_default, name="heartbeat", daemon=True).start()
+        return
+    threading.Thread(target=_keep, name="lease", daemon=True).start()
+    announce.Announcer(_stop).start()
 
 
 @signals.worker_shutting_down.connect

@@ -141,6 +141,13 @@ GUARDS: list[Guard] = [
         "tests/integration/test_worker_connections.py::test_a_connection_that_was_lost_between_two_tasks_costs_neither",
     ),
     Guard(
+        "a worker's pool forks before there are other threads",
+        "dialer/worker.py",
+        "    if QUEUE not in queues:\n        return\n",
+        "    if QUEUE not in queues:\n        threading.Thread(target=_beat_default).start()\n        return\n",
+        "tests/unit/test_worker_threads.py::test_a_default_worker_has_no_thread_before_its_pool_has_forked",
+    ),
+    Guard(
         "a name like no uuid of another's leg takes no fact of ours with it",
         "dialer/services/facts.py",
         "for leg in legs if orders.is_uuid(leg)]",

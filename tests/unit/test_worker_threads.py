@@ -1,0 +1,43 @@
+"""A process that has threads must not fork: a lock that one of them holds stays locked in the child for ever."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from dialer import lease, worker
+
+
+def instance(*queues: str) -> SimpleNamespace:
+    return SimpleNamespace(app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=queues))))
+
+
+@pytest.fixture
+def begun(monkeypatch) -> list[str]:
+    """The names of the threads that are begun, none of which runs."""
+    names: list[str] = []
+    monkeypatch.setattr(threading.Thread, "start", lambda self: names.append(self.name))
+    return names
+
+
+def test_a_default_worker_has_no_thread_before_its_pool_has_forked(begun, monkeypatch):
+    monkeypatch.setattr(lease, "current", lambda: None)
+    worker.prepare(sender="default@here", instance=instance("default"))
+    assert begun == []
+    worker.ready(sender=None)
+    assert begun == ["heartbeat"]
+
+
+def test_nor_has_the_sequential_one(begun, monkeypatch):
+    held = lease.Held("here", 1)
+    monkeypatch.setattr(lease, "current", lambda: held)
+    monkeypatch.setattr(lease, "adopt", lambda held: None)
+    for name in ("wait_for_lease", "refuse_restored", "restore_unacknowledged"):
+        monkeypatch.setattr(worker, name, lambda *_: held)
+    monkeypatch.setattr(worker.announce, "defer", lambda: None)
+    monkeypatch.setattr(worker.signals_of_db.connection_created, "connect", lambda *_: None)
+    monkeypatch.setattr(worker.db.connections, "close_all", lambda: None)
+    worker.prepare(sender="dialer@here", instance=instance(worker.QUEUE))
+    assert begun == []
+    worker.ready(sender=None)
+    assert begun == ["lease", "announcer"]
