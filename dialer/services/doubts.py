@@ -69,9 +69,11 @@ def probed(act: Act, leg: str, *, exists: bool) -> None:
     call = calls.locked(leg)
     if call is not None and call.ended_at is None:
         if exists:
-            if call.status == CallStatus.INITIATED or call.in_doubt_since is not None:
+            new = call.status == CallStatus.INITIATED
+            if new or call.in_doubt_since is not None:
                 call.in_doubt_since = None
-                call.status = CallStatus.DIALING if call.status == CallStatus.INITIATED else CallStatus(call.status)
+                if new:
+                    call.status = CallStatus.DIALING
                 calls.save(call, "status", "in_doubt_since")
         elif act.now - call.initiated_at > IN_DOUBT_AFTER:
             never_seen = call.status == CallStatus.INITIATED
