@@ -1,15 +1,15 @@
 """Write, then tell: after the commit each changed agent, campaign and call is announced on the changes stream.
 
-In the sequential worker a commit only notes what it touched; the Announcer, a thread of the worker's parent process,
-reads those rows together, several commits at a time, so that telling never slows deciding. Elsewhere (a test, a
-shell) it
-is told at once. Also refreshes the cache copies `agent_state:{agent_id}`. A lost announcement is mended by the floor
+In the sequential worker a commit only notes what it touched; the Announcer, a thread beside the one that decides, reads
+those rows together, several commits at a time, and leaves most of the time to it. Elsewhere (a test, a shell) it is told
+at once. Also refreshes the cache copies `agent_state:{agent_id}`. A lost announcement is mended by the floor
 publisher, which compares itself with PostgreSQL.
 """
 
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,7 +29,9 @@ _deferred = False
 # List of "kind:primary key" that commits have touched.
 TOUCHED = "dialer:touched"
 # A board shows frames every 150 ms; gathering this long costs it nothing and saves most of the reading.
-GATHER_SECONDS = 0.04
+GATHER_SECONDS = (0.04, 0.15)
+# What the telling of a busy floor may take of the time is one part of three: the decisions wait for it.
+GATHER_TIMES = 2.0
 GATHER_LIMIT = 2_000
 
 
@@ -63,7 +65,7 @@ def _announce() -> None:
 
 
 def defer() -> None:
-    """From now on this process and its children leave the telling to the Announcer."""
+    """From now on this process leaves the telling to the Announcer."""
     global _deferred
     _deferred = True
 
@@ -94,16 +96,19 @@ class Announcer(threading.Thread):
         self.stop = stop
 
     def run(self) -> None:
-        reading, commands = streams.connect(blocking=True), streams.connect()
+        reading, commands, took = streams.connect(blocking=True), streams.connect(), 0.0
         while not self.stop.is_set():
             try:
                 found = reading.blpop([TOUCHED], timeout=1)
                 if found is None:
                     continue
                 # What is committed within this moment is told with it.
-                self.stop.wait(GATHER_SECONDS)
+                shortest, longest = GATHER_SECONDS
+                self.stop.wait(min(max(shortest, took * GATHER_TIMES), longest))
+                begun = time.monotonic()
                 close_old_connections()
                 tell(_parsed([found[1], *(commands.lpop(TOUCHED, GATHER_LIMIT) or [])]))
+                took = time.monotonic() - begun
             except redis.RedisError as error:
                 log.warning("changes wait: %s", type(error).__name__)
                 self.stop.wait(1.0)

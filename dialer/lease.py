@@ -32,7 +32,7 @@ _held: Held | None = None
 
 
 def adopt(held: Held | None) -> None:
-    """This process (and the children it forks) acts under `held` from now on."""
+    """This process acts under `held` from now on."""
     global _held
     _held = held
 

@@ -11,7 +11,7 @@ from celery.exceptions import Reject
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from dialer import census, outbox, whatif_runs
+from dialer import at_hand, census, outbox, whatif_runs
 from dialer.lease import LeaseLost
 from dialer.limits import PRESENCE_EVERY_SECONDS
 from dialer.models import DialerCampaign
@@ -59,9 +59,10 @@ class Sequential(Task):
         if isinstance(queued_at := self.request.get(QUEUED_AT), int | float):
             counters.observe("dialer_task_wait_seconds", time.time() - queued_at, task=name)
         try:
-            _hear()
-            begun = time.monotonic()
-            return super().__call__(*args, **kwargs)
+            with at_hand.doing(name, (self.request.properties or {}).get("delivery_tag", "")):
+                _hear()
+                begun = time.monotonic()
+                return super().__call__(*args, **kwargs)
         except (LeaseLost, OperationalError, InterfaceError) as error:
             log.warning(
                 "%s given back to the queue: %s", self.name, str(error).splitlines()[0] if str(error) else error

@@ -1,7 +1,9 @@
 """What makes a Celery worker on dialer_queue the sequential worker: it waits for the lease before it reads the queue,
 renews it, ticks, and stops when it has lost it (whatever restarts it makes it a stand-by).
 
-Started by the signals below in any worker that is given the queue `dialer_queue`; other workers only show a heartbeat.
+Its tasks run in the worker's own process, one after another: a pool's child could die alone, and be forked again beside
+the threads that are begun here. Started by the signals below in any worker that is given the queue `dialer_queue`;
+other workers only show a heartbeat.
 """
 
 import json
@@ -16,10 +18,11 @@ from typing import Any
 import redis
 from celery import signals
 from django import db
+from django.conf import settings
 from django.db.backends import signals as signals_of_db
 from kombu.utils.json import loads
 
-from dialer import announce, lease, queues
+from dialer import announce, at_hand, lease, queues
 from dialer.limits import LEASE_RENEW_SECONDS, LEASE_SECONDS, TICK_SECONDS
 from dialer.services import restoring, wake
 from events import neighbours, streams
@@ -28,12 +31,22 @@ log = logging.getLogger(__name__)
 QUEUE = "dialer_queue"
 ROUTING_KEYS = {QUEUE, "dialer.sequential"}
 BEAT_SECONDS = 2.0
+# The tasks' thread waits for PostgreSQL a thousand times a second on a busy floor, and would wait for the announcer each
+# time for Python's 5 ms: seconds.
+SWITCH_SECONDS = 0.0005
 _stop = threading.Event()
+
+
+@signals.worker_init.connect
+def in_one_process(sender: Any, **_: Any) -> None:
+    """Before the worker has a pool: whichever it was to have, the sequential queue needs none."""
+    if QUEUE in sender.app.amqp.queues.consume_from:
+        sender.pool_cls = "solo"
 
 
 @signals.celeryd_after_setup.connect
 def prepare(sender: str, instance: Any, **_: Any) -> None:
-    """Before the worker forks or reads: a sequential worker waits here until the lease is its own."""
+    """Before the worker reads: a sequential worker waits here until the lease is its own."""
     queues = set(instance.app.amqp.queues.consume_from)
     if QUEUE not in queues:
         return
@@ -47,19 +60,18 @@ def prepare(sender: str, instance: Any, **_: Any) -> None:
     lease.adopt(held)
     announce.defer()
     refuse_restored(held)
-    # Connections must not be shared with the child that is forked next.
-    db.connections.close_all()
     restore_unacknowledged()
-    streams.shared.cache_clear()
 
 
 @signals.worker_ready.connect
 def ready(sender: Any, **_: Any) -> None:
-    """The pool has forked: only now may there be other threads. A lock that one of them held at that moment, of
-    redis-py's or of an import, would stay locked in the child for ever, and the child hang in its first task."""
+    """The pool of a `default` worker has forked: only now may there be other threads. A lock that one of them held at
+    that moment, of redis-py's or of an import, would stay locked in the child for ever, and the child hang in its first
+    task."""
     if lease.current() is None:
         threading.Thread(target=_beat_default, name="heartbeat", daemon=True).start()
         return
+    sys.setswitchinterval(SWITCH_SECONDS)
     threading.Thread(target=_keep, name="lease", daemon=True).start()
     announce.Announcer(_stop).start()
 
@@ -171,6 +183,8 @@ def _keep() -> None:
             if time.monotonic() - renewed > LEASE_SECONDS * 4:
                 _lost("the database has been away for too long")
                 return
+        if at_hand.seconds() > settings.CELERY_TASK_TIME_LIMIT:
+            _give_up(outbox_client)
         wake.tick()
         if begun - beaten >= BEAT_SECONDS:
             beaten = begun
@@ -182,6 +196,19 @@ def _keep() -> None:
 def _lost(why: str) -> None:
     log.error("%s; this worker stops (it would stand by when restarted)", why)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _give_up(client: redis.Redis) -> None:
+    """A task has hung for longer than any may last: its process ends, as a pool's child would, and the task does not
+    come again."""
+    name, tag = at_hand.task()
+    log.critical("task %s has not ended within %d s: it is given up, and its worker ends", name, at_hand.seconds())
+    try:
+        client.hdel("unacked", tag)
+        client.zrem("unacked_index", tag)
+    except redis.RedisError as error:
+        log.error("the next worker meets task %s again: %s", name, type(error).__name__)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _beat(client: redis.Redis, component: str, more: dict[str, Any]) -> None:

@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
 from tests.fakes.processes import Processes
 
 WATCH_SECONDS = 0.2
@@ -88,43 +86,12 @@ class Crew:
 
     # --- ways to break them -------------------------------------------------------------------------------------------
 
-    def kill(self, name: str, *, between: float = 0.0, part: str = "all") -> None:
-        """kill -9, and start it again after so many seconds. part: of a worker, `parent` or `child` alone die."""
+    def kill(self, name: str, *, between: float = 0.0) -> None:
+        """kill -9, and start it again after so many seconds."""
         with self._locks[name]:
-            process = self.run.running[name]
-            if part == "child":
-                self._kill_child(name)
-                self.thaw(process)
-                return
-            orphans = self._children(name) if part == "parent" else []
-            if part == "parent":
-                process.kill()
-                process.wait()
-                self.run.running.pop(name)
-                self.thaw(process)  # of the orphans
-            else:
-                self.run.kill(name)
+            self.run.kill(name)
             time.sleep(between)
             self._start[name]()
-        for orphan in orphans:
-            # It may finish what it has in hand; its successor is protected from it by the fence.
-            try:
-                orphan.wait(20)
-            except psutil.TimeoutExpired:
-                orphan.kill()
-
-    def _children(self, name: str) -> list[psutil.Process]:
-        try:
-            return psutil.Process(self.run.running[name].pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return []
-
-    def _kill_child(self, name: str) -> None:
-        for child in self._children(name):
-            try:
-                child.kill()
-            except psutil.NoSuchProcess:
-                pass
 
     def freeze(self, name: str) -> subprocess.Popen[bytes]:
         process = self.run.running[name]

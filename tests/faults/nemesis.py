@@ -116,13 +116,11 @@ class Nemesis:
         if name is None:
             fault.detail = "nobody held the lease"
             return
-        fault.detail = part = chance.choices(("all", "parent", "child"), (6, 2, 2))[0]
         if chance.random() < 0.6 and self._commit_pending(self.crew.run.running[name].pid):
             # Stopped in that moment, and dead before it goes on.
             fault.between_commit_and_send = self._still_pending()
-        self.crew.kill(name, part=part)
-        if part != "child":
-            self._wait_for_successor(token)
+        self.crew.kill(name)
+        self._wait_for_successor(token)
 
     def _freeze_worker(self, fault: Fault, chance: random.Random) -> None:
         """SIGSTOP the holder until the other has taken over; then both run."""

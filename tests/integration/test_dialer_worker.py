@@ -1,16 +1,19 @@
 """The sequential worker as a real Celery process: one acts, one stands by, and a killed one loses nothing."""
 
 import datetime as dt
+import signal
 import subprocess
+import threading
 from pathlib import Path
 
+import psutil
 import pytest
 from celery import current_app
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from dialer import lease, worker
+from dialer import at_hand, lease, worker
 from dialer.models import AppliedCommand, QueuedCommand, WorkerLease
 from dialer.services import wake
 from events import neighbours, streams
@@ -38,6 +41,7 @@ def test_commands_reach_the_worker_and_its_heartbeat_shows(tmp_path):
         run.worker("dialer_queue")
         wait_until(lambda: applied(command), "the command applied", seconds=60)
         wait_until(lambda: streams.shared().get(f"{streams.HEARTBEAT_PREFIX}dialer"), "a heartbeat", seconds=60)
+        assert psutil.Process(run.running["dialer_queue"].pid).children() == [], "nothing of it can die alone"
     agent.refresh_from_db()
     assert (agent.status, agent.status_reason) == ("break", "lunch")
 
@@ -88,6 +92,25 @@ def test_what_a_killed_worker_had_taken_is_done_by_the_next_at_once(tmp_path, re
         with Processes(tmp_path) as run:
             run.worker("dialer_queue")
             wait_until(lambda: applied(command), "the command applied", seconds=60)
+
+
+def test_a_task_that_never_ends_ends_its_worker_and_does_not_come_again(monkeypatch, redis_empty):
+    [agent] = make_agents(1)
+    ask(agent, "break", "lunch")
+    ended = threading.Event()
+    monkeypatch.setattr(worker.settings, "CELERY_TASK_TIME_LIMIT", -1)
+    monkeypatch.setattr(worker.os, "kill", lambda pid, sent: ended.set() if sent == signal.SIGKILL else None)
+    monkeypatch.setattr(worker, "_stop", ended)
+    monkeypatch.setattr(worker.wake, "tick", lambda: None)
+    monkeypatch.setattr(worker.lease, "current", lambda: lease.Held("here", 1))
+    with current_app.connection_for_read() as broker:
+        channel = broker.channel()
+        taken = channel.basic_get("dialer_queue")
+        assert redis_empty.hlen("unacked") == 1
+        with at_hand.doing("handle_agent_state", taken.delivery_tag):
+            worker._keep()
+        assert ended.is_set() and redis_empty.hlen("unacked") == 0 and redis_empty.zcard("unacked_index") == 0
+        channel.qos._delivered.clear()
 
 
 def test_a_task_that_meets_another_workers_lease_goes_back_to_the_queue(tmp_path):

@@ -28,15 +28,23 @@ def test_a_default_worker_has_no_thread_before_its_pool_has_forked(begun, monkey
     assert begun == ["heartbeat"]
 
 
-def test_nor_has_the_sequential_one(begun, monkeypatch):
+@pytest.mark.parametrize(("queue", "pool"), [(worker.QUEUE, "solo"), ("default", "prefork")])
+def test_the_sequential_worker_alone_has_no_pool_to_fork(queue, pool):
+    starting = instance(queue)
+    starting.pool_cls = "prefork"
+    worker.in_one_process(sender=starting)
+    assert starting.pool_cls == pool
+
+
+def test_the_sequential_one_begins_its_threads_when_it_is_ready(begun, monkeypatch):
     held = lease.Held("here", 1)
     monkeypatch.setattr(lease, "current", lambda: held)
     monkeypatch.setattr(lease, "adopt", lambda held: None)
+    monkeypatch.setattr(worker.sys, "setswitchinterval", lambda seconds: None)
     for name in ("wait_for_lease", "refuse_restored", "restore_unacknowledged"):
         monkeypatch.setattr(worker, name, lambda *_: held)
     monkeypatch.setattr(worker.announce, "defer", lambda: None)
     monkeypatch.setattr(worker.signals_of_db.connection_created, "connect", lambda *_: None)
-    monkeypatch.setattr(worker.db.connections, "close_all", lambda: None)
     worker.prepare(sender="dialer@here", instance=instance(worker.QUEUE))
     assert begun == []
     worker.ready(sender=None)
