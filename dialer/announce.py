@@ -1,8 +1,8 @@
 """Write, then tell: after the commit each changed agent, campaign and call is announced on the changes stream.
 
 In the sequential worker a commit only notes what it touched; the Announcer, a thread beside the one that decides, reads
-those rows together, several commits at a time, and leaves most of the time to it. Elsewhere (a test, a shell) it is told
-at once. Also refreshes the cache copies `agent_state:{agent_id}`. A lost announcement is mended by the floor
+those rows together, several commits at a time, and leaves most of the time to that one. Elsewhere (a test, a shell) it
+is told at once. Also refreshes the cache copies `agent_state:{agent_id}`. A lost announcement is mended by the floor
 publisher, which compares itself with PostgreSQL.
 """
 

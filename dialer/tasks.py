@@ -126,11 +126,8 @@ def process_dialer_logic() -> int:
 @shared_task(name="dialer.tasks.execute_dial", base=Sequential, ignore_result=True)
 def execute_dial(campaign_id: str) -> list[str]:
     """Decide for one campaign and place the calls it may have now; returns their call_ids."""
-    campaign = DialerCampaign.objects.filter(campaign_id=campaign_id).values_list("pk", flat=True).first()
-    if campaign is None:
-        return []
     with acting("dialer") as act:
-        placed = dialing.dial(act, campaign, observing.link())
+        placed = dialing.dial(act, campaign_id, observing.link())
     return [str(call.call_id) for call in placed]
 
 

@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 QUEUE = "dialer_queue"
 ROUTING_KEYS = {QUEUE, "dialer.sequential"}
 BEAT_SECONDS = 2.0
-# The tasks' thread waits for PostgreSQL a thousand times a second on a busy floor, and would wait for the announcer each
-# time for Python's 5 ms: seconds.
+# On a busy floor the tasks' thread waits for PostgreSQL a thousand times a second; each time the announcer could keep
+# it waiting for as long as Python lets a thread go on, 5 ms unless told.
 SWITCH_SECONDS = 0.0005
 _stop = threading.Event()
 

@@ -3,7 +3,7 @@
 import copy
 import datetime as dt
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from dialer import announce, lease, outbox
 from dialer.models import DialerCampaign
+from dialer.services import ahead, closing
 from events import trail
 
 
@@ -52,41 +53,49 @@ def moment(value: Any) -> dt.datetime | None:
 _read: dict[int, tuple[tuple[Any, ...], DialerCampaign]] = {}
 # After each change of a row its place is another one, or the transaction that made it.
 _VERSIONS = """
-SELECT c.ctid, c.xmin::text, p.id, p.ctid, p.xmin::text FROM dialer_dialercampaign c
-LEFT JOIN dialer_complianceprofile p ON p.id = c.profile_id WHERE c.id = %s
+SELECT c.id, c.ctid, c.xmin::text, p.id, p.ctid, p.xmin::text FROM dialer_dialercampaign c
+LEFT JOIN dialer_complianceprofile p ON p.id = c.profile_id WHERE c.id = ANY(%s)
 """
 
 
-def campaign_of(pk: int) -> DialerCampaign:
-    """With its profile. Asked for once in a transaction and read anew only when it has changed, for it is wide and
+def campaigns_of(pks: Iterable[int]) -> dict[int, DialerCampaign]:
+    """Each with its profile. Asked for once in a transaction and read anew only when it has changed, for it is wide and
     every fact of its calls asks for it. Raises DialerCampaign.DoesNotExist."""
+    wanted = set(pks)
     known = {} if _local.campaigns is None else _local.campaigns
-    if pk not in known:
+    if asked := sorted(wanted - known.keys()):
         with connection.cursor() as cursor:
-            cursor.execute(_VERSIONS, [pk])
-            now = cursor.fetchone()
-        before, campaign = _read.get(pk, (None, None))
-        if campaign is None or before != now:
-            campaign = DialerCampaign.objects.select_related("profile").get(pk=pk)
-            _read[pk] = now, campaign
-        # A copy: nothing that one transaction does with it, or looks up through it, is seen by the next.
-        known[pk] = copy.copy(campaign)
-    return known[pk]
+            cursor.execute(_VERSIONS, [asked])
+            now = {row[0]: row[1:] for row in cursor.fetchall()}
+        for pk in asked:
+            before, campaign = _read.get(pk, (None, None))
+            if campaign is None or before != now.get(pk):
+                campaign = DialerCampaign.objects.select_related("profile").get(pk=pk)
+                _read[pk] = now[pk], campaign
+            # A copy: nothing that one transaction does with it, or looks up through it, is seen by the next.
+            known[pk] = copy.copy(campaign)
+    return {pk: known[pk] for pk in wanted}
 
 
 @contextmanager
 def acting(by: str = "", command_id: str | None = None, now: dt.datetime | None = None) -> Iterator[Act]:
     """Raises lease.LeaseLost, and commits nothing, when another worker has taken over."""
+    assert _local.campaigns is None, "one transaction at a time: what is collected for the other would be lost"
     with trail.about(command_id=command_id):
         _local.campaigns = {}
+        ahead.begin()
+        closing.begin()
         try:
             with transaction.atomic():
                 yield Act(lease.fence(), now or timezone.now(), by, command_id)
+                closing.write()
         except BaseException:
             announce.forget()
             raise
         finally:
             _local.campaigns = None
+            ahead.forget()
+            closing.forget()
         outbox.send_committed()
 
 

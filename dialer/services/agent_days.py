@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
-from django.db import connection
-
 from dialer import agent_states as machine
+from dialer.models import AgentDay
+from dialer.services import closing
 
 # A state that has lasted longer is of an agent forgotten, not of one at work: its last days are counted.
 LONGEST = dt.timedelta(days=7)
@@ -16,13 +16,6 @@ _COLUMN = {
     machine.Status.BUSY: "busy_ms",
     machine.Status.ON_CALL: "talk_ms",
 }
-_COLUMNS = ("talk_ms", "hold_ms", "wrap_up_ms", "idle_ms", "break_ms", "busy_ms", "handled", "contacts")
-_ADD = f"""
-INSERT INTO dialer_agentday AS kept (agent_id, day, {", ".join(_COLUMNS)})
-VALUES (%s, %s, {", ".join(["%s"] * len(_COLUMNS))})
-ON CONFLICT (agent_id, day) DO UPDATE
-SET {", ".join(f"{name} = kept.{name} + EXCLUDED.{name}" for name in _COLUMNS)}
-"""  # noqa: S608 - made of constants
 
 
 def state_ended(
@@ -54,6 +47,5 @@ def state_ended(
         amounts |= {"handled": handled, "contacts": contacts, "hold_ms": held}
         if held:
             amounts["talk_ms"] -= held
-    with connection.cursor() as cursor:
-        for day, amounts in rows:
-            cursor.execute(_ADD, [agent, day, *(amounts.get(name, 0) for name in _COLUMNS)])
+    for day, amounts in rows:
+        closing.add(AgentDay, amounts, agent_id=agent, day=day)

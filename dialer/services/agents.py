@@ -3,6 +3,7 @@
 import datetime as dt
 import logging
 import uuid
+from collections.abc import Collection
 
 from django.db.models import Exists, OuterRef, QuerySet
 
@@ -21,7 +22,7 @@ from dialer.models import (
     RequiredSkill,
     Softphone,
 )
-from dialer.services import agent_days, pacers, wake
+from dialer.services import agent_days, ahead, closing, pacers, wake
 from dialer.services.acting import Act
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,13 @@ LIVE_FIELDS = (
 
 
 def locked(pk: int) -> Agent:
-    return Agent.objects.select_for_update().get(pk=pk)
+    agent = ahead.take("agent", pk)
+    return Agent.objects.select_for_update().get(pk=pk) if agent is ahead.NOT_READ or agent is None else agent
+
+
+def read_ahead(pks: Collection[int]) -> None:
+    if pks:
+        ahead.keep("agent", pks, Agent.objects.select_for_update().order_by("pk").in_bulk(pks))
 
 
 def locked_by_name(agent_id: str) -> Agent | None:
@@ -109,19 +116,21 @@ def apply(
             agent.idle_since = None
     agent.pending_status, agent.pending_reason = after.pending or "", after.pending_reason
     save(agent)
-    AgentState.objects.create(
-        agent=agent,
-        state=agent.status,
-        timestamp=act.now,
-        call=call,
-        reason=after.reason or type(event).__name__,
-        metadata={
-            "event": type(event).__name__,
-            "by": act.by,
-            "command_id": act.command_id,
-            "before": {"status": before.status, "reason": before.reason, "pending": before.pending or ""},
-            "after": {"status": after.status, "reason": after.reason, "pending": after.pending or ""},
-        },
+    closing.create(
+        AgentState(
+            agent=agent,
+            state=agent.status,
+            timestamp=act.now,
+            call=call,
+            reason=after.reason or type(event).__name__,
+            metadata={
+                "event": type(event).__name__,
+                "by": act.by,
+                "command_id": act.command_id,
+                "before": {"status": before.status, "reason": before.reason, "pending": before.pending or ""},
+                "after": {"status": after.status, "reason": after.reason, "pending": after.pending or ""},
+            },
+        )
     )
     if moved:
         _follow(act, agent, after)
@@ -170,6 +179,7 @@ def _follow(act: Act, agent: Agent, state: machine.State) -> None:
 def save(agent: Agent) -> None:
     agent.version += 1
     agent.save(update_fields=LIVE_FIELDS)
+    ahead.changed("agent", agent.pk)
     announce.changed("agent", agent.pk)
 
 

@@ -5,10 +5,9 @@ import datetime as dt
 import logging
 from collections.abc import Collection
 from decimal import Decimal
-from typing import Any
 
-from django.db.models import F, Q
-from django.db.models.expressions import RawSQL
+from django.db import connection
+from django.db.models import Q
 
 from dialer import agent_states as machine
 from dialer import announce, dispositions, eligibility, figures, hangup_causes, orders, outbox, retry, rules
@@ -26,8 +25,20 @@ from dialer.models import (
     Order,
     Recording,
 )
-from dialer.services import agents, answering, drops, following, live_legs, pacers, side_legs, wake
-from dialer.services.acting import Act, campaign_of, note
+from dialer.services import (
+    agents,
+    ahead,
+    answering,
+    closing,
+    drops,
+    endings,
+    following,
+    live_legs,
+    pacers,
+    side_legs,
+    wake,
+)
+from dialer.services.acting import Act, campaigns_of, note
 from events import nodes
 
 log = logging.getLogger(__name__)
@@ -36,17 +47,40 @@ _BRIDGE_GIVEN_UP = (Order.Status.FAILED, Order.Status.REFUSED, Order.Status.EXPI
 
 def locked(leg_uuid: str) -> CallLog | None:
     """The call whose customer leg this is."""
+    call = ahead.take("call", leg_uuid)
+    return _locked([leg_uuid]).get(leg_uuid) if call is ahead.NOT_READ else call
+
+
+def _locked(legs: Collection[str]) -> dict[str, CallLog]:
     # Every fact asks this, and putting its hundred columns into words took half of the answer's time.
-    found = CallLog.objects.raw("SELECT * FROM dialer_calllog WHERE freeswitch_uuid = %s FOR UPDATE", [leg_uuid])
-    call = next(iter(found), None)
-    if call is not None and call.campaign_id is not None:
-        call.campaign = campaign_of(call.campaign_id)
-    return call
+    rows = CallLog.objects.raw(
+        "SELECT * FROM dialer_calllog WHERE freeswitch_uuid = ANY(%s) ORDER BY id FOR UPDATE", [list(legs)]
+    )
+    found = {call.freeswitch_uuid: call for call in rows}
+    campaigns = campaigns_of(call.campaign_id for call in found.values() if call.campaign_id is not None)
+    for call in found.values():
+        if call.campaign_id is not None:
+            call.campaign = campaigns[call.campaign_id]
+    return found
+
+
+def read_ahead(legs: Collection[str], ending: Collection[str], moving: Collection[str]) -> None:
+    """All that the facts to come will ask for of the calls with these customers' legs. ending: of those, the legs that
+    have ended; moving: those whose agents change with them."""
+    found = _locked(legs)
+    ahead.keep("call", legs, found)
+    agents.read_ahead({call.agent_id for leg, call in found.items() if call.agent_id and leg in moving})
+    over = [call for leg, call in found.items() if leg in ending and call.ended_at is None]
+    if over:
+        contacts = {call.contact_id for call in over if call.contact_id is not None}
+        ahead.keep("contact", contacts, Contact.objects.select_for_update().order_by("pk").in_bulk(contacts))
+        endings.read_ahead(over)
 
 
 def save(call: CallLog, *fields: str) -> None:
     call.version += 1
     call.save(update_fields=[*fields, "version"])
+    ahead.changed("call", call.freeswitch_uuid)
     announce.changed("call", call.pk)
 
 
@@ -56,33 +90,33 @@ def count(call: CallLog, act: Act, wait: dt.timedelta | None = None, **amounts: 
     if call.campaign_id is None:
         return
     drops.count(call, amounts)
-    day = {"campaign_id": call.campaign_id, "day": call.initiated_at.date()}
-    added: dict[str, Any] = {name: F(name) + amount for name, amount in amounts.items()}
     if wait is not None:
-        added |= _waited(wait.total_seconds() * 1000)
-    if not CampaignDay.objects.filter(**day).update(**added):
-        CampaignDay.objects.get_or_create(**day)
-        CampaignDay.objects.filter(**day).update(**added)
+        wait_ms = wait.total_seconds() * 1000
+        # PostgreSQL counts places from 1.
+        amounts |= {"wait_ms": round(wait_ms), f"waits[{figures.bucket_of(wait_ms) + 1}]": 1}
+    closing.add(CampaignDay, amounts, campaign_id=call.campaign_id, day=call.initiated_at.date())
     announce.changed("campaign", call.campaign_id)
 
 
-def _waited(wait_ms: float) -> dict[str, Any]:
-    """One more wait in the day's counts by length."""
-    place = figures.bucket_of(wait_ms) + 1  # PostgreSQL counts from 1
-    one_more = RawSQL("waits[:%s] || (waits[%s] + 1) || waits[%s:]", [place - 1, place, place + 1])
-    return {"waits": one_more, "wait_ms": F("wait_ms") + round(wait_ms)}
+# Of two parts of one statement neither sees what the other writes: `new` are told apart by their keys.
+_STARTED = """
+WITH new AS (
+  UPDATE dialer_calllog SET status = %s, in_doubt_since = NULL, version = version + 1
+  WHERE freeswitch_uuid = ANY(%s) AND status = %s AND ended_at IS NULL RETURNING id
+)
+SELECT freeswitch_uuid, id, id IN (SELECT id FROM new) FROM dialer_calllog WHERE freeswitch_uuid = ANY(%s)
+"""
 
 
 def started(legs: Collection[str]) -> frozenset[str]:
     """The switch knows these legs: an attempt among them is no longer in doubt. Returns those of customers."""
-    known = CallLog.objects.filter(freeswitch_uuid__in=legs)
-    rows = list(known.values_list("freeswitch_uuid", "pk", "status", "ended_at"))
-    new = [pk for _, pk, status, ended_at in rows if status == CallStatus.INITIATED and ended_at is None]
-    known.filter(pk__in=new, status=CallStatus.INITIATED, ended_at=None).update(
-        status=CallStatus.DIALING, in_doubt_since=None, version=F("version") + 1
-    )
-    for pk in new:
-        announce.changed("call", pk)
+    wanted = list(legs)
+    with connection.cursor() as cursor:
+        cursor.execute(_STARTED, [CallStatus.DIALING.value, wanted, CallStatus.INITIATED.value, wanted])
+        rows = cursor.fetchall()
+    for _, pk, new in rows:
+        if new:
+            announce.changed("call", pk)
     return frozenset(leg for leg, *_ in rows)
 
 
@@ -328,8 +362,8 @@ def ended(
             _abandon(act, call)
     call.machine = call.machine or machine
     was_talking = call.bridged_at is not None and call.agent_id is not None
-    unanswered = call.answered_at is None
-    by_us = unanswered and call.orders.filter(kind="hangup").exists()
+    unanswered, known = call.answered_at is None, endings.of(call)
+    by_us = unanswered and known.hung_up_by_us
     outcome = hangup_causes.outcome_of(cause, answered=not unanswered, cancelled_by_us=by_us)
     call.status = CallStatus(outcome.value)
     call.disconnect_reason = cause[:64]
@@ -349,8 +383,8 @@ def ended(
         abandoned=call.abandoned,
         machine=call.machine,
     )
-    _settle_contact(act, call)
-    side_legs.call_ended(act, call)
+    _settle_contact(act, call, known)
+    side_legs.call_ended(act, call, known)
     save(
         call,
         "status", "outcome", "disconnect_reason", "ended_at", "duration_seconds", "talk_time_seconds", "answered_at",
@@ -361,13 +395,13 @@ def ended(
     amounts = {name: 1 for name in ("busy", "no_answer", "failed") if name == outcome.value}
     if call.outcome == retry.MACHINE:
         amounts |= drops.machine(call)
-    amounts |= _first(call)
+    amounts |= _first(call, known)
     count(call, act, talk_seconds=call.talk_time_seconds or 0, spent=_cost(call), **amounts)
     pacers.talked(call, act.now)
     release(act, call, talked=was_talking)
 
 
-def _first(call: CallLog) -> dict[str, int]:
+def _first(call: CallLog, known: endings.Known) -> dict[str, int]:
     """What the end of the call adds to the contacts tried and reached, each counted once."""
     if call.contact_id is None:
         return {}
@@ -375,8 +409,7 @@ def _first(call: CallLog) -> dict[str, int]:
         return {"tried": -1} if call.attempt_number == 1 else {}
     if call.bridged_at is None or call.machine:
         return {}
-    talked = CallLog.objects.filter(contact=call.contact_id, bridged_at__isnull=False, machine=False)
-    return {} if talked.exclude(pk=call.pk).exists() else {"reached": 1}
+    return {} if known.talked_before else {"reached": 1}
 
 
 def _waited_too_long(call: CallLog, at: dt.datetime) -> bool:
@@ -391,32 +424,33 @@ def _cost(call: CallLog) -> Decimal:
     return rules.cost_of_talk(call.campaign, call.answered_at, call.ended_at) - refund
 
 
-def _settle_contact(act: Act, call: CallLog) -> None:
+def _settle_contact(act: Act, call: CallLog, known: endings.Known) -> None:
     if call.contact_id is None:
         return
-    contact = Contact.objects.select_for_update().get(pk=call.contact_id)
+    contact = ahead.take("contact", call.contact_id)
+    if contact is ahead.NOT_READ:
+        contact = Contact.objects.select_for_update().get(pk=call.contact_id)
     before = contact.status
     contact.last_outcome = call.outcome
     disposed = following.of(act, call, contact)
     if following.move(contact, disposed):
         call.retry_after = disposed.at if isinstance(disposed, dispositions.Retry) else None
     else:
-        _follow_outcome(act, call, contact)
+        _follow_outcome(act, call, contact, known)
     following.count(contact, before, call.campaign_id, act.now)
     contact.save(update_fields=["status", "next_attempt_at", "attempts", "last_outcome", "blocked_by", "updated_at"])
 
 
-def _follow_outcome(act: Act, call: CallLog, contact: Contact) -> None:
+def _follow_outcome(act: Act, call: CallLog, contact: Contact, known: endings.Known) -> None:
     """No disposition says what becomes of the locked contact: the call's outcome does."""
     campaign, kind = call.campaign, call.outcome
     rule = rules.retry_rule(campaign, kind) if campaign else eligibility.AT_ONCE
-    earlier = CallLog.objects.filter(contact=contact, outcome=kind).exclude(pk=call.pk).count()
     after = retry.after_attempt(
         kind,
         attempts=contact.attempts,
         max_retries=campaign.max_retry_attempts if campaign else 0,
         rule=rule,
-        count=earlier + 1,
+        count=known.outcomes.get(kind, 0) + 1,
         now=act.now,
     )
     match after:

@@ -58,11 +58,11 @@ def set_status(campaign: DialerCampaign, status: CampaignStatus) -> None:
         freeing.later([campaign.target_list_id])
 
 
-def dial(act: Act, campaign_pk: int, told: observing.Link) -> list[CallLog]:
+def dial(act: Act, campaign_id: str | uuid.UUID, told: observing.Link) -> list[CallLog]:
     """Decide for one campaign how many calls to place, store why, and place them: one transaction, so that what is
     stored is what was done. Returns the attempts."""
     campaigns = DialerCampaign.objects.select_for_update(of=("self",)).select_related("profile", "message")
-    campaign = campaigns.filter(pk=campaign_pk).first()
+    campaign = campaigns.filter(campaign_id=campaign_id).first()
     if campaign is None:
         return []
     if campaign.mode in preview.MODES:

@@ -16,24 +16,15 @@ from django.db import connection
 from django.db.models import Sum
 
 from dialer import figures
-from dialer.models import CallLog, CampaignDay, DialerCampaign
+from dialer.models import CallLog, CampaignDay, CampaignMinute, DialerCampaign
 from dialer.pacing.observation import WindowCount
 from dialer.pacing.profile import DAY_SECONDS, CapWindow, Profile, standard
+from dialer.services import closing
 
 COUNTED = ("answered", "connected", "abandoned", "machines", "machines_connected", "machines_abandoned")
 # Minutes are kept for the longest window that is read from them, and a while for a clock that is set back.
 KEEP_MINUTES = dt.timedelta(hours=26)
 
-_ADD = f"""
-INSERT INTO dialer_campaignminute AS kept (campaign_id, minute, {", ".join(COUNTED)})
-VALUES (%s, %s, {", ".join(["%s"] * len(COUNTED))})
-ON CONFLICT (campaign_id, minute) DO UPDATE
-SET {", ".join(f"{name} = kept.{name} + EXCLUDED.{name}" for name in COUNTED)}
-"""  # noqa: S608 - made of constants
-_FINISHED = """
-INSERT INTO dialer_campaignminute AS kept (campaign_id, minute, finished) VALUES (%s, %s, 1)
-ON CONFLICT (campaign_id, minute) DO UPDATE SET finished = kept.finished + 1
-"""
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint" for name in COUNTED)
 _OF_MINUTES = f"SELECT %s, {_SUMS} FROM dialer_campaignminute WHERE campaign_id = %s AND minute >= %s"  # noqa: S608
 _OF_DAYS = f"SELECT %s, {_SUMS} FROM dialer_campaignday WHERE campaign_id = %s AND day >= %s"  # noqa: S608
@@ -67,15 +58,13 @@ def count(call: CallLog, amounts: Mapping[str, int | Decimal]) -> None:
     """Add those of the amounts that windows are made of to the minute of the call's answer."""
     if call.campaign_id is None or call.answered_at is None or not any(amounts.get(name) for name in COUNTED):
         return
-    with connection.cursor() as cursor:
-        minute = _minute(call.answered_at)
-        cursor.execute(_ADD, [call.campaign_id, minute, *(int(amounts.get(name, 0)) for name in COUNTED)])
+    counted = {name: int(amounts[name]) for name in COUNTED if amounts.get(name)}
+    closing.add(CampaignMinute, counted, campaign_id=call.campaign_id, minute=_minute(call.answered_at))
 
 
 def finished(campaign: int, at: dt.datetime) -> None:
     """One more contact that the campaign's list (of this key) is done with."""
-    with connection.cursor() as cursor:
-        cursor.execute(_FINISHED, [campaign, _minute(at)])
+    closing.add(CampaignMinute, {"finished": 1}, campaign_id=campaign, minute=_minute(at))
 
 
 def machine(call: CallLog) -> dict[str, int]:
@@ -97,6 +86,7 @@ def profile_of(campaign: DialerCampaign) -> Profile:
 def counts(campaign: int, now: dt.datetime, windows: Sequence[CapWindow] = ()) -> tuple[Counts, ...]:
     """The counts of a campaign (key) in each window, in their order; those of the standard profile unless told. One
     query of at most 1,441 short rows per window."""
+    closing.write()
     windows = windows or standard().windows
     asked: list[object] = []
     for place, window in enumerate(windows):

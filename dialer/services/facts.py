@@ -1,7 +1,8 @@
 """What the switch says, handed on by the ingest in order, each fact at least once.
 
-Facts are applied several to a transaction: a commit and its announcements cost as much as the facts themselves. A
-customer who has answered waits for the commit, so a transaction ends after CHUNK_SECONDS.
+Facts are applied several to a transaction: a commit, its announcements and the questions that all of them ask cost as
+much as the facts themselves. A customer who has answered waits for the commit, so a transaction takes no more than
+AT_ONCE, and ends after CHUNK_SECONDS.
 """
 
 import datetime as dt
@@ -11,19 +12,19 @@ import time
 from collections.abc import Callable, Sequence
 
 from django.db import InterfaceError, OperationalError, connection
-from django.db.models import Q
 
 from dialer import hangup_causes, orders, outbox
 from dialer.lease import LeaseLost
 from dialer.models import Agent, AgentLeg, CallLog, Order
-from dialer.services import agents, call_moves, call_orders, calls, doubts, holds, live_legs
+from dialer.services import agents, ahead, call_moves, call_orders, calls, doubts, holds, live_legs
 from dialer.services.acting import Act, acting
 from events import facts as f
 from events import trail
 
 log = logging.getLogger(__name__)
 
-CHUNK_SECONDS = 0.03
+AT_ONCE = 40
+CHUNK_SECONDS = 0.05
 _detection_missed = False
 # A time of the switch further off than this is a broken clock's, not a call's.
 LONGEST_SECONDS = 86_400.0
@@ -37,14 +38,19 @@ _REPORTED = {
 _ABOUT_OPEN_LEGS = (f.LegCreated, f.LegAnswered, f.LegHeld, f.LegUnheld, f.LegEnded, f.MachineHeard)
 _ABOUT_LEGS = (*_ABOUT_OPEN_LEGS, f.LegBridged, f.RecordingStarted, f.RecordingStopped)
 _OPEN = frozenset({"call", "side", "agent"})
+_NOT_DONE = frozenset({"failed", "refused", "expired"})
 _OPEN_ORDER = (Order.Status.PENDING, Order.Status.SENT, Order.Status.ACCEPTED, Order.Status.IN_DOUBT)
 
 
-_SETTLE = """
-UPDATE dialer_order one SET status = %s, reply = told.reply, settled_at = %s
-FROM json_to_recordset(%s) AS told (order_id uuid, reply text)
-WHERE one.order_id = told.order_id AND one.kind IN ('originate_customer', 'bridge') AND one.status = ANY(%s)
-RETURNING one.order_id::text
+_NOTE = """
+UPDATE dialer_order one SET status = told.status, reply = coalesce(told.reply, one.reply),
+  settled_at = CASE WHEN told.reply IS NULL THEN one.settled_at ELSE %(now)s END
+FROM json_to_recordset(%(told)s) AS told (order_id uuid, status text, reply text)
+WHERE one.order_id = told.order_id AND (
+  told.reply IS NULL AND one.status = ANY(%(waiting)s)
+  OR told.reply IS NOT NULL AND one.kind IN ('originate_customer', 'bridge') AND one.status = ANY(%(open)s)
+)
+RETURNING one.order_id::text, told.reply IS NOT NULL
 """
 
 
@@ -54,40 +60,60 @@ def apply_all(facts: Sequence[f.AnyFact]) -> int:
 
     Raises LeaseLost, OperationalError, InterfaceError: then nothing after the last commit has been applied.
     """
-    due = _relevant(_marked(facts))
-    done = 0
-    while done < len(due):
-        done += _chunk(due[done:])
-    return len(due)
+    done = asked = 0
+    while done < len(facts):
+        chunk = facts[done : done + AT_ONCE]
+        try:
+            with acting("switch") as act:
+                taken, due = _apply_some(act, chunk)
+        except (LeaseLost, OperationalError, InterfaceError):
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, it must stop no other fact
+            # One of them is poison, and took the others' work with it: again, one by one.
+            taken, due = len(chunk), sum(_alone(fact) for fact in chunk)
+        done, asked = done + taken, asked + due
+    return asked
 
 
-def _chunk(due: Sequence[f.AnyFact]) -> int:
-    """Apply as many as fit into one transaction; returns how many."""
-    count, until = 0, time.monotonic() + CHUNK_SECONDS
-    try:
-        with acting("switch") as act:
-            while count < len(due) and (count == 0 or time.monotonic() < until):
-                with trail.about(leg=due[count].leg):
-                    apply(act, due[count])
-                count += 1
-        return count
-    except (LeaseLost, OperationalError, InterfaceError):
-        raise
-    except Exception:  # noqa: BLE001 - whatever it is, it must stop no other fact
-        # One of them is poison, and took the others' work with it: again, one by one.
-        for fact in due[: count + 1]:
-            _alone(fact)
-        return count + 1
-
-
-def _alone(fact: f.AnyFact) -> None:
+def _alone(fact: f.AnyFact) -> int:
     try:
         with trail.about(leg=fact.leg), acting("switch") as act:
-            apply(act, fact)
+            return _apply_some(act, [fact])[1]
     except (LeaseLost, OperationalError, InterfaceError):
         raise
     except Exception:
         log.exception("%s of leg %s could not be applied", type(fact).__name__, fact.leg)
+        return 1
+
+
+def _apply_some(act: Act, facts: Sequence[f.AnyFact]) -> tuple[int, int]:
+    """Apply as many as fit into one transaction, at least one. Returns how many are done with, and how many of these
+    asked for something."""
+    until = time.monotonic() + CHUNK_SECONDS
+    left = _relevant(_marked(act, facts))
+    _read_ahead(left)
+    for count, fact in enumerate(left):
+        if count and time.monotonic() > until:
+            # What was marked beyond this one is marked again with the rest, which changes nothing.
+            return next(place for place, one in enumerate(facts) if one is fact), count
+        with trail.about(leg=fact.leg):
+            apply(act, fact)
+    return len(facts), len(left)
+
+
+def _read_ahead(facts: Sequence[f.AnyFact]) -> None:
+    """What they will ask for one by one."""
+    reports = [fact for fact in facts if isinstance(fact, f.OrderReported)]
+    if reports:
+        wanted = [fact.order_id for fact in reports]
+        found = Order.objects.select_for_update().filter(order_id__in=wanted).order_by("pk")
+        ahead.keep("order", wanted, {str(order.order_id): order for order in found})
+    refused = {fact.leg for fact in reports if fact.status in _NOT_DONE}
+    ending = refused | {fact.leg for fact in facts if isinstance(fact, f.LegEnded)}
+    moving = ending | {fact.leg for fact in facts if isinstance(fact, f.LegBridged)}
+    legs = refused | {fact.leg for fact in facts if isinstance(fact, _ABOUT_LEGS)}
+    if legs:
+        calls.read_ahead(legs, ending, moving)
 
 
 def missed(act: Act) -> int:
@@ -116,21 +142,13 @@ def missed(act: Act) -> int:
     return count
 
 
-def _marked(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
+def _marked(act: Act, facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
     """Those that are left when everything is noted from which nothing follows: the switch has taken an order, has
     placed or joined a call, or knows a customer's leg. One statement serves all of a kind."""
     reports = [fact for fact in facts if isinstance(fact, f.OrderReported)]
-    taken = {fact.order_id for fact in reports if fact.status == "sent"}
-    replies = {fact.order_id: fact.reply[:500] for fact in reports if fact.status == "done"}
+    settled = _noted(reports, act.now) if reports else frozenset()
     created = {fact.leg for fact in facts if isinstance(fact, f.LegCreated)}
-    if not (taken or replies or created):
-        return list(facts)
-    with acting("switch") as act:
-        if taken:
-            waiting = [Order.Status.PENDING, Order.Status.SENT]
-            Order.objects.filter(order_id__in=taken, status__in=waiting).update(status=Order.Status.ACCEPTED)
-        settled = _settled(replies, act.now) if replies else frozenset()
-        begun = calls.started(created) if created else frozenset()
+    begun = calls.started(created) if created else frozenset()
 
     def is_noted(fact: f.AnyFact) -> bool:
         if isinstance(fact, f.OrderReported):
@@ -140,19 +158,27 @@ def _marked(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
     return [fact for fact in facts if not is_noted(fact)]
 
 
-def _settled(replies: dict[str, str], now: dt.datetime) -> frozenset[str]:
-    """Those of the orders that are done with this: calls that are placed or joined, of which their own events say more.
-    replies: the switch's, by order id."""
-    told = json.dumps([{"order_id": order_id, "reply": reply} for order_id, reply in replies.items()])
+def _noted(reports: Sequence[f.OrderReported], now: dt.datetime) -> frozenset[str]:
+    """Which orders the switch has taken; and those that are done with this: calls that are placed or joined, of which
+    their own events say more. Returns the latter."""
+    taken = {one.order_id: None for one in reports if one.status == "sent"}
+    replies = {one.order_id: one.reply[:500] for one in reports if one.status == "done"}
+    told = [
+        {"order_id": key, "reply": reply, "status": Order.Status.ACCEPTED if reply is None else Order.Status.DONE}
+        for key, reply in {**taken, **replies}.items()
+    ]
+    if not told:
+        return frozenset()
     with connection.cursor() as cursor:
-        cursor.execute(_SETTLE, [Order.Status.DONE.value, now, told, [status.value for status in _OPEN_ORDER]])
-        return frozenset(order_id for (order_id,) in cursor.fetchall())
+        waiting, still_open = [Order.Status.PENDING.value, Order.Status.SENT.value], [one.value for one in _OPEN_ORDER]
+        cursor.execute(_NOTE, {"now": now, "told": json.dumps(told), "waiting": waiting, "open": still_open})
+        return frozenset(order_id for order_id, done in cursor.fetchall() if done)
 
 
 def _relevant(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
     """Those that ask for something: about a call or softphone leg of ours that is still open, or an order's outcome."""
-    ours = _ours({fact.leg for fact in facts if isinstance(fact, _ABOUT_LEGS)})
-    parking = _moving() if any(isinstance(fact, f.LegParked) for fact in facts) else frozenset()
+    parked = any(isinstance(fact, f.LegParked) for fact in facts)
+    ours, moving = _ours({fact.leg for fact in facts if isinstance(fact, _ABOUT_LEGS)}, parked=parked)
     news = _registration_news([fact for fact in facts if isinstance(fact, f.SoftphoneRegistration)])
     return [
         fact
@@ -161,35 +187,39 @@ def _relevant(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
         or (isinstance(fact, _ABOUT_OPEN_LEGS) and ours.get(fact.leg) in _OPEN)
         or (isinstance(fact, f.LegBridged) and ours.get(fact.leg) in {"call", "side"})
         # Every leg parks, between customers and before the first; it is news where somebody moves the call.
-        or (isinstance(fact, f.LegParked) and fact.leg in parking)
+        or (isinstance(fact, f.LegParked) and fact.leg in moving)
         # A recording is finished when the call is over.
         or (isinstance(fact, f.RecordingStarted | f.RecordingStopped) and ours.get(fact.leg) in {"call", "ended"})
         or (isinstance(fact, f.SoftphoneRegistration) and fact in news)
     ]
 
 
-def _ours(legs: set[str]) -> dict[str, str]:
-    """What each of the legs is to us: `call`, a customer's, or `ended`; `side` or `agent`, while they are open."""
-    if not legs:
-        return {}
+_OURS = """
+SELECT leg_uuid::text, 'agent' FROM dialer_agentleg WHERE leg_uuid = ANY(%(uuids)s::uuid[]) AND ended_at IS NULL
+UNION ALL SELECT leg_uuid::text, 'side' FROM dialer_sideleg
+  WHERE leg_uuid = ANY(%(uuids)s::uuid[]) AND ended_at IS NULL
+UNION ALL SELECT freeswitch_uuid, CASE WHEN ended_at IS NULL THEN 'call' ELSE 'ended' END
+  FROM dialer_calllog WHERE freeswitch_uuid = ANY(%(legs)s)
+"""
+# The customers' and agents' legs of the calls that somebody is moving, or that are parked.
+_MOVING = """
+UNION ALL SELECT unnest(ARRAY[call.freeswitch_uuid, leg.leg_uuid::text]), 'moving'
+  FROM dialer_calllog call LEFT JOIN dialer_agentleg leg ON leg.id = call.agent_leg_id
+  WHERE call.ended_at IS NULL AND (call.operation <> '' OR call.parked_at IS NOT NULL)
+"""
+
+
+def _ours(legs: set[str], *, parked: bool) -> tuple[dict[str, str], frozenset[str]]:
+    """What each of the legs is to us: `call`, a customer's, or `ended`; `side` or `agent`, while they are open. And, if
+    some are parked, the legs for which that is news."""
+    if not legs and not parked:
+        return {}, frozenset()
     uuids = [leg for leg in legs if orders.is_uuid(leg)]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT leg_uuid::text, 'agent' FROM dialer_agentleg WHERE leg_uuid = ANY(%s::uuid[]) AND ended_at IS NULL"
-            " UNION ALL SELECT leg_uuid::text, 'side' FROM dialer_sideleg"
-            " WHERE leg_uuid = ANY(%s::uuid[]) AND ended_at IS NULL"
-            " UNION ALL SELECT freeswitch_uuid, CASE WHEN ended_at IS NULL THEN 'call' ELSE 'ended' END"
-            " FROM dialer_calllog WHERE freeswitch_uuid = ANY(%s)",
-            [uuids, uuids, list(legs)],
-        )
-        return dict(cursor.fetchall())
-
-
-def _moving() -> frozenset[str]:
-    """The customers' and agents' legs of the calls that somebody is moving, or that are parked."""
-    moved = CallLog.objects.filter(~Q(operation="") | Q(parked_at__isnull=False), ended_at=None)
-    legs = moved.values_list("freeswitch_uuid", "agent_leg__leg_uuid")
-    return frozenset(str(leg) for pair in legs for leg in pair if leg)
+        cursor.execute(_OURS + _MOVING if parked else _OURS, {"uuids": uuids, "legs": list(legs)})
+        rows = cursor.fetchall()
+    ours = {leg: what for leg, what in rows if what != "moving"}
+    return ours, frozenset(leg for leg, what in rows if what == "moving")
 
 
 def _registration_news(facts: list[f.SoftphoneRegistration]) -> list[f.SoftphoneRegistration]:
@@ -289,7 +319,9 @@ def _agent_leg(leg_uuid: str) -> AgentLeg | None:
 
 
 def _order_reported(act: Act, fact: f.OrderReported) -> None:
-    order = Order.objects.select_for_update(of=("self",)).filter(order_id=fact.order_id).first()
+    order = ahead.take("order", fact.order_id)
+    if order is ahead.NOT_READ:
+        order = Order.objects.select_for_update().filter(order_id=fact.order_id).first()
     if order is None:
         return
     status = _REPORTED.get(fact.status)

@@ -2,12 +2,9 @@
 
 import datetime as dt
 
-from django.db.models import F
-from django.db.models.functions import Greatest
-
 from dialer import dispositions, rules
 from dialer.models import FINISHED_CONTACTS, Callback, CallLog, Contact, ContactStatus, DialerTargetList
-from dialer.services import drops
+from dialer.services import closing, drops
 from dialer.services.acting import Act
 
 
@@ -30,8 +27,7 @@ def count(contact: Contact, before: str, campaign: int | None, at: dt.datetime) 
     campaign (key) that finished it."""
     change = (contact.status in FINISHED_CONTACTS) - (before in FINISHED_CONTACTS)
     if change:
-        lists = DialerTargetList.objects.filter(pk=contact.target_list_id)
-        lists.update(processed_contacts=Greatest(F("processed_contacts") + change, 0))
+        closing.add(DialerTargetList, {"processed_contacts": change}, id=contact.target_list_id)
     if change > 0 and campaign is not None:
         drops.finished(campaign, at)
 

@@ -7,16 +7,14 @@ committed: one whose worker dies in between is applied again, which changes noth
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, cast
 
 import msgspec
 import redis
 from celery import current_app
-from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
-from dialer.lease import LeaseLost
 from dialer.services import facts
 from events import counters, streams
 from events import facts as f
@@ -30,30 +28,18 @@ SECONDS = 1.0
 def catch_up() -> int:
     """Apply what waits, in order; returns how many asked for something. Raises LeaseLost, OperationalError,
     InterfaceError, redis.RedisError: what is not deleted then waits on."""
-    client, begun, count = streams.shared(), time.monotonic(), 0
+    client, begun, count, heard = streams.shared(), time.monotonic(), 0, 0
     # Until none is left: whoever writes into an empty stream asks for a task, and nobody else does.
     while entries := cast(list[Any], client.xrange(streams.FACTS, count=AT_ONCE)):
-        count += _applied(_understood(fields for _, fields in entries))
+        count += facts.apply_all(_understood(fields for _, fields in entries))
         client.xdel(streams.FACTS, *(entry for entry, _ in entries))
+        heard += len(entries)
         if time.monotonic() - begun > SECONDS:
             _go_on()
             break
-    if count:
+    if heard:
         counters.observe("dialer_task_seconds", time.monotonic() - begun, task="facts")
     return count
-
-
-def _applied(told: Sequence[f.AnyFact]) -> int:
-    """One that cannot be applied must not come again with every task, nor take others along."""
-    try:
-        return facts.apply_all(told)
-    except (LeaseLost, OperationalError, InterfaceError, redis.RedisError):
-        raise
-    except Exception:
-        if len(told) > 1:
-            return sum(_applied([one]) for one in told)
-        log.exception("a fact could not be applied, and is given up")
-        return 0
 
 
 def _understood(said: Iterable[dict[bytes, bytes]]) -> list[f.AnyFact]:

@@ -16,7 +16,7 @@ from dialer import limits, pacing
 from dialer.models import DIALS_AHEAD, AgentState, AgentStatus, CallLog, DialerCampaign, DialingMode, Message
 from dialer.pacing.predictive import Predictive
 from dialer.pacing.profile import Profile
-from dialer.services import drops
+from dialer.services import closing, drops
 from dialer.services.observing import dials_ahead, stratum_of
 
 log = logging.getLogger(__name__)
@@ -186,6 +186,7 @@ def _facts(
 def _wraps(
     policy: pacing.Policy, campaign: DialerCampaign, since: dt.datetime
 ) -> Iterator[tuple[float, Callable[[float], None]]]:
+    closing.write()
     rows = AgentState.objects.filter(agent__campaigns=campaign, timestamp__gt=since).order_by("agent", "id")
     before: tuple[int, str, str, dt.datetime] | None = None
     for agent, state, reason, at in rows.values_list("agent", "state", "reason", "timestamp"):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dialer import announce, orders, outbox
 from dialer.models import CallLog, SideLeg
-from dialer.services import answering
+from dialer.services import ahead, answering, endings
 from dialer.services.acting import Act
 
 LISTEN, TAKE_OVER, CONSULT = SideLeg.Purpose.LISTEN, SideLeg.Purpose.TAKE_OVER, SideLeg.Purpose.CONSULT
@@ -24,6 +24,7 @@ def open_one(call: CallLog, purpose: str, actor: str | None = None) -> SideLeg |
 
 
 def create(act: Act, call: CallLog, purpose: str, extension: str) -> SideLeg:
+    ahead.changed("ending", call.pk)
     return SideLeg.objects.create(
         leg_uuid=uuid.uuid4(), call=call, agent=call.agent, purpose=purpose, actor=act.by[:150], extension=extension,
         requested_at=act.now,
@@ -69,13 +70,14 @@ def _agent_leaves(act: Act, call: CallLog, listeners: Iterable[SideLeg]) -> None
 FREED = ("muted", "held_at", "parked_at", "agent_waits")
 
 
-def call_ended(act: Act, call: CallLog) -> None:
+def call_ended(act: Act, call: CallLog, known: endings.Known) -> None:
     """The customer has left: so does everybody who was called for it, and what was under way has come to nothing. Sets
     (and does not save) FREED, operation and operation_at on the call."""
-    answering.call_ended(act, call)
+    if known.waiting:
+        answering.call_ended(act, call)
     if call.bridged_at is None:
         return  # nobody talked, so nobody was called for it
-    sides = list(SideLeg.objects.select_for_update().filter(call=call, ended_at=None))
+    sides = list(SideLeg.objects.select_for_update().filter(call=call, ended_at=None)) if known.sides else []
     _agent_leaves(act, call, [side for side in sides if side.purpose == LISTEN])
     for side in sides:
         if side.purpose != LISTEN:

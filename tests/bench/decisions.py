@@ -90,7 +90,7 @@ def _in_process(campaigns: list[Any], options: argparse.Namespace) -> None:
         for campaign in campaigns:
             begun = time.perf_counter()
             with acting("bench") as act:
-                dialing.dial(act, campaign.pk, observing.Link(True))
+                dialing.dial(act, campaign.campaign_id, observing.Link(True))
             whole.append(time.perf_counter() - begun)
             with acting("bench") as act:
                 seen = observing.look(act, campaign, observing.Link(True)).seen

@@ -55,7 +55,7 @@ def run(place: Place, size: Size, seeds: list[int], counts: Mapping[str, int]) -
     made = make(size, f"{place.folder}/messages")
     simulator = [
         "--agents", size.extensions, "--seed", str(seeds[0]), "--answer-rate", "0.55", "--machine-rate", "0",
-        "--busy-rate", "0.1", "--ring-mean", str(size.ring), "--talk-mean", str(size.talk),
+        "--busy-rate", "0.34", "--ring-mean", str(size.ring), "--talk-mean", str(size.talk),
         "--patience-mean", "30", "--sessions-per-second", "500",
     ]  # fmt: skip
     environment = {

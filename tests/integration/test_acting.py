@@ -4,7 +4,7 @@ import pytest
 from django.db import transaction
 
 from dialer.models import ComplianceProfile, DialerCampaign
-from dialer.services.acting import acting, campaign_of
+from dialer.services.acting import acting, campaigns_of
 from tests.fakes.floor import make_campaign
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
@@ -17,7 +17,7 @@ def campaign() -> DialerCampaign:
 
 def known(campaign: DialerCampaign) -> DialerCampaign:
     with acting("test"):
-        return campaign_of(campaign.pk)
+        return campaigns_of([campaign.pk])[campaign.pk]
 
 
 def name_of(campaign: DialerCampaign) -> str:
@@ -31,7 +31,8 @@ def rename(campaign: DialerCampaign, name: str) -> None:
 def test_a_campaign_is_read_once_for_as_long_as_it_stays_as_it_is(campaign, django_assert_num_queries):
     known(campaign)
     with acting("test"), django_assert_num_queries(1):
-        assert campaign_of(campaign.pk).profile == campaign_of(campaign.pk).profile
+        first, again = (campaigns_of([campaign.pk])[campaign.pk] for _ in range(2))
+        assert first.profile == again.profile
 
 
 def test_a_change_of_a_campaign_is_known_to_the_next_transaction(campaign):
@@ -80,4 +81,4 @@ def test_a_campaign_that_is_gone_is_gone(campaign):
     pk = campaign.pk
     campaign.delete()
     with acting("test"), pytest.raises(DialerCampaign.DoesNotExist):
-        campaign_of(pk)
+        campaigns_of([pk])

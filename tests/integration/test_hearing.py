@@ -135,7 +135,7 @@ def test_what_cannot_even_be_looked_at_is_given_up_alone(call, monkeypatch, capl
     waits(f.LegAnswered(leg="poison", at=now_us()), answered(call), f.LegEnded(leg="poison", at=now_us(), cause="X"))
     tasks.handle_facts()
     assert is_answered(call) and not waiting()
-    assert caplog.text.count("a fact could not be applied") == 2
+    assert caplog.text.count("of leg poison could not be applied") == 2
 
 
 def test_what_is_said_while_others_are_applied_is_applied_with_them(call, monkeypatch):
@@ -152,6 +152,21 @@ def test_what_is_said_while_others_are_applied_is_applied_with_them(call, monkey
     waits(f.LegCreated(leg=call.freeswitch_uuid, at=now_us(), role="customer"))
     tasks.handle_facts()
     assert is_answered(call) and not waiting()
+
+
+@pytest.mark.parametrize(("name", "value"), [("AT_ONCE", 1), ("CHUNK_SECONDS", 0.0)])
+def test_facts_that_do_not_fit_into_one_transaction_are_applied_in_the_next(call, monkeypatch, name, value):
+    monkeypatch.setattr(facts, name, value)
+    leg, at = call.freeswitch_uuid, now_us()
+    waits(
+        f.LegCreated(leg=leg, at=at, role="customer"),
+        answered(call),
+        f.LegAnswered(leg="somebody else's", at=at),
+        f.LegEnded(leg=leg, at=at, cause="NORMAL_CLEARING", complete=True),
+    )
+    tasks.handle_facts()
+    call.refresh_from_db()
+    assert call.answered_at is not None and call.ended_at is not None and not waiting()
 
 
 def test_a_task_is_not_kept_waiting_for_ever_and_the_rest_has_a_task_of_its_own(call, monkeypatch):

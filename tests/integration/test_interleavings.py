@@ -66,7 +66,7 @@ class Floor:
 
     def dial(self) -> None:
         with acting("dialer") as act:
-            dialing.dial(act, self.campaign.pk, UP)
+            dialing.dial(act, self.campaign.campaign_id, UP)
 
     def _a_call(self, **which: object) -> CallLog | None:
         calls = list(CallLog.objects.filter(**which).order_by("pk"))

@@ -47,7 +47,7 @@ def message() -> Message:
 
 def dial(campaign: DialerCampaign, told: observing.Link = UP) -> list[CallLog]:
     with acting("dialer") as act:
-        return dialing.dial(act, campaign.pk, told)
+        return dialing.dial(act, campaign.campaign_id, told)
 
 
 def decision() -> PacingDecision:
