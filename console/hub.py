@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from console import codes, meters, panels, protocol, watch
 from console.answers import Answers
 from console.floor_state import Delta, FloorState, apply_frame, epoch_order
-from console.outbox import Client, look_after
+from console.outbox import Client, Ready, look_after
 from console.round_trips import RoundTrips
 from console.rows import Kpis
 from console.scopes import Scope
@@ -272,8 +272,9 @@ class Hub:
         return True
 
     def _wake(self) -> None:
+        ready: dict[Hashable, Ready] = {}
         for client in self.clients:
-            client.follow()
+            client.follow(ready)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from console import codes, protocol
@@ -33,6 +33,10 @@ CONTROLS: Final = 3 * protocol.COMMANDS_PER_MINUTE
 CONGESTION_POLL_SECONDS: Final = 0.05
 # With SLOW_CLIENT_SECONDS and one of these, whoever reads nothing is gone within 5 s.
 LOOK_SECONDS: Final = 0.5
+
+
+# The epoch as a kind of client is told it, and the newest frame as it goes over the wire; None: by the writer.
+Ready = tuple[str, bytes | None]
 
 
 class Encoding(Protocol):
@@ -62,7 +66,8 @@ class Client:
         drop: Drop = untold,
         slow_seconds: float = protocol.SLOW_CLIENT_SECONDS,
     ) -> None:
-        self.hub, self.encoding, self.user_id, self.scope = hub, encoding, user_id, one_of(scope)
+        self.hub, self.encoding, self.user_id = hub, encoding, user_id
+        self._see(scope)
         # What its rights rest on, for the hub to look at again (watch.py); None: nobody looks.
         self.right: Right | None = None
         self._send, self._close, self._congested, self._slow = send, close, congested, slow_seconds
@@ -79,17 +84,23 @@ class Client:
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._write(), name="client-writer")
 
+    def _see(self, scope: Scope) -> None:
+        self.scope = one_of(scope)
+        # Scopes that are equal are one, and hashing one costs as much as a frame.
+        self._kind = type(self.encoding), id(self.scope)
+
     # --- what the consumer says ---
 
     def subscribe(self, scope: Scope) -> None:
         """A snapshot of this part, then its frames."""
-        self.scope, self.live, self._resuming = one_of(scope), True, False
+        self._see(scope)
+        self.live, self._resuming = True, False
         self.epoch, self.seq, self._catch_up = "", -1, -1
         self._wake.set()
 
     def change(self, scope: Scope) -> None:
         """What it may see has changed: from now on this part, beginning with a snapshot."""
-        self.scope = one_of(scope)
+        self._see(scope)
         if self.live:
             self.subscribe(scope)
 
@@ -119,24 +130,25 @@ class Client:
         self._controls.append(self.encoding.control(message, about))
         self._wake.set()
 
-    def follow(self) -> None:
-        """There is a new frame. Whoever has had all before it gets it at once; the writer looks after the others."""
-        hub = self.hub
-        if (
-            self._resting
-            and self.live
-            and not self._controls
-            and not self._wake.is_set()
-            and self.seq == hub.state.seq - 1
-            and self.epoch == self.scope.epoch(hub.state.epoch)
-            and hub.can_follow(self.seq, self.scope)
-            and not self._congested()
-        ):
-            packed = self.encoding.packed(hub, hub.ring[self.seq + 1], self.scope)
-            if packed is not None and self._direct(packed):
-                self.seq += 1
-                return
+    def follow(self, ready: dict[Hashable, Ready]) -> None:
+        """There is a new frame. Whoever has had all before it gets it at once; the writer looks after the others.
+        ready: what each kind of client is told, made for the first of them."""
+        if self._resting and self.live and self.seq == self.hub.state.seq - 1:
+            if (told := ready.get(self._kind)) is None:
+                told = ready[self._kind] = self._ready()
+            epoch, packed = told
+            if packed is not None and self.epoch == epoch and not self._controls and not self._wake.is_set():
+                # Refuses where anything of an earlier message waits.
+                if self._direct(packed):
+                    self.seq += 1
+                    return
         self._wake.set()
+
+    def _ready(self) -> Ready:
+        hub, scope = self.hub, self.scope
+        seq = hub.state.seq
+        packed = self.encoding.packed(hub, hub.ring[seq], scope) if hub.can_follow(seq - 1, scope) else None
+        return scope.epoch(hub.state.epoch), packed
 
     def end(self, code: int, message: protocol.Error | None = None) -> None:
         """Close with `code`, after `message` where the client still reads."""

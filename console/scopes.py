@@ -175,7 +175,12 @@ FLOOR = Scope()
 def one_of(scope: Scope) -> Scope:
     """An equal scope, the same object for all who see the same: what is looked up by it for every socket and frame is
     then found at once."""
-    return FLOOR if scope == FLOOR else scope
+    return FLOOR if scope == FLOOR else _one_of(scope)
+
+
+@lru_cache(maxsize=1_000)
+def _one_of(scope: Scope) -> Scope:
+    return scope
 
 
 @lru_cache(maxsize=1_000)

@@ -89,7 +89,7 @@ def aware(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]
             protocol.maxMessagePayloadSize = protocol.maxFramePayloadSize = HARD_MESSAGE_BYTES
             protocol.sendMessage = _unlimited(protocol)
             if all(hasattr(transport, name) for name in ("socket", "dataBuffer", "_tempDataBuffer")):
-                direct = partial(_straight, protocol, transport)
+                direct = _straight(protocol, transport)
         ways = {CONGESTED: congested, DIRECT: direct, LEAVE: leave, TAKEN: taken, DROP: drop}
         await app({**scope, **ways}, receive, send)
 
@@ -120,20 +120,25 @@ def _unlimited(protocol: Any) -> Callable[..., None]:
     return send_message
 
 
-def _straight(protocol: Any, transport: Any, framed: bytes) -> bool:
-    """Hand a framed message to the socket, past the six layers that would each copy and schedule it: one frame for all
+def _straight(protocol: Any, transport: Any) -> Direct:
+    """Hands a framed message to the socket, past the six layers that would each copy and schedule it: one frame for all
     boards costs little more than the system's own call. Only where nothing of an earlier message waits."""
-    if protocol.state != protocol.STATE_OPEN or protocol.send_queue or transport.TLS:
-        return False
-    if transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting:
-        return False
-    try:
-        written = transport.socket.send(framed)
-    except OSError:
-        return False  # full, or lost: the ordinary way finds out
-    if written < len(framed):
-        transport.write(framed[written:])
-    return True
+    to_socket, is_open = transport.socket.send, protocol.STATE_OPEN
+
+    def straight(framed: bytes) -> bool:
+        if protocol.state != is_open or protocol.send_queue:
+            return False
+        if transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting or transport.TLS:
+            return False
+        try:
+            written = to_socket(framed)
+        except OSError:
+            return False  # full, or lost: the ordinary way finds out
+        if written < len(framed):
+            transport.write(framed[written:])
+        return True
+
+    return straight
 
 
 def _congested(transport: Any) -> bool:

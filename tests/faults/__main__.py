@@ -38,7 +38,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--campaigns", type=int, default=size.campaigns)
     parser.add_argument("--boards", type=int, default=size.boards)
     parser.add_argument("--panels", type=int, default=size.panels)
-    parser.add_argument("--calls", type=float, default=size.calls_per_second, help="a second, at most")
+    parser.add_argument("--calls", type=float, default=size.calls_per_second, help="a second, of all campaigns")
     parser.add_argument("--commands", type=float, default=size.commands_per_second, help="a second")
     parser.add_argument("--talk", type=float, default=size.talk, help="mean, seconds")
     parser.add_argument("--only", default="", help=f"some of: {' '.join(KINDS)}")

@@ -19,10 +19,11 @@ class Size:
     panels: int = 10
     """Agents who have their panel open and command themselves."""
     calls_per_second: float = 20.0
+    """Each campaign may place half as many again as its share, since others are paused meanwhile."""
     minutes: float = 5.0
     commands_per_second: float = 6.0
     ring: float = 1.5
-    talk: float = 3.0
+    talk: float = 2.0
 
     @property
     def extensions(self) -> str:
@@ -65,7 +66,7 @@ def make(size: Size, messages: str) -> Made:
         campaign = DialerCampaign.objects.create(
             name=f"Campaign {n}", target_list=targets, status="active", profile=any_hour(), message=message,
             mode=MODES[n % len(MODES)], wrap_up_seconds=1, max_retry_attempts=0, calls_per_agent_per_hour=3600,
-            max_calls_per_second=max(1, round(size.calls_per_second / size.campaigns)), max_lines=500,
+            max_calls_per_second=max(1, round(1.5 * size.calls_per_second / size.campaigns)), max_lines=500,
             power_ratio=1.5,
         )  # fmt: skip
         campaign.assigned_agents.set(agents[n :: size.campaigns])

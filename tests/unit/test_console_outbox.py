@@ -50,6 +50,8 @@ class Stand:
         self._fold(self.told[-1])
 
     def _straight(self, packed: bytes) -> bool:
+        if not self.open:
+            return False
         self.told.append(msgspec.json.decode(packed[packed.index(b"{") :]))
         self._fold(self.told[-1])
         return True
@@ -74,14 +76,14 @@ class Stand:
         """A new publisher's epoch, as Hub._load takes it in."""
         self.hub.state = FloorState(epoch=epoch)
         self.hub.ring, self.hub._first, self.hub._first_delta, self.hub.ready = {}, 1, 1, True
-        self.client.follow()
+        self.client.follow({})
 
     def frame(self) -> None:
         state = self.hub.state
         seq = state.seq + 1
         row = AgentRow(id=f"a{seq % 3}", name="x", extension="1", status="available", version=seq)
         assert self.hub._take(protocol.encode(protocol.Frame(epoch=state.epoch, seq=seq, at=seq, agents=(row,))))
-        self.client.follow()
+        self.client.follow({})
 
     @property
     def current(self) -> bool:
@@ -221,7 +223,7 @@ async def test_who_resumes_at_a_process_that_has_not_read_the_floor_yet_is_answe
     await turns()
     assert stand.told == []
     stand.hub.state, stand.hub.ready = read, True
-    stand.client.follow()
+    stand.client.follow({})
     await turns()
     assert [message["type"] for message in stand.told] == told
     stand.client.gone()

@@ -40,7 +40,7 @@ class Line:
         self._tempDataBuffer.append(data)
 
     def straight(self, data):
-        return transport._straight(self.protocol, self, data)
+        return transport._straight(self.protocol, self)(data)
 
 
 def test_what_the_socket_does_not_take_waits_behind_what_it_took():
