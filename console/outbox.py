@@ -23,6 +23,7 @@ from events import counters
 
 if TYPE_CHECKING:
     from console.hub import Entry, Hub
+    from console.permissions import Actor
     from console.watch import Right
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Client:
         self._see(scope)
         # What its rights rest on, for the hub to look at again (watch.py); None: nobody looks.
         self.right: Right | None = None
+        self.judged: tuple[Actor | None, Scope] = (None, self.scope)  # by whose rights it was found to be in order
         self._send, self._close, self._congested, self._slow = send, close, congested, slow_seconds
         self._taken, self._drop = taken, drop
         self._took: int | None = None  # what it had taken at the last look, and since when it is no more

@@ -35,6 +35,8 @@ EVERY_SECONDS: Final = 0.5
 # A thread and a connection of its own: in the one that all sockets share, a look would wait behind every handshake of
 # a storm of them.
 _reader: Final = ThreadPoolExecutor(1, "rights")
+# By user id, as the last look has found them.
+_before: Final[dict[int, Actor]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +66,25 @@ async def check(clients: list[Client]) -> None:
     if not watched:
         return
     identities = [right.identity for _, right in watched]
-    present, sessions, tokens = await _read(identities)
+    read, sessions, tokens = await _read(identities)
+    # The same object for as long as nothing has changed.
+    present = {pk: before if (before := _before.get(pk)) == actor else actor for pk, actor in read.items()}
+    _before.clear()
+    _before.update(present)
     for client, right in watched:
         identity = right.identity
         actor = present.get(client.user_id)
         if actor is None or identity.key not in (sessions if identity.kind == "session" else tokens):
             client.end(codes.CLOSE_SIGNED_OUT)
             continue
+        if client.judged[0] is actor and client.judged[1] is client.scope:
+            continue
         scope = right.scope(actor, client.scope)
         if scope is None:
             client.end(codes.CLOSE_FORBIDDEN)
         elif scope != client.scope:
             client.change(scope)
+        client.judged = actor, client.scope
 
 
 async def _read(identities: list[Identity]) -> tuple[dict[int, Actor], set[str], set[str]]:

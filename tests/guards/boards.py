@@ -125,6 +125,13 @@ GUARDS: list[Guard] = [
         WATCH + "test_from_the_first_look_after_a_change_on_no_forbidden_row_is_sent",
     ),
     Guard(
+        "an open socket is looked at again when its part has changed",
+        "console/watch.py",
+        "if client.judged[0] is actor and client.judged[1] is client.scope:",
+        "if client.judged[0] is actor:",
+        WATCH + "test_a_wider_part_that_is_asked_for_again_is_cut_down_again_though_no_right_has_changed_since",
+    ),
+    Guard(
         "a revoked token closes the open socket",
         "console/watch.py",
         "            client.end(codes.CLOSE_SIGNED_OUT)\n",

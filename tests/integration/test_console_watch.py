@@ -123,6 +123,26 @@ async def test_from_the_first_look_after_a_change_on_no_forbidden_row_is_sent(se
     await told.hub._redis.aclose()
 
 
+async def test_a_wider_part_that_is_asked_for_again_is_cut_down_again_though_no_right_has_changed_since():
+    user = await sync_to_async(make_user)("tom")
+    await sync_to_async(make_team)("west", supervisors=[user])
+    group = (await sync_to_async(Group.objects.get_or_create)(name=SUPERVISORS))[0]
+    await sync_to_async(group.user_set.add)(user)
+    token, _ = await sync_to_async(ApiToken.issue)(user)
+    told = Watched(user, Identity(await sync_to_async(actor)(user.pk), "token", str(token.pk)))
+    wide = told.client.scope
+    await watch.check([told.client])
+    await sync_to_async(group.user_set.remove)(user)
+    for _ in range(2):
+        told.client.subscribe(wide)  # by rights read before they were taken
+        await watch.check([told.client])
+        last = told.version
+        await told.frame()
+        assert told.shown_since(last) == {"west"}
+    told.client.gone()
+    await told.hub._redis.aclose()
+
+
 class Clock:
     """Time that passes only when somebody waits."""
 
