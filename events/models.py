@@ -59,7 +59,11 @@ class EventProcessingStatus(models.Model):
         FAILED = "failed"
         SKIPPED = "skipped"
 
-    event = models.OneToOneField(FreeSwitchEvent, on_delete=models.CASCADE, related_name="processing")
+    # Written, and removed, in one transaction with the event. What PostgreSQL would ask for each row to be sure of that
+    # costs as much as the row: so here, in the transitions and in the batches' lists.
+    event = models.OneToOneField(
+        FreeSwitchEvent, on_delete=models.CASCADE, related_name="processing", db_constraint=False
+    )
     status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)
     attempts = models.PositiveIntegerField(default=0)
     last_attempt_at = models.DateTimeField(null=True, blank=True)
@@ -73,7 +77,11 @@ class EventProcessingStatus(models.Model):
         verbose_name_plural = "event processing statuses"
         indexes = [
             models.Index(fields=["status"], name="processing_status"),
-            models.Index(fields=["status", "next_retry_at"], name="processing_status_retry"),
+            models.Index(
+                fields=["status", "next_retry_at"],
+                condition=Q(status__in=["pending", "processing", "failed"]),
+                name="processing_unfinished",
+            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -98,7 +106,12 @@ class CallStateEvent(models.Model):
     """One transition of one leg, as the ordered ingest folded it."""
 
     freeswitch_event = models.ForeignKey(
-        FreeSwitchEvent, on_delete=models.CASCADE, related_name="transitions", null=True, blank=True
+        FreeSwitchEvent,
+        on_delete=models.CASCADE,
+        related_name="transitions",
+        null=True,
+        blank=True,
+        db_constraint=False,
     )
     channel_uuid = models.CharField(max_length=100)
     call_log_id = models.UUIDField(null=True, blank=True)
@@ -136,7 +149,7 @@ class EventBatch(models.Model):
 
     batch_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     status = models.CharField(max_length=20, choices=Status, default=Status.CREATED)
-    events = models.ManyToManyField(FreeSwitchEvent, blank=True, related_name="batches")
+    events = models.ManyToManyField(FreeSwitchEvent, blank=True, related_name="batches", db_constraint=False)
     event_count = models.PositiveIntegerField(default=0)
     processed_count = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)

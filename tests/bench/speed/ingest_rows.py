@@ -137,4 +137,5 @@ def _copied(parts: list[bytes], form: str) -> float:
 
 def empty() -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {store.EVENTS}, events_eventbatch CASCADE")
+        own = (store.EVENTS, store.STATUSES, store.TRANSITIONS, store.BATCH_EVENTS, "events_eventbatch")
+        cursor.execute(f"TRUNCATE {', '.join(own)}")
