@@ -44,6 +44,8 @@ DRAIN_SECONDS: Final = 5.0
 
 _BEGINS = frozenset({"CHANNEL_CREATE"})
 _ENDS = frozenset({"CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY"})
+# CHANNEL_BRIDGE names both.
+_JOINED = ("Unique-ID", "Bridge-A-Unique-ID", "Bridge-B-Unique-ID", "Other-Leg-Unique-ID")
 
 
 def backoff(attempt: int, draw: float) -> float:
@@ -182,6 +184,8 @@ class Bridge:
             self.sync.tracker.begun(event.text("Unique-ID"), time.monotonic())
         elif name == "CHANNEL_PARK":
             self.runner.parked(event.text("Unique-ID"))
+        elif name == "CHANNEL_BRIDGE":
+            self.runner.joined(*(event.text(header) for header in _JOINED))
         elif name in _ENDS:
             self.runner.ended(event.text("Unique-ID"))
             self.sync.tracker.ended(event.text("Unique-ID"), time.monotonic())

@@ -24,12 +24,12 @@ from greenswitch.esl import NotConnectedError
 from dialer import orders
 from dialer.limits import ORDER_SECONDS
 from esl_bridge import render, resync
+from esl_bridge.awaited import JOIN_SECONDS, PARK_SECONDS, AwaitedLegs
 from esl_bridge.handlers import SwitchEvent
 from esl_bridge.link import Link
 from esl_bridge.order_stream import Entry, Memory, OrderStream
 from esl_bridge.parts import Parts
 from esl_bridge.reports import Reporter
-from esl_bridge.rising import RisingLegs
 from esl_bridge.writer import JournalWriter
 from events import streams, trail
 
@@ -86,7 +86,8 @@ class OrderRunner:
     may_act: Callable[[], bool]
     link: Link | None = None
     in_flight: dict[str, InFlight] = field(default_factory=dict)
-    rising: RisingLegs = field(default_factory=RisingLegs)
+    rising: AwaitedLegs = field(default_factory=lambda: AwaitedLegs(PARK_SECONDS))
+    joining: AwaitedLegs = field(default_factory=lambda: AwaitedLegs(JOIN_SECONDS))
     parts: Parts = field(init=False)
     apart: set[str] = field(default_factory=set)  # legs ordered to park, that hear music once they have
     executed: int = 0
@@ -120,6 +121,7 @@ class OrderRunner:
         """Whatever was under way is in doubt from here on."""
         self.link = None
         self.rising.clear()
+        self.joining.clear()
         self.apart.clear()
         if self.in_flight:
             log.warning("%d orders were under way when the link was lost: reported in doubt", len(self.in_flight))
@@ -238,6 +240,8 @@ class OrderRunner:
         self.apart.difference_update(render.legs_moved(order))
         if isinstance(order, orders.Park):
             self.apart.add(order.leg)
+        if isinstance(order, orders.Bridge) and not order.unless_joined:
+            self.joining.add(order.leg)
         if command.direct:
             self.parts.passing("question", self._ask, link, order, command)
         elif render.unless_joined(order):
@@ -274,12 +278,15 @@ class OrderRunner:
     def _send_unless_joined(self, link: Link, order: orders.AnyOrder, command: render.Command) -> None:
         """What was decided because nobody had said that the leg is joined: the switch itself is asked first."""
         self.rising.wait(*render.legs_moved(order))
+        self.joining.wait(order.leg)
         try:
             (joined_to,) = link.ask(f"uuid_getvar {order.leg} {JOINED_TO}")
         except NotConnectedError as error:
             return self._settle(order.order_id, "refused", str(error))
         if resync.names_a_leg(joined_to):
             return self._settle(order.order_id, "refused", orders.JOINED)
+        if isinstance(order, orders.Bridge):
+            self.joining.add(order.leg)
         return self._send((order, command))
 
     def _send(self, *ready: tuple[orders.AnyOrder, render.Command]) -> None:
@@ -332,9 +339,15 @@ class OrderRunner:
         if leg in self.apart:
             self.parts.passing("music", self._play_music, leg)
 
+    def joined(self, *legs: str) -> None:
+        """CHANNEL_BRIDGE came. Does not wait."""
+        for leg in legs:
+            self.joining.settled(leg)
+
     def ended(self, leg: str) -> None:
         """Its hang-up came."""
         self.rising.settled(leg)
+        self.joining.settled(leg)
         self.apart.discard(leg)
 
     def _play_music(self, leg: str) -> None:
@@ -394,6 +407,8 @@ class OrderRunner:
         if item is not None:
             if status != "done" and render.is_originate(item.order):
                 self.rising.settled(item.order.leg)
+            if status != "done" and isinstance(item.order, orders.Bridge):
+                self.joining.settled(item.order.leg)
             with item.about():
                 self._report(item.order, item.entry, status, reply, leg_exists)
 

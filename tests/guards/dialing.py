@@ -157,6 +157,13 @@ GUARDS: list[Guard] = [
         ORDERS + "test_an_order_for_a_customer_who_waits_is_refused_once_the_switch_has_joined_them[hangup]",
     ),
     Guard(
+        "a customer who is just being joined is not hung up or played a message",
+        RUNNER,
+        "        self.joining.wait(order.leg)\n",
+        "",
+        ORDERS + "test_who_is_just_being_joined_is_not_asked_about_before_they_are",
+    ),
+    Guard(
         "a customer whom the live state shows as joined is not abandoned",
         "dialer/services/calls.py",
         "        if live_legs.is_joined(call.freeswitch_uuid):\n",

@@ -271,3 +271,45 @@ def test_an_order_for_a_customer_who_waits_is_refused_once_the_switch_has_joined
     runner.link = Switch()
     send(runner, unless_joined(kind, leg))
     assert len(runner.link.said) == 1
+
+
+def both_at_once(runner, kind):
+    """An order that was decided before another's outcome was known is read together with that one: the bridge was
+    away."""
+    leg, peer = str(uuid.uuid4()), str(uuid.uuid4())
+    header = {"order_id": str(uuid.uuid4()), "expires_at": time.time() + ORDER_SECONDS, "leg": leg}
+    send(runner, orders.Bridge(**header, peer=peer), unless_joined(kind, leg))
+    gevent.sleep(0)
+    assert [line.split()[0] for line in runner.link.said] == ["uuid_bridge"]
+    return header["order_id"], leg, peer
+
+
+@pytest.mark.parametrize("kind", ["bridge", "play_message", "hangup"])
+def test_who_is_just_being_joined_is_not_asked_about_before_they_are(runner, kind):
+    runner.link = Switch()
+    _, leg, peer = both_at_once(runner, kind)
+    runner.link.joined[leg] = peer
+    runner.joined(peer, leg)
+    gevent.sleep(0)
+    assert len(runner.link.said) == 1
+    assert [(report.status, report.reply) for report in reports(runner)][-1] == ("refused", orders.JOINED)
+
+
+@pytest.mark.parametrize("how", ["the joining fails", "the leg ends", "nothing is heard of it", "the link is lost"])
+def test_who_could_not_be_joined_is_not_kept_waiting(runner, monkeypatch, how):
+    runner.link = Switch()
+    if how == "nothing is heard of it":
+        runner.joining.seconds = 0.02
+    order_id, leg, _ = both_at_once(runner, "hangup")
+    if how == "the joining fails":
+        runner.job_finished(order_id, "-ERR no such channel")
+    elif how == "the leg ends":
+        runner.ended(leg)
+    elif how == "the link is lost":
+        runner.link_lost("gone")
+    with gevent.Timeout(10):
+        while len(runner.joining):
+            gevent.sleep(0.01)
+    gevent.sleep(0.01)
+    said = [line.split()[0] for line in runner.link.said] if runner.link else ["uuid_bridge"]
+    assert said == ["uuid_bridge"] + ["uuid_kill"] * (how != "the link is lost")

@@ -2,11 +2,11 @@
 
 import gevent
 
-from esl_bridge.rising import PARK_SECONDS, RisingLegs
+from esl_bridge.awaited import PARK_SECONDS, AwaitedLegs
 
 
 def test_a_waiter_goes_on_when_the_last_of_its_legs_has_parked():
-    rising, order = RisingLegs(), []
+    rising, order = AwaitedLegs(PARK_SECONDS), []
     rising.add("customer")
     rising.add("agent")
     task = gevent.spawn(lambda: (rising.wait("customer", "agent"), order.append("bridged")))
@@ -21,14 +21,14 @@ def test_a_waiter_goes_on_when_the_last_of_its_legs_has_parked():
 
 
 def test_a_leg_that_is_not_rising_is_not_waited_for():
-    rising = RisingLegs()
+    rising = AwaitedLegs(PARK_SECONDS)
     rising.settled("never seen")
     rising.wait("never seen")
     assert "never seen" not in rising
 
 
 def test_a_leg_that_never_parks_is_waited_for_once():
-    rising = RisingLegs()
+    rising = AwaitedLegs(PARK_SECONDS)
     rising.add("leg")
     with gevent.Timeout(PARK_SECONDS * 5):
         rising.wait("leg")
@@ -37,7 +37,7 @@ def test_a_leg_that_never_parks_is_waited_for_once():
 
 
 def test_everyone_goes_on_when_the_link_is_lost():
-    rising = RisingLegs()
+    rising = AwaitedLegs(PARK_SECONDS)
     rising.add("a")
     task = gevent.spawn(rising.wait, "a")
     gevent.sleep(0)
