@@ -33,6 +33,10 @@ GATHER_SECONDS = (0.04, 0.15)
 # What the telling of a busy floor may take of the time is one part of three: the decisions wait for it.
 GATHER_TIMES = 2.0
 GATHER_LIMIT = 2_000
+# A worker that was frozen between reading and telling would tell of calls as going on that have left the board since:
+# what was read longer ago is read again. A database that is that slow is believed in the end.
+FRESH_SECONDS = 1.0
+READINGS = 3
 
 
 def changed(kind: str, pk: int) -> None:
@@ -72,6 +76,16 @@ def defer() -> None:
 
 def tell(pending: Iterable[tuple[str, int]]) -> None:
     """Read the rows as they are now and announce them. pending: (kind, primary key). Raises DatabaseError."""
+    rows, messages = list(pending), []
+    for _ in range(READINGS):
+        begun = time.monotonic()
+        messages = _messages(rows)
+        if time.monotonic() - begun < FRESH_SECONDS:
+            break
+    send(messages)
+
+
+def _messages(pending: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
     by_kind: dict[str, set[int]] = {"agent": set(), "call": set(), "campaign": set()}
     for kind, pk in pending:
         by_kind[kind].add(pk)
@@ -85,7 +99,7 @@ def tell(pending: Iterable[tuple[str, int]]) -> None:
     if by_kind["campaign"]:
         rows = floor_rows.campaign_rows(by_kind["campaign"])
         messages += [{"kind": "campaign", "id": row["id"], "data": row} for row in rows]
-    send(messages)
+    return messages
 
 
 class Announcer(threading.Thread):

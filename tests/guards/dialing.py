@@ -489,6 +489,14 @@ GUARDS: list[Guard] = [
         AHEAD + "test_a_leg_that_is_called_for_the_call_meanwhile_is_hung_up_with_it",
     ),
     Guard(
+        "a worker that was frozen does not tell of what it read before",
+        "dialer/announce.py",
+        "        if time.monotonic() - begun < FRESH_SECONDS:\n",
+        "        if True:\n",
+        "tests/integration/test_announce.py::"
+        "test_what_was_read_before_a_worker_was_frozen_is_read_again_before_it_is_told",
+    ),
+    Guard(
         "the sequential worker has no child that could die alone",
         "dialer/worker.py",
         '        sender.pool_cls = "solo"\n',
