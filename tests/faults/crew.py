@@ -63,7 +63,9 @@ class Crew:
         self._keeper.join()
         # Frozen ones do not hear a request to end.
         for name in (*WORKERS, "web", "default", "ingest", "floor", "bridge"):
-            self.run.kill(name)
+            with self._locks[name]:
+                if name in self.run.running:
+                    self.run.kill(name)
         self.run.__exit__(None, None, None)
 
     def stop_switch(self) -> None:
@@ -91,7 +93,8 @@ class Crew:
         with self._locks[name]:
             self.run.kill(name)
             time.sleep(between)
-            self._start[name]()
+            if not self._ending.is_set():  # a fault that outlives its run leaves nothing behind
+                self._start[name]()
 
     def freeze(self, name: str) -> subprocess.Popen[bytes]:
         process = self.run.running[name]
