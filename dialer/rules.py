@@ -32,6 +32,7 @@ from dialer.models import (
     Holiday,
     SystemLimits,
 )
+from dialer.services import closing
 
 log = logging.getLogger(__name__)
 _MINUTE = Decimal(60)
@@ -140,6 +141,7 @@ def _last_second(campaign: DialerCampaign, system: SystemLimits, now: dt.datetim
 def _spent(now: dt.datetime) -> dict[int, Decimal]:
     """Each campaign's spending today: what is booked, and what the open calls have cost until now (a minute at
     least)."""
+    closing.write()
     days = CampaignDay.objects.filter(day=now.date()).values_list("campaign").annotate(Sum("spent"))
     spent: dict[int, Decimal] = defaultdict(Decimal, dict(days))
     calls = CallLog.objects.filter(ended_at=None, campaign__price_per_minute__gt=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from django.db import connection
@@ -14,8 +14,10 @@ _QUESTION = """
 SELECT 'waiting', call.id, '', 0, false FROM dialer_calllog call JOIN dialer_appliedcommand command
   ON command.target = call.call_id::text AND command.kind = 'call_control' AND command.confirmation = %(waiting)s
   WHERE call.id = ANY(%(calls)s)
-UNION ALL SELECT 'hangup', call_id, '', 0, false FROM dialer_order WHERE call_id = ANY(%(calls)s) AND kind = 'hangup'
-UNION ALL SELECT 'side', call_id, '', 0, false FROM dialer_sideleg WHERE call_id = ANY(%(calls)s) AND ended_at IS NULL
+UNION ALL SELECT 'hung_up_by_us', call_id, '', 0, false FROM dialer_order
+  WHERE call_id = ANY(%(calls)s) AND kind = 'hangup'
+UNION ALL SELECT 'sides', call_id, '', 0, false FROM dialer_sideleg
+  WHERE call_id = ANY(%(calls)s) AND ended_at IS NULL
 UNION ALL SELECT 'earlier', call.id, other.outcome, count(*),
     bool_or(other.bridged_at IS NOT NULL AND NOT other.machine)
   FROM dialer_calllog call JOIN dialer_calllog other ON other.contact_id = call.contact_id AND other.id <> call.id
@@ -23,7 +25,7 @@ UNION ALL SELECT 'earlier', call.id, other.outcome, count(*),
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Known:
     """waiting: somebody's command on the call waits for the switch's word. hung_up_by_us: we have ordered that. sides:
     other legs were called for it, and live. outcomes: how often each came of the contact's other calls. talked_before:
@@ -32,7 +34,7 @@ class Known:
     waiting: bool = False
     hung_up_by_us: bool = False
     sides: bool = False
-    outcomes: Mapping[str, int] = field(default_factory=dict)
+    outcomes: dict[str, int] = field(default_factory=dict)
     talked_before: bool = False
 
 
@@ -51,15 +53,11 @@ def _asked(calls: Collection[CallLog]) -> dict[int, Known]:
     with connection.cursor() as cursor:
         cursor.execute(_QUESTION, {"calls": keys, "waiting": AppliedCommand.Confirmation.WAITING.value})
         rows = cursor.fetchall()
-    told: dict[int, set[str]] = {key: set() for key in keys}
-    outcomes: dict[int, dict[str, int]] = {key: {} for key in keys}
+    found = {key: Known() for key in keys}
     for what, key, outcome, count, talked in rows:
-        told[key].add(what)
         if what == "earlier":
-            outcomes[key][outcome] = count
-            told[key] |= {"talked"} if talked else set()
-    return {
-        key: Known("waiting" in told[key], "hangup" in told[key], "side" in told[key], outcomes[key],
-                   "talked" in told[key])
-        for key in keys
-    }  # fmt: skip
+            found[key].outcomes[outcome] = count
+            found[key].talked_before |= talked
+        else:
+            setattr(found[key], what, True)
+    return found

@@ -461,6 +461,13 @@ GUARDS: list[Guard] = [
         CLOSING + "test_who_reads_the_caps_counts_what_this_transaction_has_added",
     ),
     Guard(
+        "the day's spending is read with what the transaction has added to it",
+        "dialer/rules.py",
+        "    closing.write()\n",
+        "",
+        CLOSING + "test_who_reads_the_days_spending_counts_what_this_transaction_has_added",
+    ),
+    Guard(
         "no count falls below nothing",
         "dialer/services/closing.py",
         "greatest(0, kept.{name} + told.{quote(name)})",

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from dialer import rules
 from dialer.models import AgentDay, AgentState, CallLog, CampaignDay, CampaignMinute, DialerCampaign
 from dialer.services import closing, drops
 from dialer.services.acting import acting
@@ -95,6 +96,13 @@ def test_who_reads_the_caps_counts_what_this_transaction_has_added(campaign):
     with acting("test"):
         drops.count(call, {"answered": 1, "abandoned": 1})
         assert [found.people for found in drops.counts(campaign.pk, MINUTE)] == [0, 1, 1], "the day is not told here"
+
+
+def test_who_reads_the_days_spending_counts_what_this_transaction_has_added(campaign):
+    campaign.daily_spend_cap = Decimal(10)
+    with acting("test") as act:
+        add_to_day(campaign, act.now.date(), spent=Decimal("0.25"))
+        assert rules.campaign_view(campaign, act.now).own.spent == Decimal("0.25")
 
 
 def test_rows_are_created_in_their_order_at_the_end(campaign):
