@@ -15,12 +15,11 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import redis.asyncio as redis_async
 from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
-from console import codes, protocol
+from console import codes, connections, protocol
 from events import streams, trail
 
 if TYPE_CHECKING:
@@ -123,17 +122,22 @@ class Answers:
     async def run(self) -> None:
         while True:
             try:
-                connection = redis_async.Redis.from_url(
-                    self.url, socket_timeout=None, socket_connect_timeout=streams.SOCKET_SECONDS
-                )
+                connection = connections.connect(self.url, None)
                 async with connection, connection.pubsub() as channel:
                     await asyncio.wait_for(channel.subscribe(streams.RESULTS_CHANNEL), streams.SOCKET_SECONDS)
                     self.listening.set()
+                    heard = time.monotonic()
                     while True:
                         read = channel.get_message(ignore_subscribe_messages=True, timeout=READ_SECONDS)
                         message = await asyncio.wait_for(read, READ_SECONDS + 4)
                         if message is not None:
-                            self._read(message["data"])
+                            heard = time.monotonic()
+                            if message["type"] == "message":
+                                self._read(message["data"])
+                        elif time.monotonic() - heard > streams.CHANNEL_SECONDS:
+                            raise TimeoutError("the channel is silent")
+                        else:
+                            await asyncio.wait_for(channel.ping(), streams.SOCKET_SECONDS)
                         await self._look_after()
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("no results: Redis is away (%s)", type(error).__name__)

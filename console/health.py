@@ -89,6 +89,8 @@ def _said(name: str, beat: dict[str, Any], age: float) -> tuple[bool, str]:
             if str(link).lower() not in _LINK_UP:
                 reason = str(beat.get("reason") or "")[:120]
                 return False, f"link {link or 'unknown'}" + (f": {reason}" if reason else "")
+            if beat.get("compared") is False:
+                return False, "connected, comparing with the switch"
             if dead := beat.get("parts_dead"):
                 return False, f"connected, but without its {', '.join(map(str, dead))}"[:120]
             return True, "connected"

@@ -16,11 +16,10 @@ from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 import msgspec
-import redis.asyncio as redis_async
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from console import codes, meters, panels, protocol, watch
+from console import codes, connections, meters, panels, protocol, watch
 from console.answers import Answers
 from console.floor_state import Delta, FloorState, apply_frame, epoch_order
 from console.outbox import Client, Ready, look_after
@@ -101,12 +100,7 @@ class Hub:
         self.answers = Answers(self.url)
         self.round_trips = RoundTrips()
         self._tasks: list[asyncio.Task[Any]] = []
-        self._redis = self._connect()
-
-    def _connect(self) -> redis_async.Redis:
-        return redis_async.Redis.from_url(
-            self.url, socket_timeout=None, socket_connect_timeout=streams.SOCKET_SECONDS, health_check_interval=0
-        )
+        self._redis = connections.connect(self.url, READ_SECONDS)
 
     def start(self) -> None:
         if not self._tasks:
@@ -203,7 +197,7 @@ class Hub:
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("no frames: Redis is away (%s)", type(error).__name__)
                 await self._redis.aclose()
-                self._redis = self._connect()
+                self._redis = connections.connect(self.url, READ_SECONDS)
                 loaded = False
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception:  # whatever one frame holds, the boards must go on

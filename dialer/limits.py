@@ -8,9 +8,10 @@ from datetime import timedelta
 TICK_SECONDS = 1.0
 # Longer than any task takes; shorter than a person's patience should a tick be lost with its worker.
 TICK_PENDING_SECONDS = 5
-# How long the sequential worker's lease lasts unrenewed: the pause before another takes over.
-LEASE_SECONDS = 15
-LEASE_RENEW_SECONDS = 3.0
+# How long the sequential worker's lease lasts unrenewed: the pause before another takes over from one that is frozen or
+# cut off, in which nobody dials or joins. Three renewals may be missed; the fence makes a needless change harmless.
+LEASE_SECONDS = 8
+LEASE_RENEW_SECONDS = 2.0
 # An order that waited longer is not executed: the customer or the agent it was meant for has moved on.
 ORDER_SECONDS = 10.0
 # An attempt the switch has not mentioned is in doubt once its order can no longer be executed.

@@ -13,8 +13,7 @@ from decimal import Decimal
 from typing import Any, TypedDict
 
 from django.conf import settings
-from django.db.models import Count, F, Min, Q, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Max, Min, Q, Sum, Value
 
 from dialer import dispositions, eligibility, retry, rule_forms
 from dialer.calling_hours import SEARCH_DAYS
@@ -173,22 +172,12 @@ def longest_window(rules: eligibility.Rules) -> dt.timedelta:
 def contact_views(
     contacts: Sequence[Contact], campaign: DialerCampaign, rules: eligibility.Rules, now: dt.datetime
 ) -> dict[int, eligibility.ContactView]:
-    """By contact's key, everything the gates ask about. Seven queries for any number of contacts."""
+    """By contact's key, everything the gates ask about. Four queries for any number of contacts."""
     numbers = {contact.number for contact in contacts}
     keys = [contact.pk for contact in contacts]
-    busy = set(CallLog.objects.filter(to_number__in=numbers, ended_at=None).values_list("to_number", flat=True))
-    history = _history(numbers, campaign, now - longest_window(rules))
-    refused, revoked = _listed(DoNotCall, numbers, campaign), _listed(ConsentRevocation, numbers, campaign)
-    outcomes: dict[int, dict[str, int]] = defaultdict(dict)
-    for pk, outcome, count in (
-        CallLog.objects.filter(contact__in=keys).values_list("contact", "outcome").annotate(n=Count("pk")).order_by()
-    ):
-        outcomes[pk][outcome] = count
-    last_ended: dict[int, dt.datetime] = {}
-    if keys:
-        ended = CallLog.objects.filter(contact__in=keys, ended_at__isnull=False).exclude(outcome=retry.NOT_DIALLED)
-        rows = ended.order_by("contact", "-id").distinct("contact").values_list("contact", "ended_at")
-        last_ended = {pk: at for pk, at in rows if pk is not None and at is not None}
+    busy, history = _history(numbers, campaign, now - longest_window(rules))
+    refused, revoked = _listed(numbers, campaign)
+    outcomes, last_ended = _outcomes(keys)
     appointments = {
         row.contact_id: eligibility.Callback(row.at, row.agent_id, row.anyone_at)
         for row in CallbackRow.objects.filter(contact__in=keys, campaign=campaign, status=CallbackRow.Status.OPEN)
@@ -229,14 +218,17 @@ def contact_gates(
 
 def _history(
     numbers: Iterable[str], campaign: DialerCampaign, since: dt.datetime
-) -> dict[str, list[eligibility.Attempt]]:
-    calls = CallLog.objects.filter(to_number__in=numbers, initiated_at__gt=since).annotate(
-        over=Coalesce("ended_at", "answered_at", "initiated_at")
-    )
+) -> tuple[set[str], dict[str, list[eligibility.Attempt]]]:
+    """The numbers that are on a call, and the calls to each since then."""
+    calls = CallLog.objects.filter(Q(initiated_at__gt=since) | Q(ended_at=None), to_number__in=numbers)
+    busy: set[str] = set()
     found: dict[str, list[eligibility.Attempt]] = defaultdict(list)
-    for number, at, outcome, bridged, over, abandoned, campaign_id in calls.values_list(
-        "to_number", "initiated_at", "outcome", "bridged_at", "over", "abandoned", "campaign"
+    for number, at, answered, bridged, ended, outcome, abandoned, campaign_id in calls.values_list(
+        "to_number", "initiated_at", "answered_at", "bridged_at", "ended_at", "outcome", "abandoned", "campaign"
     ):
+        if ended is None:
+            busy.add(number)
+        over = ended or answered or at
         found[number].append(
             eligibility.Attempt(
                 at,
@@ -246,20 +238,37 @@ def _history(
                 ours=campaign_id == campaign.pk,
             )
         )
-    return found
+    return busy, found
 
 
-def _listed(
-    model: type[DoNotCall] | type[ConsentRevocation], numbers: Iterable[str], campaign: DialerCampaign
-) -> dict[str, str]:
-    """Why each of the numbers is listed, the system's entries before the campaign's."""
+def _outcomes(contacts: Iterable[int]) -> tuple[dict[int, dict[str, int]], dict[int, dt.datetime]]:
+    """By contact's key, how often its attempts ended how, and when the last that was dialled ended."""
+    rows = CallLog.objects.filter(contact__in=contacts).values_list("contact", "outcome").order_by()
+    outcomes: dict[int, dict[str, int]] = defaultdict(dict)
+    last: dict[int, dt.datetime] = {}
+    for pk, outcome, count, ended in rows.annotate(n=Count("pk"), ended=Max("ended_at")):
+        outcomes[pk][outcome] = count
+        if ended is not None and outcome != retry.NOT_DIALLED:
+            last[pk] = max(ended, last.get(pk, ended))
+    return outcomes, last
+
+
+def _listed(numbers: Iterable[str], campaign: DialerCampaign) -> tuple[dict[str, str], dict[str, str]]:
+    """Why each of the numbers may not be called, and whose consent was taken back and how: the system's entry before
+    the campaign's."""
     mine = Q(campaign=None) | Q(campaign=campaign)
-    rows = model.objects.filter(mine, number__in=numbers).order_by(F("campaign").desc(nulls_last=True))
-    return {
-        row.number: f"{'this campaign' if row.campaign_id else 'every campaign'}"
-        f"{f', {row.source}' if row.source else ''}, since {row.created_at:%Y-%m-%d}"
-        for row in rows
-    }
+    lists = [
+        model._default_manager.filter(mine, number__in=numbers).order_by().values_list(
+            Value(n), "number", "campaign", "source", "created_at"
+        )
+        for n, model in enumerate((DoNotCall, ConsentRevocation))
+    ]  # fmt: skip
+    found: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    for n, number, whose, source, since in lists[0].union(lists[1], all=True):
+        if whose is None or number not in found[n]:
+            where = "this campaign" if whose else "every campaign"
+            found[n][number] = f"{where}{f', {source}' if source else ''}, since {since:%Y-%m-%d}"
+    return found
 
 
 def wrap_up(campaign: DialerCampaign | None) -> dispositions.WrapUp:

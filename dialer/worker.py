@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 import redis
 from celery import signals
@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db.backends import signals as signals_of_db
 from kombu.utils.json import loads
 
-from dialer import announce, at_hand, lease, queues
+from dialer import announce, at_hand, deaf, lease, queues
 from dialer.limits import LEASE_RENEW_SECONDS, LEASE_SECONDS, TICK_SECONDS
 from dialer.services import restoring, wake
 from events import neighbours, streams
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 QUEUE = "dialer_queue"
 ROUTING_KEYS = {QUEUE, "dialer.sequential"}
 BEAT_SECONDS = 2.0
+# Longest that a worker may take to end when it has been asked to.
+END_SECONDS = 30.0
 # On a busy floor the tasks' thread waits for PostgreSQL a thousand times a second; each time the announcer could keep
 # it waiting for as long as Python lets a thread go on, 5 ms unless told.
 SWITCH_SECONDS = 0.0005
@@ -48,6 +50,7 @@ def in_one_process(sender: Any, **_: Any) -> None:
 def prepare(sender: str, instance: Any, **_: Any) -> None:
     """Before the worker reads: a sequential worker waits here until the lease is its own."""
     queues = set(instance.app.amqp.queues.consume_from)
+    wait_for_writes()
     if QUEUE not in queues:
         return
     concurrency = getattr(instance, "concurrency", None)
@@ -96,6 +99,28 @@ def _end_forgotten_transactions(connection: Any, **_: Any) -> None:
     take over until it wakes."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET idle_in_transaction_session_timeout = '{LEASE_SECONDS}s'")
+
+
+def wait_for_writes() -> None:
+    """Stand by while Redis refuses them (a full memory, too few replicas): Celery ends on that, and a worker that is
+    started again would only end again. One that is away is waited for by Celery itself."""
+    client, announced = streams.connect(), False
+    try:
+        while True:
+            try:
+                client.set(streams.PROBE, 1, ex=streams.HEARTBEAT_SECONDS)
+            except redis.ResponseError as error:
+                if not announced:
+                    announced = True
+                    log.error("Redis takes no writes; standing by: %s", error)
+            except redis.RedisError:
+                return
+            else:
+                return
+            if _stop.wait(1.0):
+                sys.exit(0)
+    finally:
+        client.close()
 
 
 def wait_for_lease() -> lease.Held:
@@ -167,7 +192,7 @@ def _keep() -> None:
     held = lease.current()
     assert held is not None
     renewed = beaten = time.monotonic()
-    outbox_client = streams.connect()
+    outbox_client, ears = streams.connect(), deaf.Ears()
     while not _stop.is_set():
         begun = time.monotonic()
         try:
@@ -189,6 +214,8 @@ def _keep() -> None:
         if begun - beaten >= BEAT_SECONDS:
             beaten = begun
             _beat(outbox_client, "dialer", {"holder": held.holder, "token": held.token})
+            if _hears_nothing(ears, outbox_client, QUEUE):
+                return
         longest = TICK_SECONDS - (time.monotonic() - begun)
         _stop.wait(max(0.02, wake.seconds_until_due(outbox_client, longest)))
 
@@ -196,6 +223,23 @@ def _keep() -> None:
 def _lost(why: str) -> None:
     log.error("%s; this worker stops (it would stand by when restarted)", why)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _hears_nothing(ears: deaf.Ears, client: redis.Redis, queue: str) -> bool:
+    """Whether tasks wait and this worker takes none: then it ends, to be started again."""
+    try:
+        waiting = int(cast(int, client.llen(queue)))
+    except redis.RedisError:
+        waiting = 0
+    if not ears.are_deaf(waiting, time.monotonic()):
+        return False
+    log.error("%d tasks wait on %s and this worker takes none; it ends, to be started again", waiting, queue)
+    # Should it hang, it does not hear this, either.
+    at_last = threading.Timer(END_SECONDS, os.kill, (os.getpid(), signal.SIGKILL))
+    at_last.daemon = True
+    at_last.start()
+    os.kill(os.getpid(), signal.SIGTERM)
+    return True
 
 
 def _give_up(client: redis.Redis) -> None:
@@ -222,6 +266,8 @@ def _beat(client: redis.Redis, component: str, more: dict[str, Any]) -> None:
 
 
 def _beat_default() -> None:
-    client = streams.connect()
+    client, ears = streams.connect(), deaf.Ears()
     while not _stop.wait(BEAT_SECONDS):
         _beat(client, "default", {})
+        if _hears_nothing(ears, client, "default"):
+            return

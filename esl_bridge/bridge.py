@@ -80,7 +80,7 @@ class Bridge:
         orders = streams.orders_of(config.node)
         self.writer = JournalWriter(commands, config.channel, orders=orders)
         self.reporter = Reporter(config.node, str(uuid.uuid4()), time.time)
-        self.sync = Synchroniser(commands, self.writer, self.reporter, config.node)
+        self.sync = Synchroniser(commands, self.writer, self.reporter, config.node, told=self._changed.set)
         stream = OrderStream(commands, blocking, config.node, orders)
         self.runner = OrderRunner(stream, self.writer, self.reporter, config.plan, self.lease.held)
 
@@ -240,6 +240,8 @@ class Bridge:
             "at": time.time(),
             "node": self.config.node,
             "link": self.state,
+            # Whether what is known of its legs has been held against the switch since the link was made.
+            "compared": link is not None and self.sync.compared is link,
             "since": self.since,
             "events": self.events,
             "last_event_at": self.last_event_at or None,

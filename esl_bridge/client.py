@@ -29,6 +29,7 @@ from esl_bridge import normalise, pending
 from esl_bridge.framing import Frame, FrameSplitter, FramingError
 from esl_bridge.handlers import HandlerQueue, SwitchEvent
 from esl_bridge.parts import Parts
+from events import vanished
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +47,6 @@ PENDING_COMMANDS: Final = 4_000
 READ_BYTES: Final = 64 * 1024
 # A busy stream never makes the socket wait, so the reader lets others run after this many reads.
 READS_PER_TURN: Final = 4
-# The kernel finds a vanished peer after 10 + 3 * 5 s of silence, or 20 s after unanswered data.
-KEEPALIVE: Final = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 20_000))
 STOP_SECONDS: Final = 2.0
 # A reply this late is asked after: the answer to a later question shows that it was lost, and none that the switch is
 # slow. How often is looked (s).
@@ -148,10 +147,8 @@ class ESLClient(InboundESL):
     def _tune(sock: Any) -> None:
         sock.setsockopt(socket_names.IPPROTO_TCP, socket_names.TCP_NODELAY, 1)
         sock.setsockopt(socket_names.SOL_SOCKET, socket_names.SO_KEEPALIVE, 1)
-        for name, value in KEEPALIVE:
-            option = getattr(socket_names, name, None)
-            if option is not None:
-                sock.setsockopt(socket_names.IPPROTO_TCP, option, value)
+        for option, value in vanished.TCP.items():
+            sock.setsockopt(socket_names.IPPROTO_TCP, option, value)
 
     # --- receiving ----------------------------------------------------------------------------------------------------
 

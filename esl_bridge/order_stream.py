@@ -8,15 +8,12 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
-import gevent
 import redis
 
 from events import streams
 
 # Orders read in one go; their claims cost one round trip together.
 BATCH_ORDERS: Final = 100
-# A blocking read has no socket time-out of its own; a Redis machine that vanished would never answer it (s).
-READ_SECONDS: Final = streams.BLOCK_MS / 1000 + streams.SOCKET_SECONDS
 # Settled orders stay readable for people this long, then leave the stream.
 KEEP_ORDERS_SECONDS: Final = 3600
 
@@ -72,18 +69,9 @@ class OrderStream:
 
     def read_new(self) -> list[Entry]:
         """Waits streams.BLOCK_MS at most."""
-        try:
-            with gevent.Timeout(READ_SECONDS):
-                reply = self.blocking.xreadgroup(
-                    streams.ORDERS_GROUP,
-                    self.consumer,
-                    {self.key: ">"},
-                    count=BATCH_ORDERS,
-                    block=streams.BLOCK_MS,
-                )
-        except gevent.Timeout:
-            self.blocking.connection_pool.disconnect()
-            raise redis.TimeoutError("no answer to a blocking read") from None
+        reply = self.blocking.xreadgroup(
+            streams.ORDERS_GROUP, self.consumer, {self.key: ">"}, count=BATCH_ORDERS, block=streams.BLOCK_MS
+        )
         return [entry for _, entries in reply or () for entry in entries]
 
     def left_over(self, own: Set[bytes]) -> list[Entry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -48,6 +48,7 @@ class Synchroniser:
     reporter: Reporter
     node: str
     tracker: resync.LegTracker = field(default_factory=resync.LegTracker)
+    told: Callable[[], object] = bool  # called when a link has been compared
     compared: Link | None = None  # the last link whose comparison went through
     _memory: str = ""  # the run of Redis that the last comparison was made with
 
@@ -60,6 +61,7 @@ class Synchroniser:
                 self.compare_once(link, restarted)
                 self._remember_core(link)
                 self.compared = link
+                self.told()
             except NotConnectedError as error:
                 log.warning("the comparison with the switch was broken off: %s", error)
             except redis.RedisError as error:

@@ -30,7 +30,7 @@ _UNREAD = "return #redis.call('xrange', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', A
 
 
 class Journal:
-    """The stream through one connection. `blocking` must have no socket time-out; `plain` serves everything else."""
+    """The stream through one connection. `blocking` serves the reads of the group, `plain` everything else."""
 
     def __init__(self, plain: redis.Redis, blocking: redis.Redis | None = None) -> None:
         self._redis = plain
@@ -55,12 +55,11 @@ class Journal:
 
     def read_new(self, count: int = READ_COUNT, block_ms: int | None = streams.BLOCK_MS) -> list[Entry]:
         """Entries never delivered before, oldest first; waits up to `block_ms` for the first (None: not at all)."""
-        source = self._redis if block_ms is None else self._blocking
-        return _entries(source.xreadgroup(GROUP, CONSUMER, {streams.JOURNAL: ">"}, count=count, block=block_ms))
+        return _entries(self._blocking.xreadgroup(GROUP, CONSUMER, {streams.JOURNAL: ">"}, count=count, block=block_ms))
 
     def read_pending(self, after: str, count: int = READ_COUNT) -> list[Entry]:
         """Entries delivered before and not acknowledged, newer than `after`."""
-        return _entries(self._redis.xreadgroup(GROUP, CONSUMER, {streams.JOURNAL: after}, count=count))
+        return _entries(self._blocking.xreadgroup(GROUP, CONSUMER, {streams.JOURNAL: after}, count=count))
 
     def unacknowledged(self, upto: str, count: int = READ_COUNT) -> list[str]:
         """Ids delivered and not acknowledged, up to and with `upto`, oldest first."""

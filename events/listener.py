@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from typing import Any, Final
 
 import redis
@@ -61,9 +62,16 @@ class Listener:
         try:
             channel.subscribe(settings.FREESWITCH_EVENT_CHANNEL)
             foreign: list[bytes] = []
+            heard = time.monotonic()
             while not stop.is_set():
                 # With something in hand, only take what is there already; else wait.
                 message: Any = channel.get_message(timeout=0 if foreign else streams.BLOCK_MS / 1000)
+                if message is not None:
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > streams.CHANNEL_SECONDS:
+                    raise redis.TimeoutError("the channel is silent")
+                elif not foreign:
+                    channel.ping()
                 if message is not None and message["type"] == "subscribe":
                     self.subscribed.set()
                 elif message is not None and message["type"] == "message" and is_foreign(message["data"]):

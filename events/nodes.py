@@ -100,6 +100,7 @@ def together(beats: Mapping[str, dict[str, Any] | None], now: float) -> dict[str
         "link": "down" if reasons else "up",
         "reason": "; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
         "down": sorted(reasons),
+        "compared": all(beat.get("compared", True) for beat in heard.values() if beat.get("link") == "up"),
         "lag_ms": max(lags, default=None),
         "last_event_at": min(last, default=None),
     }

@@ -87,23 +87,30 @@ SOCKETS_SECONDS = 10
 HEARTBEAT_PREFIX = "heartbeat:"
 HEARTBEAT_SECONDS = 15
 
+# Written only to see whether Redis takes it.
+PROBE = "probe:writes"
+
 # Of the orders nobody has read, counted one by one.
 ORDERS_COUNTED = 1_000
 
 # Longest block of a reading call: short enough to notice a stop request, long enough to cost nothing.
 BLOCK_MS = 1_000
 SOCKET_SECONDS = 5
+# A channel on which nothing came for a second is asked whether it is there; one that has not answered for so long is
+# not. Not left to the kernel: redis-py takes its ETIMEDOUT for "no message yet", at once and for ever.
+CHANNEL_SECONDS = 10.0
 
 
 def connect(url: str | None = None, *, blocking: bool = False) -> redis.Redis:
-    """A Redis connection pool. `blocking`: for reads that wait, which redis-py's own time-out would break."""
+    """A Redis connection pool. `blocking`: for reads that wait, BLOCK_MS at most, and for every read of a group: what
+    that was given when its connection broke waits among the pending, so the error must be heard of, not tried over."""
     return redis.Redis.from_url(
         url or settings.REDIS_URL,
-        socket_timeout=None if blocking else SOCKET_SECONDS,
+        socket_timeout=SOCKET_SECONDS + BLOCK_MS / 1000 if blocking else SOCKET_SECONDS,
         socket_connect_timeout=SOCKET_SECONDS,
         socket_keepalive=True,
         health_check_interval=0 if blocking else 30,
-        retry=Retry(NoBackoff(), 1),
+        retry=Retry(NoBackoff(), 0 if blocking else 1),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kombu import Exchange, Queue
 
-from events import nodes
+from events import nodes, vanished
 from orchestrator import servers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -139,7 +139,11 @@ DATABASES = {
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         # A statement that hangs must not hold the sequential worker for ever; imports raise it for themselves.
-        "OPTIONS": {"connect_timeout": 5, "options": "-c statement_timeout=60000 -c lock_timeout=10000"},
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "options": "-c statement_timeout=60000 -c lock_timeout=10000",
+            **vanished.POSTGRESQL,
+        },
     }
 }
 
@@ -165,7 +169,7 @@ CELERY_DB_REUSE_MAX = 2**62
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 # Seconds until a task of a killed `default` worker is given to another; the dialer's queue does not wait
 # (dialer/worker.py).
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 300}
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 300, "socket_connect_timeout": 5, **vanished.REDIS}
 
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_DEFAULT_EXCHANGE = "default"

@@ -92,3 +92,15 @@ def database_away() -> Iterator[None]:
     finally:
         connection.close()
         connection.settings_dict["PORT"] = port
+
+
+@contextmanager
+def database_read_only() -> Iterator[None]:
+    """There, and takes no writes: a stand-by, or a full disk."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = on")
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET default_transaction_read_only")

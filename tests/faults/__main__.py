@@ -12,10 +12,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from tests.faults import servers
 from tests.faults.floor import Size
+from tests.faults.machine import Machine
 from tests.faults.nemesis import FULL, KINDS, Broken
 
 
@@ -96,11 +99,16 @@ def _one(options: argparse.Namespace) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     print(f"seed {options.seed}, logs in {folder}", flush=True)
-    with servers.of_a_run(folder) as own:
+    with servers.of_a_run(folder) as own, ExitStack() as stack:
         from tests.faults import checker, report
         from tests.faults.run import Place, run
 
-        place = Place(folder, own.environment, Broken(own.redis.break_for, own.postgres.break_for))
+        place = Place(folder, own.environment, Broken(own.redis.break_for, own.postgres.break_for, own.frozen))
+        if options.counts.get("network") or options.counts.get("power"):
+            machine = stack.enter_context(Machine(own))
+            place = Place(
+                folder, machine.environment, replace(place.broken, network=machine.network, power=machine.power)
+            )
         history, evidence = run(place, size, [options.seed], options.counts)
         holds = report.say(history, evidence, checker.check(history, evidence), size, [options.seed])
         kept = report.keep(history, folder, options.seed)

@@ -42,8 +42,8 @@ class Fault:
 
 @dataclass
 class Sample:
-    """What one board showed at one moment. `silent_for`: seconds since its last message; `trouble`: what its health
-    strip said. calls: leg -> state."""
+    """What one board showed at one moment. `silent_for`: the age of its last frame, in seconds; `trouble`: what its
+    health strip said. calls: leg -> state."""
 
     board: str
     at: float

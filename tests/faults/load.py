@@ -38,7 +38,7 @@ class Client:
     """One socket, opened again whenever it ends. `floor`: kept by the protocol's rules."""
 
     def __init__(self, name: str, url: str, key: str, history: History, chance: random.Random) -> None:
-        self.name, self.floor, self.heard_at = name, FloorState(), 0.0
+        self.name, self.floor = name, FloorState()
         self._url, self._key, self._history, self._chance = url, key, history, chance
         self._open: dict[str, Command] = {}
         self._text: dict[str, str] = {}
@@ -70,7 +70,6 @@ class Client:
             await self._say(key)
 
     def _take(self, message: protocol.FromServer) -> None:
-        self.heard_at = time.time()
         match message:
             case protocol.Snapshot():
                 self.floor = FloorState.of(message)
@@ -111,8 +110,8 @@ class Client:
         return made
 
     async def _say(self, key: str) -> None:
-        command = self._open[key]
-        if self._connection is not None:
+        command = self._open.get(key)  # None: answered while something else was waited for
+        if command is not None and self._connection is not None:
             command.sayings += 1
             try:
                 await self._connection.send(self._text[key])
@@ -129,7 +128,8 @@ class Client:
         told = {name: part for name, part in health.items() if name not in {"default", "orders"}}
         trouble = ", ".join(f"{name}: {part.detail}" for name, part in told.items() if not part.ok)
         calls = {key: row.state for key, row in self.floor.calls.items()}
-        return Sample(self.name, now, now - self.heard_at, trouble, calls)
+        # As the pages have it: what is sent again to a board that comes back is as old as it was.
+        return Sample(self.name, now, now - self.floor.at / 1000, trouble, calls)
 
 
 def new_id() -> str:

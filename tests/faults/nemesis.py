@@ -11,7 +11,8 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import psycopg2
@@ -23,26 +24,44 @@ from tests.faults.history import Fault, History
 LANES = {
     "workers": ("worker", "freeze"),
     "parts": ("bridge", "ingest", "floor", "web", "default"),
-    "servers": ("redis", "postgres", "flush"),
-}
+    "servers": (
+        "redis", "postgres", "flush", "redis_frozen", "postgres_frozen", "redis_refuses", "postgres_read_only",
+        "network", "power",
+    ),
+}  # fmt: skip
 KINDS = tuple(kind for kinds in LANES.values() for kind in kinds)
 # The full suite, over all its seeds.
 FULL = {"worker": 50, "freeze": 50, "bridge": 50, "ingest": 20, "floor": 20, "web": 20, "default": 20, "redis": 20,
-        "postgres": 20, "flush": 5}  # fmt: skip
+        "postgres": 20, "flush": 5, "redis_frozen": 5, "postgres_frozen": 5, "redis_refuses": 5,
+        "postgres_read_only": 5}  # fmt: skip
 ROUND_SECONDS = 60.0
 # Longest wait for the wanted moment.
 MOMENT_SECONDS = 2.0
-# Longest wait until another worker has taken over: the lease lasts 15 s.
+# How long a server is frozen, or takes no writes: Redis without its replicas or with a full memory, PostgreSQL as a
+# stand-by or with a full disk (where a provider lets it be read only).
+IDLE_SECONDS = (1.0, 12.0)
+# How long a machine is gone: less and more than what any time-out lasts.
+GONE_SECONDS = (2.0, 30.0)
+# Longest wait until another worker has taken over: the lease lasts 8 s.
 TAKEN_OVER_SECONDS = 40.0
 _PENDING = "SELECT 1 FROM dialer_order WHERE status = 'pending' LIMIT 1"
 
 
+def _nothing(_: float) -> None:
+    raise NotImplementedError("the servers have no machine of their own")
+
+
 @dataclass
 class Broken:
-    """What the nemesis may break, besides the crew's processes: each breaks and mends a server."""
+    """What the nemesis may break, besides the crew's processes: each breaks a server, and mends it after so many
+    seconds. frozen: a context in which a server is, by its name. network, power: of the machine of both servers, where
+    they have one (tests/faults/machine.py)."""
 
     redis: Callable[[float], None]
     postgres: Callable[[float], None]
+    frozen: Callable[[str], AbstractContextManager[None]] = nullcontext
+    network: Callable[[float], None] = _nothing
+    power: Callable[[float], None] = _nothing
 
 
 @dataclass
@@ -105,6 +124,19 @@ class Nemesis:
                 self.broken.postgres(chance.uniform(0.0, 3.0))
             case "flush":
                 self._redis().flushall()
+            case "redis_frozen" | "postgres_frozen":
+                with self.broken.frozen(kind.removesuffix("_frozen")):
+                    self.ended.wait(chance.uniform(*IDLE_SECONDS))
+            case "network":
+                self.broken.network(chance.uniform(*GONE_SECONDS))
+            case "power":
+                self.broken.power(chance.uniform(*GONE_SECONDS))
+            case "redis_refuses":
+                with self._without_replicas():
+                    self.ended.wait(chance.uniform(*IDLE_SECONDS))
+            case "postgres_read_only":
+                with self._read_only():
+                    self.ended.wait(chance.uniform(*IDLE_SECONDS))
             case _:
                 self.crew.kill(kind, between=chance.uniform(0.0, 1.5))
         fault.until = time.time()
@@ -188,6 +220,34 @@ class Nemesis:
         except redis.RedisError:
             pass
         return False
+
+    # --- servers that take no writes ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _without_replicas(self) -> Iterator[None]:
+        self._redis().config_set("min-replicas-to-write", 1)
+        try:
+            yield
+        finally:
+            self._redis().config_set("min-replicas-to-write", 0)
+
+    @contextmanager
+    def _read_only(self) -> Iterator[None]:
+        self._tell_postgres("ALTER SYSTEM SET default_transaction_read_only = on")
+        try:
+            yield
+        finally:
+            self._tell_postgres("ALTER SYSTEM RESET default_transaction_read_only")
+
+    def _tell_postgres(self, command: str) -> None:
+        connection = psycopg2.connect(**self._database())
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(command)
+                cursor.execute("SELECT pg_reload_conf()")
+        finally:
+            connection.close()
 
     # --- looking ------------------------------------------------------------------------------------------------------
 

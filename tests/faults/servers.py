@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,34 @@ class Server:
                 raise RuntimeError(f"{service.name} does not answer; see {self._log}")
             time.sleep(0.02)
 
+    def _helpers(self) -> list[psutil.Process]:
+        """Those of PostgreSQL are in sessions of their own."""
+        try:
+            return psutil.Process(self._process.pid).children(recursive=True) if self._process else []
+        except psutil.NoSuchProcess:
+            return []
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stopped, with its helpers, as on a machine that hangs: connections stay open and nobody answers."""
+        assert self._process is not None
+        family = [psutil.Process(self._process.pid), *self._helpers()]
+        for one in family:
+            one.suspend()
+        try:
+            yield
+        finally:
+            for one in family:
+                try:
+                    one.resume()
+                except psutil.NoSuchProcess:
+                    pass
+
     def kill(self) -> None:
-        """kill -9, of its helpers too: those of PostgreSQL are in sessions of their own."""
+        """kill -9, of its helpers too."""
         if self._process is None:
             return
-        try:
-            family = psutil.Process(self._process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            family = []
+        family = self._helpers()
         self._process.kill()
         self._process.wait()
         for child in family:
@@ -80,6 +100,9 @@ class Servers:
         self.postgres = Server(database, lambda: database.create(new_password=False), folder / "postgres.log")
         self.redis = Server(keeper, keeper.create, folder / "redis.log")
         self.environment: dict[str, str] = {**database.environment(DATABASE), **keeper.environment()}
+
+    def frozen(self, name: str) -> AbstractContextManager[None]:
+        return {"postgres": self.postgres, "redis": self.redis}[name].frozen()
 
     def start(self) -> None:
         self.postgres.start()

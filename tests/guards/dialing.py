@@ -608,4 +608,25 @@ GUARDS: list[Guard] = [
         'JOINED_TO: Final = "signal_bond"',
         "tests/contract/test_calls.py::test_the_question_that_the_bridge_asks_tells_whether_a_leg_is_joined_now",
     ),
+    Guard(
+        "a PostgreSQL that takes no writes is waited for",
+        "events/database.py",
+        'if getattr(error.__cause__, "pgcode", None) in _AWAY:',
+        "if False:",
+        HEARING + "test_a_database_that_takes_no_writes_loses_nothing",
+    ),
+    Guard(
+        "a Redis that takes no writes is waited for",
+        "dialer/worker.py",
+        "    wait_for_writes()\n    if QUEUE",
+        "    if QUEUE",
+        WORKER + "test_a_worker_stands_by_while_redis_takes_no_writes[default]",
+    ),
+    Guard(
+        "a worker that has gone deaf ends",
+        "dialer/worker.py",
+        "    if not ears.are_deaf(waiting, time.monotonic()):\n",
+        "    if True:\n",
+        WORKER + "test_a_worker_that_takes_no_task_although_some_wait_ends[none is taken]",
+    ),
 ]

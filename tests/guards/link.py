@@ -8,6 +8,8 @@ CLIENT = "tests/integration/test_esl_client.py"
 FRAMING = "tests/unit/test_esl_framing.py::test_what_is_no_frame_is_refused_for_good"
 RENDER = "tests/unit/test_esl_render.py"
 
+VANISHED = "tests/integration/test_vanished.py"
+
 GUARDS: list[Guard] = [
     Guard(
         "bytes that are no header end the link instead of being read on",
@@ -218,5 +220,61 @@ GUARDS: list[Guard] = [
         "if nodes.of_extension(extension) not in told.down]",
         "if True]",
         "tests/integration/test_dialer_calls.py::test_an_agent_on_a_node_that_is_lost_gets_no_call",
+    ),
+    Guard(
+        "a read of the journal that broke off is not tried over in silence",
+        "events/streams.py",
+        "retry=Retry(NoBackoff(), 0 if blocking else 1),",
+        "retry=Retry(NoBackoff(), 1),",
+        f"{VANISHED}::test_events_whose_reading_was_cut_off_are_folded_first[1000]",
+    ),
+    Guard(
+        "every read of the journal's group goes by the connection whose errors are heard of",
+        "events/journal.py",
+        'self._blocking.xreadgroup(GROUP, CONSUMER, {streams.JOURNAL: ">"}',
+        'self._redis.xreadgroup(GROUP, CONSUMER, {streams.JOURNAL: ">"}',
+        f"{VANISHED}::test_events_whose_reading_was_cut_off_are_folded_first[None]",
+    ),
+    Guard(
+        "a channel of answers that has fallen silent is opened again",
+        "console/answers.py",
+        "elif time.monotonic() - heard > streams.CHANNEL_SECONDS:",
+        "elif False:",
+        f"{VANISHED}::test_a_channel_of_answers_that_has_fallen_silent_is_opened_again",
+    ),
+    Guard(
+        "a channel of events that has fallen silent is opened again",
+        "events/listener.py",
+        "elif time.monotonic() - heard > streams.CHANNEL_SECONDS:",
+        "elif False:",
+        f"{VANISHED}::test_a_channel_of_events_that_has_fallen_silent_is_opened_again",
+    ),
+    Guard(
+        "a broker that has vanished is noticed",
+        "orchestrator/settings.py",
+        '"socket_connect_timeout": 5, **vanished.REDIS}',
+        '"socket_connect_timeout": 5}',
+        f"{VANISHED}::test_celerys_connections_notice",
+    ),
+    Guard(
+        "a PostgreSQL that has vanished is noticed",
+        "orchestrator/settings.py",
+        "            **vanished.POSTGRESQL,\n",
+        "",
+        f"{VANISHED}::test_connections_to_postgresql_notice",
+    ),
+    Guard(
+        "a board does not call itself live before the legs have been compared",
+        "console/health.py",
+        '            if beat.get("compared") is False:\n',
+        "            if False:\n",
+        f"{FAULTS}::test_a_bridge_that_has_not_compared_yet_is_not_well_although_it_says_connected",
+    ),
+    Guard(
+        "a bridge says whether it has compared",
+        "esl_bridge/bridge.py",
+        "link is not None and self.sync.compared is link",
+        "True",
+        f"{BRIDGE}::test_the_heartbeat_says_whether_legs_have_been_compared_since_the_link_was_made",
     ),
 ]

@@ -2,14 +2,17 @@
 FreeSWITCH's when one is named (CONTRACT_SWITCH=host:port:password, see tests/data/esl/README.md)."""
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 
 import pytest
 from celery import current_app
 
+from dialer import orders
+from dialer.limits import ORDER_SECONDS
 from dialer.models import Agent, AppliedCommand, CallLog, SideLeg
-from events import streams
+from events import nodes, streams
 from tests.conftest import wait_until
 from tests.contract.client import Client
 from tests.fakes.floor import ask_all_to_work, make_working_floor
@@ -206,3 +209,29 @@ def test_every_action_does_what_it_says_on_the_switch(desk: Desk, redis_empty: o
     wait_until(lambda: not SideLeg.objects.filter(ended_at=None).exists(), "no side leg is open", 10)
     assert desk.exists(agent_leg)
     assert streams.shared().hexists(streams.LIVE_LEGS, agent_leg)
+
+
+def test_a_customer_whose_joining_and_whose_parting_are_ordered_together_stays_joined(desk: Desk) -> None:
+    """A bridge that was away finds both: the joining, and the end decided on because that had not come."""
+    desk.next_call()
+    desk.does("park")
+    desk.alone(desk.customer)
+    desk.alone(desk.agent_leg)
+    stream = streams.orders_of(nodes.names()[0])
+    until = time.time() + ORDER_SECONDS
+    both = (
+        orders.Bridge(order_id=str(uuid.uuid4()), expires_at=until, leg=desk.customer, peer=desk.agent_leg),
+        orders.Hangup(order_id=str(uuid.uuid4()), expires_at=until, leg=desk.customer, unless_joined=True),
+    )
+    with streams.shared().pipeline() as pipe:
+        for order in both:
+            pipe.xadd(stream, {streams.ORDERS_FIELD: orders.encode(order)})
+        read = pipe.execute()[-1]
+
+    def settled() -> bool:
+        group = streams.shared().xinfo_groups(stream)[0]
+        return group["last-delivered-id"] >= read and not group["pending"]
+
+    wait_until(settled, "both orders settled", 10)
+    desk.joined(desk.customer, desk.agent_leg)
+    assert desk.exists(desk.customer)

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 from celery import current_app
+from celery.worker import state as celery_state
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from dialer import at_hand, lease, worker
 from dialer.models import AppliedCommand, QueuedCommand, WorkerLease
@@ -20,7 +24,7 @@ from events import neighbours, streams
 from tests.conftest import PATIENCE, wait_until
 from tests.fakes.dialling import ask
 from tests.fakes.floor import make_agents
-from tests.fakes.processes import Processes
+from tests.fakes.processes import Processes, free_port
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty"), pytest.mark.stack]
 
@@ -94,6 +98,23 @@ def test_what_a_killed_worker_had_taken_is_done_by_the_next_at_once(tmp_path, re
             wait_until(lambda: applied(command), "the command applied", seconds=60)
 
 
+@pytest.mark.parametrize("queue", ["dialer_queue", "default"])
+def test_a_worker_stands_by_while_redis_takes_no_writes(tmp_path, redis_empty, queue):
+    """Celery would end, and be started again, and end."""
+    redis_empty.config_set("min-replicas-to-write", 1)
+    try:
+        with Processes(tmp_path) as run:
+            process = run.worker(queue)
+            wait_until(lambda: "Redis takes no writes" in run.log(queue), "it says why it waits", seconds=60)
+            assert process.poll() is None
+            redis_empty.config_set("min-replicas-to-write", 0)
+            component = "dialer" if queue == "dialer_queue" else queue
+            wait_until(lambda: redis_empty.exists(f"heartbeat:{component}"), "at work", seconds=60)
+            assert process.poll() is None
+    finally:
+        redis_empty.config_set("min-replicas-to-write", 0)
+
+
 def test_a_task_that_never_ends_ends_its_worker_and_does_not_come_again(monkeypatch, redis_empty):
     [agent] = make_agents(1)
     ask(agent, "break", "lunch")
@@ -111,6 +132,35 @@ def test_a_task_that_never_ends_ends_its_worker_and_does_not_come_again(monkeypa
             worker._keep()
         assert ended.is_set() and redis_empty.hlen("unacked") == 0 and redis_empty.zcard("unacked_index") == 0
         channel.qos._delivered.clear()
+
+
+@pytest.mark.parametrize("work", ["none is taken", "one is at hand", "others are taken", "none waits", "Redis is away"])
+def test_a_worker_that_takes_no_task_although_some_wait_ends(monkeypatch, redis_empty, work):
+    """Celery goes deaf when an acknowledgement did not reach Redis."""
+    sent, looks = [], iter(range(1_000))
+    ended = threading.Event()
+    monkeypatch.setattr(worker.os, "kill", lambda pid, what: (sent.append(what), ended.set()))
+    monkeypatch.setattr(worker, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(worker, "_stop", ended)
+    monkeypatch.setattr(worker.deaf, "DEAF_SECONDS", 0.1)
+    at_hand = {object()} if work == "one is at hand" else set()
+    monkeypatch.setattr(celery_state, "reserved_requests", at_hand)
+    if work != "none waits":
+        redis_empty.lpush("default", "a task")
+
+    class Counted(list):
+        def __getitem__(self, _):
+            if (look := next(looks)) == 100:
+                ended.set()
+            return look if work == "others are taken" else 0
+
+    monkeypatch.setattr(celery_state, "all_total_count", Counted())
+    if work == "Redis is away":
+        monkeypatch.setattr(
+            worker.streams, "connect", lambda: redis.Redis(port=free_port(), retry=Retry(NoBackoff(), 0))
+        )
+    worker._beat_default()
+    assert sent == ([signal.SIGTERM] if work == "none is taken" else [])
 
 
 def test_a_task_that_meets_another_workers_lease_goes_back_to_the_queue(tmp_path):

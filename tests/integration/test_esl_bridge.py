@@ -363,6 +363,16 @@ def test_a_leg_the_switch_no_longer_has_is_reported_gone_and_an_unknown_one_foun
     assert len(switch.said(f"api uuid_exists {ghost}")) == 2
 
 
+def test_the_heartbeat_says_whether_legs_have_been_compared_since_the_link_was_made(start, switch, floor):
+    """A leg that has gone is asked about twice, with a pause between: the board must not show it as live meanwhile."""
+    believe(floor, new())
+    start()
+    said = wait_until(lambda: floor.status().get("link") == "up" and floor.status(), "connected")
+    assert not said["compared"] and not floor.facts(facts.LegEnded)
+    wait_until(lambda: floor.status()["compared"], "compared")
+    assert floor.facts(facts.LegEnded)
+
+
 def test_a_leg_that_has_hung_up_is_gone_although_it_is_listed(start, switch, floor):
     """FreeSWITCH lists it until its last thread has ended, and that may wait for what the other leg hears."""
     lingers, unheard_of = new(), new()

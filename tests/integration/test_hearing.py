@@ -13,6 +13,7 @@ from dialer.models import CallLog
 from dialer.services import facts, hearing, observing
 from events import facts as f
 from events import streams
+from tests.fakes.events import database_read_only
 from tests.fakes.events import tasks as queued
 from tests.fakes.floor import Switch, make_agents, make_campaign, now_us, place, set_state
 
@@ -72,6 +73,15 @@ def test_what_cannot_be_committed_waits_on(call, monkeypatch):
         broken.setattr(facts, "apply", away)
         with pytest.raises(OperationalError):
             tasks.handle_facts()
+    assert waiting() == 1 and not is_answered(call)
+    tasks.handle_facts()
+    assert not waiting() and is_answered(call)
+
+
+def test_a_database_that_takes_no_writes_loses_nothing(call):
+    waits(answered(call))
+    with database_read_only(), pytest.raises(OperationalError, match="read-only"):
+        tasks.handle_facts()
     assert waiting() == 1 and not is_answered(call)
     tasks.handle_facts()
     assert not waiting() and is_answered(call)

@@ -193,10 +193,17 @@ def test_a_link_tells_of_every_part_that_it_lives(switch):
 
 def test_a_bridge_with_a_dead_part_is_not_well_although_it_says_connected():
     """What the board, /readyz, /metrics and doctor all ask."""
-    beat = {"at": 1_000.0, "link": "up", "parts": 14, "parts_dead": []}
+    beat = {"at": 1_000.0, "link": "up", "compared": True, "parts": 14, "parts_dead": []}
     assert health.assess({"bridge": beat}, 1_001.0)["bridge"].ok
     part = health.assess({"bridge": {**beat, "parts_dead": ["comparison", "ping"]}}, 1_001.0)["bridge"]
     assert (part.ok, part.detail) == (False, "connected, but without its comparison, ping")
+
+
+def test_a_bridge_that_has_not_compared_yet_is_not_well_although_it_says_connected():
+    """What is known of its legs is of before the link was made."""
+    beat = {"at": 1_000.0, "link": "up", "compared": False, "parts": 14, "parts_dead": []}
+    part = health.assess({"bridge": beat}, 1_001.0)["bridge"]
+    assert (part.ok, part.detail) == (False, "connected, comparing with the switch")
 
 
 @pytest.mark.parametrize("name", sorted(PARTS))

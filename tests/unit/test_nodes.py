@@ -49,6 +49,8 @@ def test_the_floor_is_well_only_with_every_bridge_and_says_which_one_is_missing(
     away = {"at": 99.0, "link": "down", "reason": "refused", "queue": 1, "events": 5, "lag_ms": None}
     both = nodes.together({"main": up, "east": {**up, "lag_ms": 9}}, 101.0)
     assert (both["link"], both["down"], both["events"], both["lag_ms"]) == ("up", [], 20, 9)
+    assert both["compared"]
+    assert not nodes.together({"main": up, "east": {**up, "compared": False}}, 101.0)["compared"]
     one = nodes.together({"main": up, "east": away}, 101.0)
     assert (one["link"], one["down"], one["reason"], one["at"]) == ("down", ["east"], "east: refused", 100.0)
     dead = nodes.together({"main": up, "east": {**up, "at": 50.0}, "west": None}, 101.0)
