@@ -14,6 +14,8 @@ SILENT_SECONDS = 7.0
 # Beyond this the board is not "live" any more.
 LAG_MS = 5_000
 DEPTH = 20_000
+# Nobody is dialled or joined meanwhile, and what people ask for waits.
+DELAY_SECONDS = 10.0
 
 # Heartbeat names in the order people read them, with what they are.
 BEATS = {
@@ -112,7 +114,7 @@ def _said(name: str, beat: dict[str, Any], age: float) -> tuple[bool, str]:
             return True, "taken at once"
         case "dialer" | "default":
             if waiting >= 10 or delay >= 1:
-                return True, f"{waiting:.0f} tasks waiting, for {delay:.0f} s"
+                return name != "dialer" or delay <= DELAY_SECONDS, f"{waiting:.0f} tasks waiting, for {delay:.0f} s"
             return True, "running"
         case _:
             return True, "running"

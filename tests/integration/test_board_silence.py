@@ -44,6 +44,15 @@ def test_a_part_that_falls_silent_is_named_within_its_limit_and_the_others_are_n
         assert [name for name, part in words.items() if not part.ok] == [silent]
 
 
+@pytest.mark.parametrize(
+    ("part", "seconds", "well"), [("dialer", 10, True), ("dialer", 11, False), ("default", 60, True)]
+)
+def test_a_dialer_worker_whose_tasks_wait_is_not_well_although_it_lives(part, seconds, well):
+    """What `default` does may wait: nothing on the board hangs on it."""
+    told = health.assess({part: {"at": 1_000.0, "queue": 12, "delay_ms": seconds * 1_000}}, 1_001.0)[part]
+    assert (told.ok, told.detail) == (well, f"12 tasks waiting, for {seconds} s")
+
+
 def test_a_publisher_that_is_behind_with_the_changes_says_how_much(monkeypatch):
     monkeypatch.setattr(floor, "READ_COUNT", 3)
     clock = Later()
