@@ -24,6 +24,8 @@ from events import call_state, facts
 YOUNG_SECONDS: Final = 2.0
 # A channel the event stream showed within this time reaches the floor by itself.
 FRESH_SECONDS: Final = 10.0
+# From the switch's word that a leg has ended until the floor has it, and a little more.
+ENDING_SECONDS: Final = 3.0
 # Legs remembered by the tracker, the oldest forgotten first: minutes of the fastest dialling one switch can do.
 TRACKED_LEGS: Final = 20_000
 
@@ -135,6 +137,11 @@ class LegTracker:
         """Its hang-up is in the journal already: whatever an older question found out no longer counts."""
         return leg in self._ended
 
+    def ends_now(self, leg: str, now: float) -> bool:
+        """Its hang-up is on its way through the journal. Long after that, whoever still believes in the leg has lost
+        it: Redis was emptied, or killed with its last second."""
+        return now - self._ended.get(leg, float("-inf")) < ENDING_SECONDS
+
     def age(self, leg: str, now: float) -> float:
         """Seconds since the stream showed it begin; endless when it did not."""
         begun = self._begun.get(leg)
@@ -157,7 +164,7 @@ def compare(
     """
     listed, believed = frozenset(listed), frozenset(believed)
     young = min(YOUNG_SECONDS, now - opened)
-    missing = (leg for leg in believed - listed if tracker.age(leg, now) >= young and not tracker.has_ended(leg))
+    missing = (leg for leg in believed - listed if tracker.age(leg, now) >= young and not tracker.ends_now(leg, now))
     unknown = (
         leg for leg in listed - believed if tracker.age(leg, now) >= FRESH_SECONDS and not tracker.has_ended(leg)
     )

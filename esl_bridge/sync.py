@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import gevent
 import redis
@@ -25,6 +25,9 @@ EVERY_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 1.0
 # Between the two questions about a leg: its real hang-up, with the real cause, or its own event may be on its way.
 SECOND_LOOK_SECONDS: Final = 1.5
+# After Redis has lost something it is compared once more: the ingest writes down again what it has in memory, and what
+# was lost may have ended since.
+AGAIN_SECONDS: Final = 4.0
 # Questions sent in one go; FreeSWITCH answers about 6,000 a second.
 ASK_TOGETHER: Final = 200
 # Descriptions of channels asked for in one go.
@@ -33,6 +36,8 @@ DUMP_TOGETHER: Final = 50
 MAX_FOUND: Final = 500
 # Key that remembers which FreeSWITCH process was last seen, across restarts of the bridge.
 CORE_KEY: Final = "esl:core:"
+# Written as a comparison begins: once it is gone, what was compared then may be lost, too.
+COMPARED_KEY: Final = "esl:compared:"
 
 
 class _Difference(NamedTuple):
@@ -48,15 +53,17 @@ class Synchroniser:
     reporter: Reporter
     node: str
     tracker: resync.LegTracker = field(default_factory=resync.LegTracker)
-    told: Callable[[], object] = bool  # called when a link has been compared
+    told: Callable[[], object] = lambda: None  # called when a link has been compared
     compared: Link | None = None  # the last link whose comparison went through
     _memory: str = ""  # the run of Redis that the last comparison was made with
 
     def run(self, link: Link) -> None:
-        """One comparison at once, one every 30 s and one whenever Redis has lost its memory, until the link is down."""
+        """One comparison at once, one every 30 s and two whenever Redis has lost its memory, until the link is down."""
+        lost = False
         while not link.down.is_set():
             try:
                 self._memory = self._run_of_redis()
+                self.commands.set(COMPARED_KEY + self.node, self._memory)
                 restarted = self._restarted(link)
                 self.compare_once(link, restarted)
                 self._remember_core(link)
@@ -68,16 +75,17 @@ class Synchroniser:
                 log.error("the comparison with the switch waits for Redis (%s)", type(error).__name__)
             except resync.BadListing as error:
                 log.error("the switch's channel list cannot be used (%s); nothing is concluded from it", error)
-            until = time.monotonic() + EVERY_SECONDS
-            while time.monotonic() < until and not link.down.wait(LOOK_SECONDS) and not self._redis_has_lost(link):
-                pass
+            until = time.monotonic() + (AGAIN_SECONDS if lost else EVERY_SECONDS)
+            lost = False
+            while not lost and time.monotonic() < until and not link.down.wait(LOOK_SECONDS):
+                lost = self._redis_has_lost(link)
 
     def _redis_has_lost(self, link: Link) -> bool:
         """Restarted (a killed one has lost its last second or two) or emptied since the last comparison began."""
         try:
             if self._run_of_redis() != self._memory:
                 return True
-            return bool(link.switch_uuid) and self.compared is link and not self.commands.exists(CORE_KEY + self.node)
+            return self.compared is link and not self.commands.exists(COMPARED_KEY + self.node)
         except redis.RedisError:
             return False  # it is away: there is nothing to compare with yet
 
@@ -109,11 +117,19 @@ class Synchroniser:
             absent = self._absent(link, absent)
         count = 0
         for leg in absent:
-            if not self.tracker.has_ended(leg):
+            if not self._is_over(leg):
                 cause = resync.CAUSE_RESTARTED if restarted else resync.CAUSE_LOST
                 self.writer.report(self.reporter.leg_gone(leg, cause))
                 count += 1
         return count
+
+    def _is_over(self, leg: str) -> bool:
+        """Its own hang-up says so, or has said so to whoever believed in it."""
+        if not self.tracker.has_ended(leg):
+            return False
+        raw = cast(bytes | None, self.commands.hget(streams.LIVE_LEGS, leg))
+        believed = raw is not None and bool(resync.live_legs({leg.encode(): raw}))
+        return not believed or self.tracker.ends_now(leg, time.monotonic())
 
     def _absent(self, link: Link, legs: tuple[str, ...]) -> tuple[str, ...]:
         absent: list[str] = []

@@ -2,6 +2,8 @@
 
 Each run has a seed, a PostgreSQL and a Redis of its own, the product's processes and the simulated switch, whose own
 log of INVITEs and legs is the judge. Exit 1 when a check is broken; the seed that is printed brings the same faults.
+
+`--counts network=3,power=3`: the machine of both servers vanishes, as tests/faults/machine.py says.
 """
 
 from __future__ import annotations

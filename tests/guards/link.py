@@ -126,7 +126,7 @@ GUARDS: list[Guard] = [
     Guard(
         "a late hang-up is not overruled",
         "esl_bridge/sync.py",
-        "            if not self.tracker.has_ended(leg):\n                cause",
+        "            if not self._is_over(leg):\n                cause",
         "            if True:\n                cause",
         f"{BRIDGE}::test_a_hangup_that_was_only_late_is_not_overruled",
     ),
@@ -196,8 +196,8 @@ GUARDS: list[Guard] = [
     Guard(
         "a Redis that has lost its memory is compared with at once",
         "esl_bridge/sync.py",
-        "and not self._redis_has_lost(link):",
-        "and self.commands:",
+        "lost = self._redis_has_lost(link)",
+        "lost = False",
         f"{BRIDGE}::test_a_redis_that_was_emptied_is_compared_with_the_switch_at_once",
     ),
     Guard(
@@ -276,5 +276,19 @@ GUARDS: list[Guard] = [
         "link is not None and self.sync.compared is link",
         "True",
         f"{BRIDGE}::test_the_heartbeat_says_whether_legs_have_been_compared_since_the_link_was_made",
+    ),
+    Guard(
+        "a hang-up that Redis has lost is made good",
+        "esl_bridge/resync.py",
+        "and not tracker.ends_now(leg, now))\n    unknown",
+        "and not tracker.has_ended(leg))\n    unknown",
+        f"{BRIDGE}::test_a_hang_up_that_redis_has_lost_is_told_again",
+    ),
+    Guard(
+        "what is lost while it is compared is noticed",
+        "esl_bridge/sync.py",
+        "                self.commands.set(COMPARED_KEY + self.node, self._memory)\n",
+        "",
+        f"{BRIDGE}::test_a_redis_that_is_emptied_while_it_is_compared_is_compared_once_more",
     ),
 ]

@@ -448,6 +448,33 @@ def test_a_redis_that_was_emptied_is_compared_with_the_switch_at_once(start, swi
     wait_until(lambda: len(switch.said("api show channels as json")) > asked, "compared anew", 15)
 
 
+def test_a_redis_that_is_emptied_while_it_is_compared_is_compared_once_more(start, switch, floor):
+    believe(floor, new())
+    start()
+    wait_until(lambda: switch.said("api uuid_exists"), "asked once, and to be asked again")
+    floor.connection.flushdb()
+    asked = len(switch.said("api show channels as json"))
+    wait_until(lambda: len(switch.said("api show channels as json")) > asked, "compared anew", 15)
+
+
+def test_a_hang_up_that_redis_has_lost_is_told_again(start, switch, floor):
+    """The bridge had heard it, and written it down; then Redis was emptied, and the ingest, which had not read it,
+    wrote down again what it knew."""
+    leg = new()
+    believe(floor, leg)
+    switch.channels.add(leg)
+    start()
+    wait_until(lambda: floor.status().get("compared"), "the first comparison is over")
+    switch.channels.discard(leg)
+    switch.broadcast(switch.event("CHANNEL_HANGUP_COMPLETE", Unique_ID=leg, Hangup_Cause="USER_BUSY"))
+    wait_until(lambda: floor.facts(facts.LegEnded), "heard")
+    floor.connection.flushdb()
+    believe(floor, leg)
+    wait_until(lambda: floor.facts(facts.LegEnded), "told again", 20)
+    (ended,) = floor.facts(facts.LegEnded)
+    assert (ended.leg, ended.cause) == (leg, "LOST")
+
+
 def test_after_a_restart_of_the_switch_its_calls_ended_with_it(start, switch, floor):
     leg = new()
     start()

@@ -13,6 +13,7 @@ import pytest
 from esl_bridge.framing import FrameSplitter
 from esl_bridge.reports import Reporter
 from esl_bridge.resync import (
+    ENDING_SECONDS,
     FRESH_SECONDS,
     TRACKED_LEGS,
     YOUNG_SECONDS,
@@ -99,11 +100,13 @@ def test_a_channel_the_stream_has_just_shown_is_not_unknown():
     assert compare({A}, (), tracker, 100.0 + FRESH_SECONDS).unknown == (A,)
 
 
-def test_a_leg_whose_hangup_has_come_is_neither():
+def test_a_leg_whose_hangup_has_come_is_neither_but_for_one_who_has_not_heard_of_it_long_after():
     tracker = LegTracker()
     for leg in (A, B):
         tracker.ended(leg, 1.0)
-    assert compare({A}, {B}, tracker, 1_000.0) == compare((), (), tracker, 0.0)
+    assert compare({A}, {B}, tracker, 1.0 + ENDING_SECONDS / 2) == compare((), (), tracker, 0.0)
+    found = compare({A}, {B}, tracker, 1.0 + ENDING_SECONDS)
+    assert (found.missing, found.unknown) == ((B,), ())
 
 
 def test_the_tracker_is_bounded_and_forgets_the_oldest():
