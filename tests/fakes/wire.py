@@ -44,15 +44,20 @@ class Wire:
                     self.answered += answers
         except OSError:
             pass
-        for end in (one, other):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        hang_up(one, other)
 
     def close(self) -> None:
         for end in (self._listening, *self._open):
             end.close()
+
+
+def hang_up(*ends: socket.socket) -> None:
+    """Whoever reads from them is told, in whatever thread."""
+    for end in ends:
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.fakes.wire import hang_up
 from tests.faults.servers import Servers
 
 HERE, THERE = "10.199.0.1", "10.199.0.2"
@@ -142,11 +143,7 @@ def _carry(one: socket.socket, other: socket.socket) -> None:
             other.sendall(said)
     except OSError:
         pass
-    for end in (one, other):
-        try:
-            end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+    hang_up(one, other)
 
 
 def _forget(one: socket.socket) -> None:
