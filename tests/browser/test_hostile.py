@@ -251,8 +251,9 @@ def whole_call(
     calls = [
         CallLog(
             freeswitch_uuid=f"leg-{at}-{n}", to_number=contact.number, contact=contact, campaign=campaign, agent=agent,
-            status="failed", outcome="failed", disconnect_reason=text[:64], initiated_at=now - dt.timedelta(minutes=n),
-            ended_at=now, disposition=given[n], disposition_notes=text, disposed_at=now, disposed_by=text[:150],
+            status="failed", outcome="failed", disconnect_reason=text[:64],
+            initiated_at=now - dt.timedelta(milliseconds=n), ended_at=now,
+            disposition=given[n], disposition_notes=text, disposed_at=now, disposed_by=text[:150],
             decision=decision,
         )
         for n, text in enumerate(texts)
