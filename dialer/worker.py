@@ -213,8 +213,8 @@ def _keep() -> None:
         wake.tick()
         if begun - beaten >= BEAT_SECONDS:
             beaten = begun
-            _beat(outbox_client, "dialer", {"holder": held.holder, "token": held.token})
-            if _hears_nothing(ears, outbox_client, QUEUE):
+            waiting = _beat(outbox_client, "dialer", {"holder": held.holder, "token": held.token})
+            if _hears_nothing(ears, waiting, QUEUE):
                 return
         longest = TICK_SECONDS - (time.monotonic() - begun)
         _stop.wait(max(0.02, wake.seconds_until_due(outbox_client, longest)))
@@ -225,12 +225,8 @@ def _lost(why: str) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _hears_nothing(ears: deaf.Ears, client: redis.Redis, queue: str) -> bool:
+def _hears_nothing(ears: deaf.Ears, waiting: int, queue: str) -> bool:
     """Whether tasks wait and this worker takes none: then it ends, to be started again."""
-    try:
-        waiting = int(cast(int, client.llen(queue)))
-    except redis.RedisError:
-        waiting = 0
     if not ears.are_deaf(waiting, time.monotonic()):
         return False
     log.error("%d tasks wait on %s and this worker takes none; it ends, to be started again", waiting, queue)
@@ -255,19 +251,20 @@ def _give_up(client: redis.Redis) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _beat(client: redis.Redis, component: str, more: dict[str, Any]) -> None:
+def _beat(client: redis.Redis, component: str, more: dict[str, Any]) -> int:
+    """Returns how many tasks wait; 0 while Redis is away."""
     queue = QUEUE if component == "dialer" else "default"
     try:
-        now = time.time()
-        beat = {"at": now, "queue": client.llen(queue), "delay_ms": queues.delay_ms(client, queue, now), **more}
+        now, waiting = time.time(), int(cast(int, client.llen(queue)))
+        beat = {"at": now, "queue": waiting, "delay_ms": queues.delay_ms(client, queue, now), **more}
         client.set(f"{streams.HEARTBEAT_PREFIX}{component}", json.dumps(beat), ex=streams.HEARTBEAT_SECONDS)
     except redis.RedisError:
-        pass
+        return 0
+    return waiting
 
 
 def _beat_default() -> None:
     client, ears = streams.connect(), deaf.Ears()
     while not _stop.wait(BEAT_SECONDS):
-        _beat(client, "default", {})
-        if _hears_nothing(ears, client, "default"):
+        if _hears_nothing(ears, _beat(client, "default", {}), "default"):
             return
