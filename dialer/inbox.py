@@ -13,10 +13,11 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from dialer.models import QueuedCommand
+from events import streams
 
 AGENT_STATE = "dialer.tasks.handle_agent_state"
 CONTROL = "dialer.tasks.handle_command"
-QUEUE = "dialer_queue"
+QUEUE = streams.SEQUENTIAL_QUEUE
 
 
 def submit(task: str, command: dict[str, Any]) -> None:

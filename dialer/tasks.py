@@ -30,8 +30,8 @@ from dialer.services import (
     observing,
     panels,
     preview,
+    rounds,
     sharing,
-    wake,
     withdrawing,
 )
 from dialer.services import facts as told
@@ -46,6 +46,7 @@ DOUBTS_EVERY_SECONDS = 2.0
 UPKEEP_EVERY_SECONDS = 0.5
 OVERLOOKED_EVERY_SECONDS = 2.0
 _last_doubts = _last_upkeep = _last_overlooked = _last_panels = -100.0
+GIVEN_BACK = (LeaseLost, OperationalError, InterfaceError)
 
 
 class Sequential(Task):
@@ -63,7 +64,7 @@ class Sequential(Task):
                 _hear()
                 begun = time.monotonic()
                 return super().__call__(*args, **kwargs)
-        except (LeaseLost, OperationalError, InterfaceError) as error:
+        except GIVEN_BACK as error:
             log.warning(
                 "%s given back to the queue: %s", self.name, str(error).splitlines()[0] if str(error) else error
             )
@@ -89,7 +90,6 @@ def process_dialer_logic() -> int:
     """One tick: waiting customers, wrap-ups, softphones, panels, doubts; then each active campaign dials, the one
     furthest below its share of the agents first. Returns how many."""
     global _last_upkeep, _last_doubts, _last_overlooked, _last_panels
-    wake.tick_started()
     if outbox.waiting():
         with acting("dialer") as act:
             withdrawing.stopped(act)
@@ -118,16 +118,23 @@ def process_dialer_logic() -> int:
         _last_overlooked = now
         commands.overlooked(timezone.now())
     active = sharing.in_order()
-    for campaign_id in active:
-        execute_dial.delay(str(campaign_id))
+    rounds.begin([str(campaign_id) for campaign_id in active])
     return len(active)
 
 
 @shared_task(name="dialer.tasks.execute_dial", base=Sequential, ignore_result=True)
 def execute_dial(campaign_id: str) -> list[str]:
     """Decide for one campaign and place the calls it may have now; returns their call_ids."""
-    with acting("dialer") as act:
-        placed = dialing.dial(act, campaign_id, observing.link())
+    try:
+        with acting("dialer") as act:
+            placed = dialing.dial(act, campaign_id, observing.link())
+    except GIVEN_BACK:
+        raise
+    except BaseException:
+        # One that cannot decide keeps no other from it.
+        rounds.decided(campaign_id)
+        raise
+    rounds.decided(campaign_id)
     return [str(call.call_id) for call in placed]
 
 

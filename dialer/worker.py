@@ -28,7 +28,7 @@ from dialer.services import restoring, wake
 from events import neighbours, streams
 
 log = logging.getLogger(__name__)
-QUEUE = "dialer_queue"
+QUEUE = streams.SEQUENTIAL_QUEUE
 ROUTING_KEYS = {QUEUE, "dialer.sequential"}
 BEAT_SECONDS = 2.0
 # Longest that a worker may take to end when it has been asked to.

@@ -115,7 +115,7 @@ class Ingest:
 
     def wake_dialer(self) -> None:
         try:
-            self.app.send_task("dialer.tasks.handle_facts", queue="dialer_queue")
+            self.app.send_task("dialer.tasks.handle_facts", queue=streams.SEQUENTIAL_QUEUE)
         except (redis.RedisError, BrokerError) as error:
             log.warning("facts wait for the dialer's next task: %s", type(error).__name__)
 

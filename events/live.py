@@ -62,7 +62,8 @@ def load(connection: redis.Redis) -> tuple[dict[str, LegState], str | None]:
 
 
 def write(connection: redis.Redis, outcome: Outcome, guard: tuple[str, str] | None = None) -> bool:
-    """Write down what one read has changed, all of it or nothing. Returns whether facts wait and none did before.
+    """Write down what one read has changed, all of it or nothing. Returns whether facts wait, none did before, and no
+    task that begins with them waits, either.
 
     `guard`: (the lease's key, the owner it must still name), checked in the same transaction, so that an ingest that
     was frozen and woke up late writes nothing. Raises LeaseLost, or redis.RedisError.
@@ -91,12 +92,13 @@ def write(connection: redis.Redis, outcome: Outcome, guard: tuple[str, str] | No
         for fact in outcome.for_dialer:
             pipe.xadd(streams.FACTS, {streams.FACTS_FIELD: orjson.dumps(fact)})
         pipe.xlen(streams.FACTS)
+        pipe.llen(streams.SEQUENTIAL_QUEUE)
         pipe.set(FOLDED, outcome.last)
         try:
-            waiting = cast(int, pipe.execute()[-2])
+            waiting, tasks, _ = cast(list[int], pipe.execute()[-3:])
         except redis.WatchError as error:
             raise LeaseLost(str(guard)) from error
-    return 0 < waiting == len(outcome.for_dialer)
+    return 0 < waiting == len(outcome.for_dialer) and not tasks
 
 
 def restore(connection: redis.Redis, legs: Mapping[str, LegState], folded: str) -> None:

@@ -56,6 +56,8 @@ HOLD_SECONDS = 24 * 3600
 # deleted by the sequential worker, each once it has been applied (dialer/services/hearing.py).
 FACTS = "dialer:facts"
 FACTS_FIELD = "f"
+# Celery's list of the sequential worker's tasks: each begins with the facts that wait.
+SEQUENTIAL_QUEUE = "dialer_queue"
 
 # Announced changes of agents, calls, campaigns (dialer) and legs (ingest): field `c` = {"kind", "id", "data"} as JSON.
 CHANGES = "floor:changes"

@@ -35,6 +35,15 @@ def tick() -> bool:
     return True
 
 
+def again() -> None:
+    """Put a tick on the queue for what was asked since the last one began: the key is still there for it."""
+    try:
+        streams.shared().set(PENDING_KEY, "1", ex=TICK_PENDING_SECONDS)
+        current_app.send_task("dialer.tasks.process_dialer_logic")
+    except (redis.RedisError, OperationalError) as error:
+        log.warning("no tick could be queued: %s", type(error).__name__)
+
+
 def no_later_than(moment: dt.datetime) -> None:
     """After this transaction commits: have a tick at that moment, which the regular one might miss by a second."""
     at = moment.timestamp()

@@ -15,7 +15,12 @@ SHOWN = 12
 def say(history: History, evidence: Evidence, found: list[Found], size: Size, seeds: list[int]) -> bool:
     """Print it; whether all checks hold."""
     seconds = max(1.0, history.ended_at - history.began_at)
-    customers = [leg for leg in evidence.legs if leg["kind"] == "customer"]
+    # Of these seconds alone: calls go on before the first fault, and while the floor is brought to rest after the last.
+    customers = [
+        leg
+        for leg in evidence.legs
+        if leg["kind"] == "customer" and history.began_at <= leg["invited_at"] <= history.ended_at
+    ]
     joined = sum(bool(leg["bridges"]) for leg in customers)
     print(
         f"seed {', '.join(map(str, seeds))}: {size.agents} agents, {size.campaigns} campaigns, {size.boards} boards, "

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults import checker
+from tests.faults import checker, report
+from tests.faults.floor import Size
 from tests.faults.history import Command, Doubt, Evidence, History, Levelling, Sample, Stop
 from tests.faults.witness import Look, differences
 
@@ -205,3 +206,10 @@ def test_what_is_on_its_way_is_no_difference():
     assert differences([waits, joins]) == [], "the joining is ordered"
     asked = {"calls": {"a", "new"}, "asked": {"new"}}
     assert differences([look(8.0, **asked), look(10.0, **asked)]) == [], "in doubt, and settled by asking"
+
+
+def test_calls_a_second_are_those_of_the_seconds_under_fault(capsys):
+    outside = [leg("before", invited_at=95.0), leg("after", invited_at=125.0)]
+    told = history(began_at=96.0, ended_at=120.0)
+    report.say(told, evidence(legs=[leg(str(n)) for n in range(48)] + outside), [], Size(), [1])
+    assert "reached 2.0 calls/s, 48 joined" in capsys.readouterr().out

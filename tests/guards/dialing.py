@@ -14,6 +14,7 @@ STORE = "tests/integration/test_store.py::"
 CRASHES = "tests/integration/test_ingest_crashes.py::"
 LEASE = "tests/integration/test_esl_lease.py::"
 WORKER = "tests/integration/test_dialer_worker.py::"
+ROUNDS = "tests/integration/test_rounds.py::"
 
 GUARDS: list[Guard] = [
     Guard(
@@ -628,5 +629,19 @@ GUARDS: list[Guard] = [
         "    if not ears.are_deaf(waiting, time.monotonic()):\n",
         "    if True:\n",
         WORKER + "test_a_worker_that_takes_no_task_although_some_wait_ends[none is taken]",
+    ),
+    Guard(
+        "ticks during a round of decisions begin no second one beside it",
+        "dialer/services/rounds.py",
+        "    if _goes_on():\n",
+        "    if False:\n",
+        ROUNDS + "test_ticks_during_a_round_are_one_tick_after_it",
+    ),
+    Guard(
+        "a campaign that cannot decide keeps no other from it",
+        "dialer/tasks.py",
+        "        # One that cannot decide keeps no other from it.\n        rounds.decided(campaign_id)\n",
+        "",
+        ROUNDS + "test_a_campaign_that_cannot_decide_keeps_no_other_from_it",
     ),
 ]

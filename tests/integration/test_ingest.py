@@ -80,7 +80,11 @@ def test_the_dialer_is_woken_for_the_first_fact_that_waits_and_for_no_further_on
     one.journal.append([orjson.dumps({"Event-Name": "HEARTBEAT", "Core-UUID": "c", "Event-Sequence": "7"})])
     one.journal.append([orjson.dumps({**created, "Unique-ID": "leg-451"})])
     drain(one)
-    assert len(tasks(redis_empty, "dialer_queue")) == 2
+    assert len(tasks(redis_empty, "dialer_queue")) == 1, "the task that waits begins with them"
+    redis_empty.delete(streams.FACTS, "dialer_queue")
+    one.journal.append([orjson.dumps({**created, "Unique-ID": "leg-452"})])
+    drain(one)
+    assert len(tasks(redis_empty, "dialer_queue")) == 1
 
 
 def test_facts_wait_for_the_next_task_when_the_dialer_cannot_be_woken(redis_empty, monkeypatch):

@@ -1,0 +1,112 @@
+"""Decisions come one after another, so that nothing else waits for all of them, and the queue never grows by itself."""
+
+import pytest
+from django.db import OperationalError
+
+from dialer import tasks
+from dialer.models import DialerCampaign
+from dialer.services import dialing, rounds, wake
+from events import streams
+from tests.fakes.dialling import ask
+from tests.fakes.events import tasks as queued
+from tests.fakes.floor import make_agents, make_campaign
+
+TICK = "process_dialer_logic"
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
+
+
+@pytest.fixture
+def campaigns(monkeypatch) -> list[DialerCampaign]:
+    """Three that are active."""
+    monkeypatch.setattr(rounds, "_asked", "")
+    monkeypatch.setattr(rounds, "_wanted", False)
+    return [make_campaign([], contacts=0, name=name) for name in ("Spring", "Summer", "Autumn")]
+
+
+def waits() -> list[str]:
+    """What is on the queue, the next one first: the campaign_id of a decision, else the task's name."""
+    return [
+        args[0] if name.endswith("execute_dial") else name.rpartition(".")[2]
+        for name, args, _ in queued(streams.shared(), "dialer_queue")
+    ]
+
+
+def take() -> str:
+    """Carry out what is next: a tick or a decision."""
+    [task, *_] = waits()
+    streams.shared().rpop("dialer_queue")
+    if task == TICK:
+        tasks.process_dialer_logic()
+    else:
+        tasks.execute_dial(task)
+    return task
+
+
+def failing(error: Exception):
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_each_campaign_decides_once_after_a_tick_one_at_a_time(campaigns):
+    tasks.process_dialer_logic()
+    decided = []
+    while waits():
+        assert len(waits()) == 1
+        decided.append(take())
+    assert sorted(decided) == sorted(str(campaign.campaign_id) for campaign in campaigns)
+
+
+def test_a_command_waits_for_one_decision_and_not_for_all_of_them(campaigns):
+    [agent] = make_agents(1)
+    tasks.process_dialer_logic()
+    ask(agent, "break", "lunch")
+    take()
+    assert [one for one in waits() if one == "handle_agent_state"] == waits()[:1]
+
+
+def test_ticks_during_a_round_are_one_tick_after_it(campaigns):
+    tasks.process_dialer_logic()
+    assert wake.tick()
+    first, tick, second = take(), take(), take()
+    assert (tick, len({first, second})) == (TICK, 2), "the tick begins no second round beside the first"
+    assert not wake.tick(), "a tick is coming"
+    assert take() not in {first, second, TICK}
+    assert waits() == [TICK], "who became free meanwhile is seen"
+
+
+def test_a_campaign_that_cannot_decide_keeps_no_other_from_it(campaigns, monkeypatch):
+    tasks.process_dialer_logic()
+    with monkeypatch.context() as broken:
+        broken.setattr(dialing, "dial", failing(RuntimeError("a fault of this campaign")))
+        [first] = waits()
+        with pytest.raises(RuntimeError):
+            take()
+    assert len(waits()) == 1 and waits() != [first]
+
+
+def test_a_decision_that_is_given_back_is_still_the_round_s(campaigns, monkeypatch):
+    tasks.process_dialer_logic()
+    with monkeypatch.context() as broken:
+        broken.setattr(dialing, "dial", failing(OperationalError("the database is away")))
+        with pytest.raises(OperationalError):
+            take()
+    assert waits() == [], "it comes back itself; no other is asked beside it"
+
+
+def test_a_round_whose_decision_was_lost_gives_way_to_the_next_tick_s(campaigns, monkeypatch):
+    tasks.process_dialer_logic()
+    streams.shared().delete("dialer_queue")
+    tasks.process_dialer_logic()
+    assert waits() == [], "it may still come"
+    monkeypatch.setattr(rounds, "_asked_at", rounds._asked_at - rounds.TICK_PENDING_SECONDS)
+    tasks.process_dialer_logic()
+    assert len(waits()) == 1
+
+
+def test_a_decision_that_comes_twice_does_not_make_two_of_the_round(campaigns):
+    tasks.process_dialer_logic()
+    first = take()
+    tasks.execute_dial(first)
+    assert len(waits()) == 1
