@@ -118,13 +118,14 @@ def process_dialer_logic() -> int:
         _last_overlooked = now
         commands.overlooked(timezone.now())
     active = sharing.in_order()
-    rounds.begin([str(campaign_id) for campaign_id in active])
+    rounds.current.begin([str(campaign_id) for campaign_id in active])
     return len(active)
 
 
 @shared_task(name="dialer.tasks.execute_dial", base=Sequential, ignore_result=True)
 def execute_dial(campaign_id: str) -> list[str]:
     """Decide for one campaign and place the calls it may have now; returns their call_ids."""
+    begun = time.monotonic()
     try:
         with acting("dialer") as act:
             placed = dialing.dial(act, campaign_id, observing.link())
@@ -132,9 +133,9 @@ def execute_dial(campaign_id: str) -> list[str]:
         raise
     except BaseException:
         # One that cannot decide keeps no other from it.
-        rounds.decided(campaign_id)
+        rounds.current.decided(campaign_id, time.monotonic() - begun)
         raise
-    rounds.decided(campaign_id)
+    rounds.current.decided(campaign_id, time.monotonic() - begun)
     return [str(call.call_id) for call in placed]
 
 

@@ -1,15 +1,31 @@
 """The Celery application: two queues on Redis, JSON only. Queues and routes are in settings."""
 
 import os
+from typing import Any
 
 from celery import Celery, signals
+from celery.app.amqp import AMQP
 from django.db import close_old_connections
+from kombu import Connection
 
 from events import collector
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 
-app = Celery("orchestrator")
+# Between attempts to reach the broker; Celery's own grow to 30 s, in which nobody is dialled or joined.
+AGAIN_SECONDS = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 1.5}
+
+
+class SoonAgain(Connection):
+    def _ensure_connection(self, *args: Any, **options: Any) -> Any:
+        return super()._ensure_connection(*args, **AGAIN_SECONDS, **options)
+
+
+class _Soon(AMQP):
+    Connection = BrokerConnection = SoonAgain
+
+
+app = Celery("orchestrator", amqp=_Soon)
 # In every thread: Celery's current app is otherwise a bare one, without our broker, in all threads but the main one.
 app.set_default()
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -11,9 +11,11 @@ import time
 from types import TracebackType
 from typing import Any
 
+from celery.exceptions import Reject
+
 from events.privacy import clean, mask
 
-__all__ = ["Private", "SharedRotatingFileHandler", "clean", "log_what_nobody_catches", "mask"]
+__all__ = ["NotGivenBack", "Private", "SharedRotatingFileHandler", "clean", "log_what_nobody_catches", "mask"]
 
 _formatter = logging.Formatter()
 
@@ -41,6 +43,14 @@ class Private(logging.Filter):
         if record.stack_info:
             record.stack_info = _inside(record.stack_info)
         return True
+
+
+class NotGivenBack(logging.Filter):
+    """Leaves out what Celery says of a task that is given back to its queue, with a traceback of hundreds of lines: the
+    task has said it in one (dialer/tasks.py)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], Reject))
 
 
 def _line(message: str) -> str:

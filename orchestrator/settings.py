@@ -166,6 +166,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Celery would end the connection to PostgreSQL around every task; orchestrator/celery.py keeps it as Django does.
 CELERY_DB_REUSE_MAX = 2**62
+# For as long as the broker is away; a hundred attempts would be over within minutes (orchestrator/celery.py).
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 # Seconds until a task of a killed `default` worker is given to another; the dialer's queue does not wait
 # (dialer/worker.py).
@@ -291,7 +293,10 @@ if LOG_FORMAT not in {"json", "text"}:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"private": {"()": "orchestrator.logs.Private"}},
+    "filters": {
+        "private": {"()": "orchestrator.logs.Private"},
+        "not_given_back": {"()": "orchestrator.logs.NotGivenBack"},
+    },
     "formatters": {
         "verbose": {
             "()": "orchestrator.log_lines.TextLine",
@@ -331,7 +336,6 @@ LOGGING = {
             "daphne": "WARNING",
             "celery": LOG_LEVEL,
             "celery.worker.strategy": "WARNING",
-            "celery.app.trace": "WARNING",
             "dialer": LOG_LEVEL,
             "events": LOG_LEVEL,
             "console": LOG_LEVEL,
@@ -340,13 +344,19 @@ LOGGING = {
             "py.warnings": "WARNING",
         }.items()
     }
-    # The stations of each call and command (events/trail.py): too many for a terminal that somebody reads.
     | {
+        # The stations of each call and command (events/trail.py): too many for a terminal that somebody reads.
         "trail": {
             "handlers": ["console", "file"] if LOG_FORMAT == "json" else ["file"],
             "level": LOG_LEVEL,
             "propagate": False,
-        }
+        },
+        "celery.app.trace": {
+            "handlers": ["console", "file"],
+            "level": "WARNING",
+            "filters": ["not_given_back"],
+            "propagate": False,
+        },
     },
 }
 

@@ -1,8 +1,10 @@
-"""A round of decisions: after a tick each active campaign decides, one task after another, each put on the queue when
-the one before it is done. A command that comes meanwhile waits for one decision, not for all of them, and however much
-there is to do, one tick and one decision wait at most.
+"""A round of decisions: after a tick each active campaign decides, one task after another, the next ones put on the
+queue when those before them are done. What else comes meanwhile, a command say, does not wait for all of them, and
+however much there is to do, one tick and one round's decisions wait at most.
 
-Known to the process of the sequential worker alone: a round that is lost with it is followed by the next tick's.
+Decisions get half of the time when there is more to do than the worker can: as many are asked for at once as last as
+long as what came between. Known to the process of the sequential worker alone: a round that is lost with it is followed
+by the next tick's.
 """
 
 import logging
@@ -17,45 +19,60 @@ from dialer.limits import TICK_PENDING_SECONDS
 from dialer.services import wake
 
 log = logging.getLogger(__name__)
-_left: list[str] = []
-_asked = ""
-_asked_at = 0.0
-_wanted = False
 
 
-def begin(campaigns: Sequence[str]) -> None:
-    """campaigns: their campaign_ids, in the order in which they decide. While a round goes on, it is followed by
-    another tick instead: whoever has become free in it may belong to a campaign that has decided."""
-    global _wanted
-    if _goes_on():
-        _wanted = True
-        return
-    wake.tick_started()
-    _left[:], _wanted = campaigns, False
-    _ask()
+class Round:
+    """campaigns: their campaign_ids, in the order in which they decide."""
 
+    def __init__(self) -> None:
+        self._left: list[str] = []
+        self._asked: set[str] = set()
+        self._count, self._asked_at, self._deciding = 1, 0.0, 0.0
+        self._moved_at = -100.0
+        self._wanted = False
 
-def decided(campaign: str) -> None:
-    """The next one's turn."""
-    if campaign == _asked:
-        _ask()
+    def begin(self, campaigns: Sequence[str]) -> None:
+        """While a round goes on, it is followed by another tick instead: whoever has become free in it may belong to a
+        campaign that has decided."""
+        if self._goes_on():
+            self._wanted = True
+            return
+        wake.tick_started()
+        self._left, self._wanted = list(campaigns), False
+        self._ask()
 
+    def decided(self, campaign: str, seconds: float) -> None:
+        """seconds: how long it took."""
+        if campaign not in self._asked:
+            return
+        self._asked.remove(campaign)
+        self._deciding += seconds
+        self._moved_at = time.monotonic()
+        if self._asked:
+            return
+        between = self._moved_at - self._asked_at - self._deciding
+        self._count = max(1, round(between / max(self._deciding / self._count, 0.001)))
+        self._ask()
 
-def _ask() -> None:
-    global _asked, _asked_at, _wanted
-    _asked, _asked_at = (_left.pop(0) if _left else ""), time.monotonic()
-    if not _asked:
-        if _wanted:
-            _wanted = False
+    def _ask(self) -> None:
+        now, self._left = self._left[: self._count], self._left[self._count :]
+        self._count, self._deciding = max(1, len(now)), 0.0
+        self._asked, self._asked_at = set(now), time.monotonic()
+        self._moved_at = self._asked_at
+        try:
+            for campaign in now:
+                current_app.send_task("dialer.tasks.execute_dial", [campaign])
+        except (redis.RedisError, OperationalError) as error:
+            log.warning("decisions wait for the next tick: %s", type(error).__name__)
+            self._asked = set()
+            return
+        if not now and self._wanted:
+            self._wanted = False
             wake.again()
-        return
-    try:
-        current_app.send_task("dialer.tasks.execute_dial", [_asked])
-    except (redis.RedisError, OperationalError) as error:
-        log.warning("the decisions wait for the next tick: %s", type(error).__name__)
-        _asked = ""
+
+    def _goes_on(self) -> bool:
+        """Decisions that have not come by then were lost with the queue."""
+        return bool(self._asked) and time.monotonic() - self._moved_at < TICK_PENDING_SECONDS
 
 
-def _goes_on() -> bool:
-    """A decision that has not come by then was lost with the queue."""
-    return bool(_asked) and time.monotonic() - _asked_at < TICK_PENDING_SECONDS
+current = Round()

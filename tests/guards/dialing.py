@@ -633,15 +633,22 @@ GUARDS: list[Guard] = [
     Guard(
         "ticks during a round of decisions begin no second one beside it",
         "dialer/services/rounds.py",
-        "    if _goes_on():\n",
-        "    if False:\n",
+        "        if self._goes_on():\n",
+        "        if False:\n",
         ROUNDS + "test_ticks_during_a_round_are_one_tick_after_it",
     ),
     Guard(
         "a campaign that cannot decide keeps no other from it",
         "dialer/tasks.py",
-        "        # One that cannot decide keeps no other from it.\n        rounds.decided(campaign_id)\n",
-        "",
+        "keeps no other from it.\n        rounds.current.decided(",
+        "keeps no other from it.\n        (lambda *_: None)(",
         ROUNDS + "test_a_campaign_that_cannot_decide_keeps_no_other_from_it",
+    ),
+    Guard(
+        "decisions get half of the time when there is too much to do",
+        "dialer/services/rounds.py",
+        "max(1, round(between / max(self._deciding / self._count, 0.001)))",
+        "1",
+        ROUNDS + "test_decisions_get_half_of_the_time_when_there_is_too_much_to_do",
     ),
 ]

@@ -1,5 +1,7 @@
 """Decisions come one after another, so that nothing else waits for all of them, and the queue never grows by itself."""
 
+from types import SimpleNamespace
+
 import pytest
 from django.db import OperationalError
 
@@ -18,8 +20,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def campaigns(monkeypatch) -> list[DialerCampaign]:
     """Three that are active."""
-    monkeypatch.setattr(rounds, "_asked", "")
-    monkeypatch.setattr(rounds, "_wanted", False)
+    monkeypatch.setattr(rounds, "current", rounds.Round())
     return [make_campaign([], contacts=0, name=name) for name in ("Spring", "Summer", "Autumn")]
 
 
@@ -66,6 +67,22 @@ def test_a_command_waits_for_one_decision_and_not_for_all_of_them(campaigns):
     assert [one for one in waits() if one == "handle_agent_state"] == waits()[:1]
 
 
+def test_decisions_get_half_of_the_time_when_there_is_too_much_to_do(campaigns, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(rounds, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    turn = rounds.Round()
+    turn.begin([str(n) for n in range(10)])
+    asked = [waits()]
+    for between in (0.0, 1.0, 0.1):
+        clock[0] += between
+        for campaign in asked[-1]:
+            clock[0] += 0.25
+            streams.shared().rpop("dialer_queue")
+            turn.decided(campaign, 0.25)
+        asked.append(waits())
+    assert [len(each) for each in asked] == [1, 1, 4, 1], "a second between is worth four decisions"
+
+
 def test_ticks_during_a_round_are_one_tick_after_it(campaigns):
     tasks.process_dialer_logic()
     assert wake.tick()
@@ -100,7 +117,7 @@ def test_a_round_whose_decision_was_lost_gives_way_to_the_next_tick_s(campaigns,
     streams.shared().delete("dialer_queue")
     tasks.process_dialer_logic()
     assert waits() == [], "it may still come"
-    monkeypatch.setattr(rounds, "_asked_at", rounds._asked_at - rounds.TICK_PENDING_SECONDS)
+    monkeypatch.setattr(rounds, "TICK_PENDING_SECONDS", 0)
     tasks.process_dialer_logic()
     assert len(waits()) == 1
 
