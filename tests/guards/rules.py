@@ -139,6 +139,13 @@ GUARDS: list[Guard] = [
         RULES + "test_quiet_days_begin_with_the_end_of_a_conversation_with_the_number_in_any_list",
     ),
     Guard(
+        "quiet days follow no answering machine",
+        "dialer/rules.py",
+        "        person = outcome != retry.MACHINE\n",
+        "        person = True\n",
+        RULES + "test_a_machine_that_answered_was_no_conversation_and_nobody_kept_waiting[joined to an agent]",
+    ),
+    Guard(
         "after an abandoned call there is no call for the hours of waiting",
         ELIGIBILITY,
         "        if now < last + rules.wait_after_abandon:\n",
