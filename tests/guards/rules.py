@@ -20,6 +20,14 @@ GUARDS: list[Guard] = [
         RULES + "test_an_entry_between_decision_and_dial_stops_the_dial_and_its_removal_frees_the_contact",
     ),
     Guard(
+        "what only another campaign may call is in nobody's way",
+        "dialer/services/choosing.py",
+        "due_keys(campaign.target_list_id, now, batch, after)",
+        "due_keys(campaign.target_list_id, now, batch)",
+        "tests/integration/test_shared_lists.py::"
+        "test_what_only_another_campaign_may_call_is_in_nobodys_way_however_much_it_is",
+    ),
+    Guard(
         "a number that asked not to be called is not called",
         ELIGIBILITY,
         "    if contact.do_not_call:\n",

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import json
 from decimal import Decimal
 
 import pytest
@@ -389,13 +390,17 @@ def test_the_next_contacts_cost_the_same_in_a_long_list_whatever_waits_in_it():
             [campaign.target_list_id],
         )
         cursor.execute("ANALYZE dialer_contact")
-        for due in ("<=", "none"):
-            if due == "none":
-                cursor.execute("UPDATE dialer_contact SET next_attempt_at = now() + interval '9 hours'")
+        now = timezone.now()
+        passed = {str(n): {"at": now.isoformat(), "id": Contact.objects.order_by("pk")[50_000].pk} for n in range(3)}
+        for due in ("<=", "passed over", "none"):
+            if due != "<=":
+                then = now if due == "passed over" else now + 9 * HOUR
+                cursor.execute("UPDATE dialer_contact SET next_attempt_at = %s", [then])
                 cursor.execute("VACUUM ANALYZE dialer_contact")
+            after = json.dumps(passed if due == "passed over" else {})
             cursor.execute(
                 "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + choosing._DUE,
-                {"list": campaign.target_list_id, "now": timezone.now(), "limit": 30},
+                {"list": campaign.target_list_id, "now": timezone.now(), "limit": 30, "after": after},
             )
             plan = cursor.fetchone()[0][0]["Plan"]
             text = str(plan)
