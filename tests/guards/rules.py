@@ -329,6 +329,14 @@ GUARDS: list[Guard] = [
         MANUAL,
     ),
     Guard(
+        "by hand: the worker does not wait for an import that has written the number",
+        "dialer/services/manual.py",
+        'f"{limits.CONTACT_WAIT_MS}ms"',
+        '"10s"',
+        "tests/integration/test_manual_during_import.py::"
+        "test_a_number_that_an_import_has_written_and_not_committed_is_refused_at_once_and_dialled_when_it_has",
+    ),
+    Guard(
         "preview: a gate that closed meanwhile refuses",
         "dialer/services/preview.py",
         "    if why:\n",
