@@ -47,6 +47,12 @@ MAX_EXAMINED = 400
 RECHECK = timedelta(hours=6)
 # A number on a call, for whatever campaign: looked at again this much later.
 ON_CALL_RECHECK = timedelta(seconds=20)
+# Where several campaigns dial one list, what one may not call and another may is looked at by the first again this much
+# later: in each decision it would cost as much as dialling it, and be all that is looked at.
+PASSED_OVER_RECHECK = timedelta(minutes=1)
+# For a contact that an agent dials by hand while somebody else writes it: longer than any short transaction holds it,
+# and a pause that nobody on the floor notices. An import would hold it for minutes.
+CONTACT_WAIT_MS = 500
 # Of contacts set free in one statement: locks are held for milliseconds.
 FREED_AT_ONCE = 5_000
 # A floor known only from before this is no ground to dial ahead of the agents.

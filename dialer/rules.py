@@ -229,12 +229,14 @@ def _history(
         if ended is None:
             busy.add(number)
         over = ended or answered or at
+        # Nobody was spoken to, and nobody kept waiting, where a machine answered: an agent may have been joined to it.
+        person = outcome != retry.MACHINE
         found[number].append(
             eligibility.Attempt(
                 at,
                 outcome,
-                talked_until=over if bridged is not None else None,
-                abandoned_at=over if abandoned else None,
+                talked_until=over if bridged is not None and person else None,
+                abandoned_at=over if abandoned and person else None,
                 ours=campaign_id == campaign.pk,
             )
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, F, Model, Q, QuerySet
 from django.db.models.functions import Greatest
 from django.forms import ModelForm
@@ -176,6 +176,8 @@ class ContactAdmin(ExportsCsv, LargeTableAdmin):
                 .values_list("target_list", "total", "done")
             )
             gone.delete()
+            # Before the lists are locked, which the worker counts on with every call.
+            connection.check_constraints()
             for list_id, total, done in per_list:
                 DialerTargetList.objects.filter(pk=list_id).update(
                     total_contacts=Greatest(F("total_contacts") - total, 0),

@@ -1,14 +1,15 @@
 """The next contacts of a campaign that may be called now, at a cost that does not depend on how long the list is.
 
 Contacts come from the index contact_due, priority by priority. One that a gate blocks leaves its front: its next
-attempt moves to the time the gate opens, and `blocked_by` says which. So each decision looks at a bounded number of
-rows, and none of them twice.
+attempt moves to the time the gate opens, and `blocked_by` says which; one that another campaign may call now is passed
+over (services/passed_over.py). So each decision looks at a bounded number of rows, and none of them twice.
 """
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from django.conf import settings
 from django.db import connection
@@ -16,6 +17,7 @@ from django.db.models import Q
 
 from dialer import eligibility, limits, rules
 from dialer.models import Callback, CampaignStatus, Contact, ContactStatus, DialerCampaign
+from dialer.services import passed_over
 
 # The priorities of a list are few; each is found by one look into the index, and its due contacts by another.
 LEVELS = """
@@ -35,6 +37,9 @@ SELECT due.id FROM levels CROSS JOIN LATERAL (
     SELECT c.id FROM dialer_contact c
     WHERE c.target_list_id = %(list)s AND c.status = 'ready' AND c.priority = levels.priority
       AND c.next_attempt_at <= %(now)s
+      AND (c.next_attempt_at, c.id) > (
+          COALESCE((%(after)s::jsonb -> levels.priority::text ->> 'at')::timestamptz, '-infinity'),
+          COALESCE((%(after)s::jsonb -> levels.priority::text ->> 'id')::bigint, 0))
     ORDER BY c.next_attempt_at, c.id LIMIT %(limit)s
 ) AS due
 WHERE levels.priority IS NOT NULL LIMIT %(limit)s
@@ -47,16 +52,19 @@ _NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 @dataclass(slots=True)
 class Chosen:
     """contacts: may be called now, in order, each with the agent whose appointment it is, or None. blocked: contacts
-    looked at and found blocked, by their first gate."""
+    looked at and found blocked, by their first gate. left: the same by key; None for one that was set aside, the
+    contact itself where it stays due because another campaign may call it."""
 
     contacts: list[tuple[Contact, int | None]] = field(default_factory=list)
     blocked: Counter[str] = field(default_factory=Counter)
+    left: dict[int, Contact | None] = field(default_factory=dict)
 
 
-def due_keys(target_list: int, now: dt.datetime, limit: int) -> list[int]:
-    """Keys of ready contacts whose time has come: highest priority first, then the longest due."""
+def due_keys(target_list: int, now: dt.datetime, limit: int, after: str = "{}") -> list[int]:
+    """Keys of ready contacts whose time has come: highest priority first, then the longest due. after: the place
+    behind which each priority begins (passed_over)."""
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, {"list": target_list, "now": now, "limit": limit})
+        cursor.execute(_DUE, {"list": target_list, "now": now, "limit": limit, "after": after})
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -78,29 +86,41 @@ def choose(
         return chosen
     rule_set = rules.of(campaign, now)
     seen: set[str] = set()
-    keys = _appointments(campaign, idle, now, want)
+    passed = passed_over.by(campaign, rule_set, agent_reserved, now)
+    keys = _appointments(campaign, idle, now, want, passed.appointments_at(now))
     if keys:
         _examine(chosen, campaign, rule_set, keys, want, now, idle, agent_reserved, seen)
-    looked = set(keys)
+        passed.over_appointments([key for key in keys if chosen.left.get(key)], now)
+    looked, due, after = set(keys), list[int](), passed.place()
     while len(chosen.contacts) < want and len(looked) < limits.MAX_EXAMINED:
         missing = want - len(chosen.contacts)
         batch = min(limits.MAX_EXAMINED, len(looked) + missing + 20)
-        keys = [key for key in due_keys(campaign.target_list_id, now, batch) if key not in looked]
+        keys = [key for key in due_keys(campaign.target_list_id, now, batch, after) if key not in looked]
         if not keys:
+            passed.at_end(now)
             break
+        due += keys
         looked.update(keys)
         _examine(chosen, campaign, rule_set, keys, want, now, idle, agent_reserved, seen)
+    # Not past one that may be called, or that somebody else holds: it may be due again with the next decision.
+    for key in takewhile(chosen.left.__contains__, due):
+        if (contact := chosen.left[key]) is not None:
+            passed.over(contact)
+    if keys and len(chosen.contacts) < want:
+        passed.short()
     return chosen
 
 
-def _appointments(campaign: DialerCampaign, idle: tuple[int, ...], now: dt.datetime, want: int) -> list[int]:
+def _appointments(
+    campaign: DialerCampaign, idle: tuple[int, ...], now: dt.datetime, want: int, passed: Iterable[int]
+) -> list[int]:
     """Contacts whose appointment has come and whose agent, if it is one's own, is idle."""
     whose = Q(agent=None) | Q(agent__in=idle) | Q(anyone_at__lte=now)
     # What a gate has set aside is not looked at before that opens; what waits for its own agent is.
     seen = Q(contact__blocked_by__in=["", "callback"]) | Q(contact__next_attempt_at__lte=now)
     rows = Callback.objects.filter(
         whose, seen, campaign=campaign, status=Callback.Status.OPEN, at__lte=now, contact__status=ContactStatus.READY
-    )
+    ).exclude(contact__in=passed)
     return list(rows.order_by("at").values_list("contact", flat=True)[: min(want, limits.MAX_PLACED_PER_DECISION)])
 
 
@@ -136,16 +156,18 @@ def _examine(
         elif contact.number not in seen:
             seen.add(contact.number)
             chosen.contacts.append((contact, agent))
-    set_aside(aside, campaign, now)
+    chosen.left.update({contact.pk: contact for contact, _ in aside})
+    chosen.left.update(dict.fromkeys(set_aside(aside, campaign, now)))
 
 
 def set_aside(
     blocked: list[tuple[Contact, tuple[eligibility.Gate, ...]]], campaign: DialerCampaign, now: dt.datetime
-) -> None:
-    """Move each to the time at which the last of its gates opens, in every active campaign that has its list."""
+) -> list[int]:
+    """Move each to the time at which the last of its gates opens, in every active campaign that has its list; returns
+    the keys of those moved. The others may be called by another campaign now."""
     waiting = [(contact, gates) for contact, gates in blocked if contact.status == ContactStatus.READY]
     if not waiting:
-        return
+        return []
     others = _others(campaign)
     until = {contact.pk: _until(gates, now) for contact, gates in waiting}
     for other in others:
@@ -160,6 +182,7 @@ def set_aside(
             contact.next_attempt_at, contact.blocked_by = until[contact.pk], counted_under(gates)
             moved.append(contact)
     Contact.objects.bulk_update(moved, ["next_attempt_at", "blocked_by"])
+    return [contact.pk for contact in moved]
 
 
 def _others(campaign: DialerCampaign) -> list[DialerCampaign]:

@@ -1,10 +1,11 @@
 """A number that an agent dials by hand: every rule holds as for any other call, and each that forbids it is told."""
 
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import F
+from psycopg2.errorcodes import LOCK_NOT_AVAILABLE
 
-from dialer import numbers, preview
+from dialer import limits, numbers, preview
 from dialer.models import (
     Agent,
     CallLog,
@@ -50,13 +51,12 @@ def dial(act: Act, agent: Agent, campaign: DialerCampaign, text: str) -> CallLog
 
 
 def _contact(act: Act, target_list: int, number: str) -> Contact:
-    """The number's contact in the list, made when there is none; locked, and as the gates shall see it."""
-    contact = Contact.objects.select_for_update().filter(target_list=target_list, number=number).first()
-    if contact is None:
+    """The number's contact in the list, made when there is none; locked, and as the gates shall see it. Raises
+    Rejected."""
+    contact, made = _found_or_made(act, target_list, number)
+    if made:
         DialerTargetList.objects.filter(pk=target_list).update(total_contacts=F("total_contacts") + 1)
-        return Contact.objects.create(
-            target_list_id=target_list, number=number, source=MANUAL_SOURCE, next_attempt_at=act.now
-        )
+        return contact
     if contact.status == ContactStatus.COMPLETED:
         # The list was done with them; the agent is not. Attempts, quiet days and all other rules still count.
         contact.status = ContactStatus.READY
@@ -64,3 +64,22 @@ def _contact(act: Act, target_list: int, number: str) -> Contact:
     # When the dialer would have tried again by itself. The delay after an outcome is a rule, and is asked as such.
     contact.next_attempt_at = min(contact.next_attempt_at, act.now)
     return contact
+
+
+def _found_or_made(act: Act, target_list: int, number: str) -> tuple[Contact, bool]:
+    """An import that has written the number and goes on for minutes would keep the worker, and with it the floor,
+    waiting; one that ends meanwhile has brought the contact."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{limits.CONTACT_WAIT_MS}ms"])
+            found = Contact.objects.select_for_update().get_or_create(
+                target_list_id=target_list,
+                number=number,
+                defaults={"source": MANUAL_SOURCE, "next_attempt_at": act.now},
+            )
+            cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
+            return found
+    except OperationalError as error:
+        if getattr(error.__cause__, "pgcode", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise Rejected("this number is being imported or changed at this moment; try again in a moment") from None

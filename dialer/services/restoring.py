@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import F
+from django.db.models import DateTimeField, F, Value
 
 from dialer import agent_states as machine
 from dialer import outbox
@@ -19,6 +19,7 @@ from dialer.models import (
     FINISHED_CONTACTS,
     Agent,
     AgentLeg,
+    Callback,
     CallLog,
     CampaignStatus,
     Contact,
@@ -133,7 +134,11 @@ def _agents(act: Act) -> int:
 
 
 def _dialled(act: Act, numbers: Iterable[str]) -> int:
-    """An attempt more for each open contact with one of these numbers, and a day's rest."""
-    due = act.now + REST
-    open_ones = Contact.objects.filter(number__in=set(numbers)).exclude(status__in=FINISHED_CONTACTS)
-    return open_ones.update(attempts=F("attempts") + 1, next_attempt_at=due, updated_at=act.now)
+    """An attempt more for each open contact with one of these numbers, in whatever list, and a day's rest."""
+    due, dialled = act.now + REST, set(numbers)
+    # An appointment comes before any rest: it rests too, and becomes anyone's as long after its time as before.
+    early = Callback.objects.filter(contact__number__in=dialled, status=Callback.Status.OPEN, at__lt=due)
+    early.update(at=due, anyone_at=F("anyone_at") + (Value(due, DateTimeField()) - F("at")))
+    open_ones = Contact.objects.filter(number__in=dialled).exclude(status__in=FINISHED_CONTACTS)
+    # Behind a gate it would be free as soon as its campaign is started (freeing).
+    return open_ones.update(attempts=F("attempts") + 1, next_attempt_at=due, blocked_by="", updated_at=act.now)

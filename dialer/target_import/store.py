@@ -213,6 +213,8 @@ def find_or_create(name: str, *, create: bool, user_id: int | None) -> tuple[Dia
 
 def note_import(target_list: DialerTargetList, source: str, imported: int, metadata: dict[str, object]) -> None:
     """The list's counters and where its contacts came from."""
+    # Their references are checked before the row is locked: left to the commit, that held it 4 s for a million.
+    connection.check_constraints()
     DialerTargetList.objects.filter(pk=target_list.pk).update(
         total_contacts=F("total_contacts") + imported,
         source=source[:255],

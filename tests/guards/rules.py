@@ -20,6 +20,14 @@ GUARDS: list[Guard] = [
         RULES + "test_an_entry_between_decision_and_dial_stops_the_dial_and_its_removal_frees_the_contact",
     ),
     Guard(
+        "what only another campaign may call is in nobody's way",
+        "dialer/services/choosing.py",
+        "due_keys(campaign.target_list_id, now, batch, after)",
+        "due_keys(campaign.target_list_id, now, batch)",
+        "tests/integration/test_shared_lists.py::"
+        "test_what_only_another_campaign_may_call_is_in_nobodys_way_however_much_it_is",
+    ),
+    Guard(
         "a number that asked not to be called is not called",
         ELIGIBILITY,
         "    if contact.do_not_call:\n",
@@ -137,6 +145,13 @@ GUARDS: list[Guard] = [
         "    if talks and contact.callback is None and now < max(talks) + rules.quiet_after_conversation:\n",
         "    if False:\n",
         RULES + "test_quiet_days_begin_with_the_end_of_a_conversation_with_the_number_in_any_list",
+    ),
+    Guard(
+        "quiet days follow no answering machine",
+        "dialer/rules.py",
+        "        person = outcome != retry.MACHINE\n",
+        "        person = True\n",
+        RULES + "test_a_machine_that_answered_was_no_conversation_and_nobody_kept_waiting[joined to an agent]",
     ),
     Guard(
         "after an abandoned call there is no call for the hours of waiting",
@@ -312,6 +327,14 @@ GUARDS: list[Guard] = [
         "    if not (campaign.allow_manual_dial or campaign.mode == DialingMode.MANUAL):\n",
         "    if False:\n",
         MANUAL,
+    ),
+    Guard(
+        "by hand: the worker does not wait for an import that has written the number",
+        "dialer/services/manual.py",
+        'f"{limits.CONTACT_WAIT_MS}ms"',
+        '"10s"',
+        "tests/integration/test_manual_during_import.py::"
+        "test_a_number_that_an_import_has_written_and_not_committed_is_refused_at_once_and_dialled_when_it_has",
     ),
     Guard(
         "preview: a gate that closed meanwhile refuses",

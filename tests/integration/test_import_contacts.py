@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 
 from dialer.models import Contact, DialerTargetList
 from dialer.target_import import ImportRefusedError, import_contacts
@@ -266,6 +266,32 @@ def test_two_imports_into_one_list_take_turns(file, spring):
     with many.open("rb") as raw:
         assert import_contacts(raw, "Spring", source="x", on_progress=meanwhile).imported == 1_000
     assert refused == ["Another import into this list is running; try again when it has ended."]
+
+
+def test_no_check_is_left_to_the_commit_when_the_list_is_locked_at_the_end(file, spring):
+    """The references of a million contacts take seconds to check, and the worker would wait for the list's row."""
+    left: list[str] = []
+
+    def look(execute, sql, params, many, context):
+        if sql.startswith('UPDATE "dialer_dialertargetlist"'):
+            other = connection.copy()
+            try:
+                other.set_autocommit(False)
+                with other.cursor() as cursor:
+                    # A checked reference shares the row with who counts on it, and with nobody who removes it.
+                    cursor.execute("SELECT 1 FROM dialer_dialertargetlist FOR NO KEY UPDATE NOWAIT")
+                    try:
+                        cursor.execute("SELECT 1 FROM dialer_dialertargetlist FOR UPDATE NOWAIT")
+                        left.append("unchecked")
+                    except OperationalError:
+                        left.append("checked")
+            finally:
+                other.close()
+        return execute(sql, params, many, context)
+
+    with file(GOOD).open("rb") as raw, connection.execute_wrapper(look):
+        import_contacts(raw, "Spring", source="x")
+    assert left == ["checked"]
 
 
 def test_the_worker_can_count_on_the_list_while_an_import_runs(file, spring):

@@ -1,5 +1,6 @@
 """A database restored from a backup: nobody is dialled by it before a person has looked; what was open is settled."""
 
+import datetime as dt
 import os
 import subprocess
 import uuid
@@ -16,8 +17,8 @@ from django.utils import timezone
 from psycopg2 import sql
 
 from dialer import tasks
-from dialer.models import Agent, CallLog, Contact
-from dialer.services import restoring
+from dialer.models import Agent, Callback, CallLog, Contact
+from dialer.services import dialing, freeing, restoring
 from esl_bridge.simulator.config import Config
 from esl_bridge.simulator.thread import SimulatorThread
 from events import streams
@@ -29,6 +30,7 @@ from tests.fakes.floor import Switch, make_agents, make_campaign, place, set_sta
 from tests.fakes.processes import Processes
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
+HOUR = dt.timedelta(hours=1)
 
 
 @pytest.fixture
@@ -100,6 +102,31 @@ def test_after_a_restore_campaigns_are_paused_and_open_attempts_are_settled_by_a
     tasks.execute_dial(str(campaign.campaign_id))
     assert CallLog.objects.count() == before
     assert "none was active" in restored(), "a second time changes nothing"
+
+
+def test_who_was_dialled_since_the_backup_rests_for_a_day_also_behind_a_gate_or_with_an_appointment(tmp_path):
+    """A backup of the night has contacts that wait for the morning; and starting a campaign frees whom a gate held."""
+    campaign = make_campaign(make_agents(1), contacts=3)
+    set_state(campaign.assigned_agents.get(), "available")
+    Switch().open_softphones()
+    held, agreed, third = Contact.objects.order_by("pk")
+    now = timezone.now()
+    morning = now + dt.timedelta(hours=9)
+    Contact.objects.filter(pk=held.pk).update(blocked_by="calling_hours", next_attempt_at=morning)
+    Callback.objects.create(campaign=campaign, contact=agreed, at=now - HOUR, anyone_at=now + HOUR)
+    dialled = tmp_path / "numbers.txt"
+    dialled.write_text(f"{held.number}\n{agreed.number}\n")
+    assert "with a day's rest now: 2" in restored(dialled=str(dialled), no_switch=True)
+    callback = Callback.objects.get()
+    assert callback.at > now + restoring.REST / 2 and callback.anyone_at - callback.at == 2 * HOUR
+    campaign.refresh_from_db()
+    dialing.set_status(campaign, "active")
+    freeing.target_list(campaign.target_list_id)
+    set_state(campaign.assigned_agents.get(), "available")
+    Switch().open_softphones()
+    assert [call.contact_id for call in place(campaign, 3)] == [third.pk]
+    resting = Contact.objects.filter(pk__in=[held.pk, agreed.pk], next_attempt_at__gt=now + restoring.REST / 2)
+    assert resting.count() == 2
 
 
 def test_a_switch_that_cannot_be_asked_settles_nothing(settings, simulator):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import json
 from decimal import Decimal
 
 import pytest
@@ -10,7 +11,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.utils import timezone
 
-from dialer import census, limits, tasks
+from dialer import census, limits, rules, tasks
 from dialer.models import (
     Agent,
     Callback,
@@ -163,6 +164,25 @@ def test_quiet_days_begin_with_the_end_of_a_conversation_with_the_number_in_any_
     assert dial(second) is None
     call.refresh_from_db()
     assert second.target_list.contacts.get().next_attempt_at == call.ended_at + dt.timedelta(days=7)
+
+
+@pytest.mark.parametrize("joined", [True, False], ids=["joined to an agent", "abandoned"])
+def test_a_machine_that_answered_was_no_conversation_and_nobody_kept_waiting(switch, joined):
+    """Agents are joined before the beep is heard. Its own retry delay holds, and not the days after a conversation."""
+    profile = any_hour(quiet_days=7, abandon_wait_hours=100, retry={"machine": {"delay_minutes": 90}})
+    campaign = make_campaign(ready(switch), contacts=1, profile=profile)
+    call = dial(campaign)
+    switch.answer(call)
+    if joined:
+        switch.bridge(call)
+    else:
+        CallLog.objects.update(abandoned=True)
+    switch.end(call, machine=True)
+    call.refresh_from_db()
+    assert call.outcome == "machine"
+    gates = rules.contact_gates(Contact.objects.get(), campaign, call.ended_at)
+    assert [gate.name for gate in gates] == ["retry_delay"]
+    assert rules.contact_gates(Contact.objects.get(), campaign, call.retry_after + HOUR / 60) == ()
 
 
 def test_after_an_abandon_there_is_no_call_for_the_hours_of_waiting(switch):
@@ -370,13 +390,17 @@ def test_the_next_contacts_cost_the_same_in_a_long_list_whatever_waits_in_it():
             [campaign.target_list_id],
         )
         cursor.execute("ANALYZE dialer_contact")
-        for due in ("<=", "none"):
-            if due == "none":
-                cursor.execute("UPDATE dialer_contact SET next_attempt_at = now() + interval '9 hours'")
+        now = timezone.now()
+        passed = {str(n): {"at": now.isoformat(), "id": Contact.objects.order_by("pk")[50_000].pk} for n in range(3)}
+        for due in ("<=", "passed over", "none"):
+            if due != "<=":
+                then = now if due == "passed over" else now + 9 * HOUR
+                cursor.execute("UPDATE dialer_contact SET next_attempt_at = %s", [then])
                 cursor.execute("VACUUM ANALYZE dialer_contact")
+            after = json.dumps(passed if due == "passed over" else {})
             cursor.execute(
                 "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + choosing._DUE,
-                {"list": campaign.target_list_id, "now": timezone.now(), "limit": 30},
+                {"list": campaign.target_list_id, "now": timezone.now(), "limit": 30, "after": after},
             )
             plan = cursor.fetchone()[0][0]["Plan"]
             text = str(plan)
