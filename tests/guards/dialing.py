@@ -136,6 +136,14 @@ GUARDS: list[Guard] = [
         CALLS + "test_the_same_command_id_has_one_effect_and_one_answer",
     ),
     Guard(
+        "a rejected command has changed nothing",
+        "dialer/services/commands.py",
+        "            with undone_if_rejected():\n",
+        "            if True:\n",
+        "tests/integration/test_rejected.py::test_what_is_rejected_has_changed_nothing"
+        "[forbidden_then_called_back_at_a_bad_time]",
+    ),
+    Guard(
         "what a killed worker had in hand is done by the next",
         "dialer/worker.py",
         "            if routing_key not in ROUTING_KEYS:\n",

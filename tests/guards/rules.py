@@ -288,8 +288,8 @@ GUARDS: list[Guard] = [
     Guard(
         "by hand: every gate is asked",
         "dialer/services/manual.py",
-        "        if refusal := previews.refusal(act, campaign, contact, agent)[0]:\n",
-        "        if refusal := None:\n",
+        "    if refusal := previews.refusal(act, campaign, contact, agent)[0]:\n",
+        "    if refusal := None:\n",
         MANUAL,
     ),
     Guard(
