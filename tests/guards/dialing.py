@@ -349,6 +349,14 @@ GUARDS: list[Guard] = [
         "tests/integration/test_preview.py::test_an_offer_is_withdrawn_the_moment_it_makes_no_sense",
     ),
     Guard(
+        "preview: a disposition that ends the contact takes it from the agent who has it before them",
+        "dialer/services/disposing.py",
+        "    if offer is not None:\n",
+        "    if False:\n",
+        "tests/integration/test_preview.py"
+        "::test_a_correction_that_ends_the_contact_takes_it_from_the_agent_who_has_it_before_them",
+    ),
+    Guard(
         "fencing: an ingest that was frozen writes nothing when it wakes",
         "events/live.py",
         "            if cast(Any, pipe.get(guard[0])) != guard[1].encode():\n",
