@@ -360,6 +360,8 @@ def ended(
             _abandon(act, call)
     call.machine = call.machine or machine
     was_talking = call.bridged_at is not None and call.agent_id is not None
+    # The lock first: what is known then of its appointments stays true.
+    contact = following.contact_of(call)
     unanswered, known = call.answered_at is None, endings.of(call)
     by_us = unanswered and known.hung_up_by_us
     outcome = hangup_causes.outcome_of(cause, answered=not unanswered, cancelled_by_us=by_us)
@@ -381,7 +383,8 @@ def ended(
         abandoned=call.abandoned,
         machine=call.machine,
     )
-    following.call_ended(act, call, known)
+    if contact is not None:
+        following.call_ended(act, call, contact, known)
     side_legs.call_ended(act, call, known)
     save(
         call,

@@ -16,11 +16,8 @@ def contact_of(call: CallLog) -> Contact | None:
     return Contact.objects.select_for_update().get(pk=call.contact_id) if contact is ahead.NOT_READ else contact
 
 
-def call_ended(act: Act, call: CallLog, known: endings.Known) -> None:
-    """Its outcome is known: decide about the contact, and set (and not save) when the call's is tried again."""
-    contact = contact_of(call)
-    if contact is None:
-        return
+def call_ended(act: Act, call: CallLog, contact: Contact, known: endings.Known) -> None:
+    """The outcome is known: decide about the locked contact, and set (and not save) when the call's is tried again."""
     before = contact.status
     contact.last_outcome = call.outcome
     settle(call, contact, of(act, call, contact), known, act.now)
@@ -37,6 +34,17 @@ def settle(
         call.retry_after = what.at if isinstance(what, dispositions.Retry) else None
     else:
         _follow_outcome(call, contact, known, at)
+    if known.appointed:
+        keep_appointment(contact)
+
+
+def keep_appointment(contact: Contact) -> None:
+    """Set (and not save): whoever asked to be called back is called, even where the list is done with them."""
+    if contact.status not in FINISHED_CONTACTS:
+        return
+    appointment = Callback.objects.filter(contact=contact, status=Callback.Status.OPEN).first()
+    if appointment is not None:
+        contact.status, contact.next_attempt_at, contact.blocked_by = ContactStatus.READY, appointment.at, ""
 
 
 def _move(contact: Contact, following: dispositions.Following) -> bool:
@@ -95,8 +103,8 @@ def _follow_outcome(call: CallLog, contact: Contact, known: endings.Known, at: d
         case retry.TryAgain(at=again, counts=counts):
             contact.status, contact.next_attempt_at, contact.blocked_by = ContactStatus.READY, again, ""
             if not counts:
-                # Nobody was called: the appointment, if it was one, still stands.
-                for kept in Callback.objects.filter(call=call):
+                # Nobody was called: the appointment, if it was one, still stands, unless another was made since.
+                for kept in Callback.objects.filter(call=call) if not known.appointed else ():
                     kept.status, kept.at, kept.call = Callback.Status.OPEN, again, None
                     kept.anyone_at = kept.anyone_at and max(kept.anyone_at, again)
                     kept.save()
