@@ -314,6 +314,22 @@ GUARDS: list[Guard] = [
         MANUAL,
     ),
     Guard(
+        "appointments: a page from before the call opens none again",
+        "dialer/admin/rules.py",
+        '        if status != Callback.Status.OPEN and "status" in self.data:\n',
+        "        if False:\n",
+        "tests/integration/test_appointments.py"
+        "::test_one_that_was_dialled_while_a_page_was_open_is_not_opened_again_and_the_page_says_so",
+    ),
+    Guard(
+        "appointments: one that was entered while its contact was called is kept",
+        "dialer/services/following.py",
+        "    if known.appointed:\n",
+        "    if False:\n",
+        "tests/integration/test_appointments.py"
+        "::test_another_campaign_that_is_done_with_the_contact_leaves_the_appointment_of_this_one",
+    ),
+    Guard(
         "preview: a gate that closed meanwhile refuses",
         "dialer/services/preview.py",
         "    if why:\n",

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from dialer.models import Callback, CallLog, Contact, DialerCampaign
+from dialer.models import Callback, CallLog, Contact, DialerCampaign, DialerTargetList
 from tests.fakes.dialling import link, ready_agents
 from tests.fakes.floor import Switch, any_hour, make_campaign, place
 
@@ -112,3 +112,61 @@ def test_one_that_nobody_was_called_for_gives_way_to_one_entered_meanwhile(switc
     old.refresh_from_db()
     new.refresh_from_db()
     assert (old.status, new.status, contact().status) == ("dialled", "open", "ready")
+
+
+def done(campaign: DialerCampaign) -> None:
+    Contact.objects.update(status="completed")
+    DialerTargetList.objects.filter(pk=campaign.target_list_id).update(processed_contacts=1)
+
+
+def test_one_for_a_contact_that_the_list_was_done_with_makes_it_ready_and_the_list_counts_it_no_more(switch, admin):
+    campaign = make_campaign([], contacts=1)
+    done(campaign)
+    at = later(hours=3)
+    callback = entered(admin, campaign, contact(), at)
+    assert (contact().status, contact().next_attempt_at) == ("ready", at)
+    assert contact().target_list.processed_contacts == 0
+    assert changed(admin, callback, note="after lunch").status_code == 302
+    assert contact().target_list.processed_contacts == 0, "once"
+
+
+def test_one_that_was_dialled_while_a_page_was_open_is_not_opened_again_and_the_page_says_so(switch, admin):
+    campaign = make_campaign(ready_agents(switch), contacts=1)
+    callback = entered(admin, campaign, contact(), later(hours=-1))
+    [call] = place(campaign)
+    talk(switch, call)
+    response = changed(admin, callback, note="from before")
+    assert response.status_code == 200 and "dialled" in response.context["errors"].as_text()
+    assert (callback.status, callback.note, callback.call) == ("dialled", "", call)
+    assert (contact().status, contact().target_list.processed_contacts) == ("completed", 1)
+
+
+def test_of_one_that_is_over_only_the_note_changes(switch, admin):
+    campaign = make_campaign(ready_agents(switch), contacts=1)
+    at = later(hours=-1)
+    callback = entered(admin, campaign, contact(), at)
+    place(campaign)
+    address = reverse("admin:dialer_callback_change", args=[callback.pk])
+    assert set(admin.get(address).context["adminform"].form.fields) == {"note"}
+    assert admin.post(address, {"note": "they were glad", "at_0": "2030-01-01", "at_1": "00:00"}).status_code == 302
+    callback.refresh_from_db()
+    assert (callback.status, callback.note, callback.at) == ("dialled", "they were glad", at)
+
+
+def test_an_open_one_is_cancelled_or_removed_and_never_made_dialled_by_hand(switch, admin):
+    campaign = make_campaign([], contacts=1)
+    callback = entered(admin, campaign, contact(), later(hours=3))
+    assert changed(admin, callback, status="dialled").status_code == 200
+    assert callback.status == "open"
+    assert changed(admin, callback, status="cancelled").status_code == 302
+    assert callback.status == "cancelled"
+    admin.post(reverse("admin:dialer_callback_delete", args=[callback.pk]), {"post": "yes"})
+    assert not Callback.objects.exists()
+
+
+def test_a_contact_has_one_open_appointment_and_a_second_is_refused_with_words(switch, admin):
+    campaign = make_campaign([], contacts=1)
+    entered(admin, campaign, contact(), later(hours=3))
+    response = admin.post(reverse("admin:dialer_callback_add"), form_of(campaign, contact(), later(hours=4)))
+    assert response.status_code == 200 and response.context["errors"]
+    assert Callback.objects.count() == 1
