@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import redis
@@ -49,9 +49,15 @@ def changed(kind: str, pk: int) -> None:
     transaction.on_commit(_announce, robust=True)
 
 
-def forget() -> None:
-    """Drop what a rolled-back transaction had collected."""
-    _changed.rows = {}
+def collected() -> dict[tuple[str, int], None]:
+    """What this thread's transaction has to tell so far."""
+    return dict(getattr(_changed, "rows", {}))
+
+
+def forget(but: Mapping[tuple[str, int], None] | None = None) -> None:
+    """Drop what a rolled-back transaction had collected. but: what was collected before the part that came to
+    nothing."""
+    _changed.rows = dict(but or {})
 
 
 def _announce() -> None:

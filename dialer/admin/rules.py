@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.db.models import Count, Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils import timezone
 
 from dialer import numbers
 from dialer.models import (
@@ -17,13 +18,12 @@ from dialer.models import (
     ComplianceProfile,
     ConsentRevocation,
     Contact,
-    ContactStatus,
     DoNotCall,
     Holiday,
     Message,
     SystemLimits,
 )
-from dialer.services import wake
+from dialer.services import following, wake
 from events.admin.large_tables import LargeTableAdmin
 from events.privacy import mask
 
@@ -142,8 +142,24 @@ class HolidayAdmin(admin.ModelAdmin):
     date_hierarchy = "day"
 
 
+class CallbackForm(ModelForm):
+    """A page that was opened before the appointment was dialled or cancelled would open it again."""
+
+    def clean(self) -> dict[str, Any] | None:
+        status = self.instance.status
+        if status != Callback.Status.OPEN and "status" in self.data:
+            raise forms.ValidationError(
+                f"This appointment has been {status} since the page was opened, so nothing was saved. Only its note "
+                "can be changed now; for another call make another appointment."
+            )
+        return super().clean()
+
+
 @admin.register(Callback)
 class CallbackAdmin(LargeTableAdmin):
+    """An open one is changed or cancelled; of one that is over only the note is."""
+
+    form = CallbackForm
     list_display = ("at", "contact", "campaign", "agent", "anyone_at", "status", "created_by")
     list_display_links = ("at", "contact")
     list_filter = ("status", "campaign", "agent")
@@ -151,14 +167,31 @@ class CallbackAdmin(LargeTableAdmin):
     raw_id_fields = ("contact",)
     readonly_fields = ("call", "created_by", "created_at")
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Callback | None = None) -> tuple[str, ...]:
+        over = obj is not None and obj.status != Callback.Status.OPEN
+        return ("campaign", "contact", "agent", "at", "anyone_at", "status") * over + self.readonly_fields
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "status":
+            kwargs["choices"] = [(one.value, one.label) for one in (Callback.Status.OPEN, Callback.Status.CANCELLED)]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Callback | None:
+        found = super().get_object(request, object_id, from_field)
+        if found is None or request.method != "POST":
+            return found
+        # As the worker does before it dials: from here on the appointment stays as it is read.
+        Contact.objects.select_for_update().filter(pk=found.contact_id).first()
+        return super().get_object(request, object_id, from_field)
+
     def save_model(self, request: HttpRequest, obj: Callback, form: ModelForm[Any], change: bool) -> None:
         if not change:
             obj.created_by = request.user.get_username()
+        contact = Contact.objects.select_for_update().get(pk=obj.contact_id)
         super().save_model(request, obj, form, change)
-        if obj.status == Callback.Status.OPEN:
-            # Whoever asked to be called back is called, even where the list was done with them.
-            done = Contact.objects.filter(pk=obj.contact_id).exclude(
-                status__in=[ContactStatus.READY, ContactStatus.RESERVED, ContactStatus.DIALING]
-            )
-            done.update(status=ContactStatus.READY, next_attempt_at=obj.at, blocked_by="")
+        before = contact.status
+        following.keep_appointment(contact)
+        if contact.status != before:
+            contact.save(update_fields=["status", "next_attempt_at", "blocked_by", "updated_at"])
+            following.count(contact, before, None, timezone.now())
         wake.dialer()

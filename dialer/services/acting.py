@@ -26,7 +26,11 @@ _local = _Local()
 
 
 class Rejected(Exception):
-    """The command may not be done now; the message is for the person who asked."""
+    """The command may not be done now, and has changed nothing; the message is for the person who asked."""
+
+
+class RejectedAndKept(Rejected):
+    """It may not be done, and what has become of it meanwhile is a fact: what was written stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,26 @@ def acting(by: str = "", command_id: str | None = None, now: dt.datetime | None 
             ahead.forget()
             closing.forget()
         outbox.send_committed()
+
+
+@contextmanager
+def undone_if_rejected() -> Iterator[None]:
+    """Within `acting`: whatever is written in here comes to nothing when it raises, in the database (orders, and all
+    that is done after a commit, go with it) and in what the transaction has collected for its end."""
+    closing.write()  # What was added before this stays, so it may not be among what is dropped.
+    told, kept = announce.collected(), None
+    try:
+        with transaction.atomic():
+            try:
+                yield
+            except RejectedAndKept as refusal:
+                kept = refusal
+    except BaseException:
+        closing.begin()
+        announce.forget(but=told)
+        raise
+    if kept is not None:
+        raise kept
 
 
 def note(message: str, **ids: object) -> None:

@@ -10,16 +10,14 @@ from django.db import connection
 from django.db.models import Q
 
 from dialer import agent_states as machine
-from dialer import announce, dispositions, eligibility, figures, hangup_causes, orders, outbox, retry, rules
+from dialer import announce, figures, hangup_causes, orders, outbox, retry, rules
 from dialer.limits import ANSWER_GRACE, BRIDGE_PATIENCE
 from dialer.models import (
     Agent,
-    Callback,
     CallLog,
     CallStatus,
     CampaignDay,
     Contact,
-    ContactStatus,
     MachineAction,
     Message,
     Order,
@@ -362,6 +360,8 @@ def ended(
             _abandon(act, call)
     call.machine = call.machine or machine
     was_talking = call.bridged_at is not None and call.agent_id is not None
+    # The lock first: what is known then of its appointments stays true.
+    contact = following.contact_of(call)
     unanswered, known = call.answered_at is None, endings.of(call)
     by_us = unanswered and known.hung_up_by_us
     outcome = hangup_causes.outcome_of(cause, answered=not unanswered, cancelled_by_us=by_us)
@@ -383,7 +383,8 @@ def ended(
         abandoned=call.abandoned,
         machine=call.machine,
     )
-    _settle_contact(act, call, known)
+    if contact is not None:
+        following.call_ended(act, call, contact, known)
     side_legs.call_ended(act, call, known)
     save(
         call,
@@ -422,50 +423,6 @@ def _cost(call: CallLog) -> Decimal:
         return Decimal(0)
     refund = call.campaign.price_per_attempt if call.outcome == retry.NOT_DIALLED else Decimal(0)
     return rules.cost_of_talk(call.campaign, call.answered_at, call.ended_at) - refund
-
-
-def _settle_contact(act: Act, call: CallLog, known: endings.Known) -> None:
-    if call.contact_id is None:
-        return
-    contact = ahead.take("contact", call.contact_id)
-    if contact is ahead.NOT_READ:
-        contact = Contact.objects.select_for_update().get(pk=call.contact_id)
-    before = contact.status
-    contact.last_outcome = call.outcome
-    disposed = following.of(act, call, contact)
-    if following.move(contact, disposed):
-        call.retry_after = disposed.at if isinstance(disposed, dispositions.Retry) else None
-    else:
-        _follow_outcome(act, call, contact, known)
-    following.count(contact, before, call.campaign_id, act.now)
-    contact.save(update_fields=["status", "next_attempt_at", "attempts", "last_outcome", "blocked_by", "updated_at"])
-
-
-def _follow_outcome(act: Act, call: CallLog, contact: Contact, known: endings.Known) -> None:
-    """No disposition says what becomes of the locked contact: the call's outcome does."""
-    campaign, kind = call.campaign, call.outcome
-    rule = rules.retry_rule(campaign, kind) if campaign else eligibility.AT_ONCE
-    after = retry.after_attempt(
-        kind,
-        attempts=contact.attempts,
-        max_retries=campaign.max_retry_attempts if campaign else 0,
-        rule=rule,
-        count=known.outcomes.get(kind, 0) + 1,
-        now=act.now,
-    )
-    match after:
-        case retry.Finished(status=status):
-            contact.status = ContactStatus(status)
-        case retry.TryAgain(at=at, counts=counts):
-            contact.status, contact.next_attempt_at = ContactStatus.READY, at
-            call.retry_after = at
-            if not counts:
-                # Nobody was called: the appointment, if it was one, still stands.
-                for kept in Callback.objects.filter(call=call):
-                    kept.status, kept.at, kept.call = Callback.Status.OPEN, at, None
-                    kept.anyone_at = kept.anyone_at and max(kept.anyone_at, at)
-                    kept.save()
-                contact.attempts = max(0, contact.attempts - 1)
 
 
 def transferred(act: Act, call: CallLog) -> None:

@@ -36,7 +36,7 @@ from dialer.services import (
     preview,
     wake,
 )
-from dialer.services.acting import Act, Rejected, acting, note
+from dialer.services.acting import Act, Rejected, acting, note, undone_if_rejected
 
 log = logging.getLogger(__name__)
 Command = dict[str, Any]
@@ -94,7 +94,8 @@ def _once(command: Command, kind: str, target: str, do: Callable[[Act, Command],
     with acting(actor or "unknown", command_id) as act:
         try:
             _fresh(command, act.now)
-            result = do(act, command)
+            with undone_if_rejected():
+                result = do(act, command)
             if result.pop(call_control.AWAITS, False):
                 confirmation = AppliedCommand.Confirmation.WAITING
         except Rejected as refusal:

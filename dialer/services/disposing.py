@@ -11,12 +11,12 @@ from dialer.models import (
     Callback,
     CallLog,
     Contact,
-    ContactStatus,
+    ContactReservation,
     Disposition,
     DispositionChange,
     DoNotCall,
 )
-from dialer.services import agents, calls, following
+from dialer.services import agents, calls, endings, following, offers
 from dialer.services.acting import Act, Rejected, moment
 
 Command = dict[str, Any]
@@ -29,6 +29,8 @@ def dispose(act: Act, command: Command) -> Result:
     call = calls.locked(str(command.get("call_id", "")))
     if call is None:
         raise Rejected("there is no such call")
+    # Before any of its appointments, as everybody does who changes one.
+    contact = following.contact_of(call)
     refused = dispositions.refusal(answered=call.answered_at is not None, disposed_at=call.disposed_at, now=act.now)
     if refused:
         raise Rejected(refused)
@@ -46,11 +48,11 @@ def dispose(act: Act, command: Command) -> Result:
         change.do_not_call = _forbid(act, call)
     if isinstance(what, dispositions.Appointment):
         change.callback = _appoint(act, call, what, notes)
-    change.effect = _move_contact(act, call, what, before)
+    change.effect = _move_contact(act, call, contact, what, before)
     change.save()
     call.disposition, call.disposition_notes, call.disposed_by = chosen, notes, act.by
     call.disposed_at = call.disposed_at or act.now
-    calls.save(call, "disposition", "disposition_notes", "disposed_by", "disposed_at")
+    calls.save(call, "disposition", "disposition_notes", "disposed_by", "disposed_at", "retry_after")
     _end_wrap_ups(act, call)
     return {"call_id": str(call.call_id), "code": chosen.code, **change.effect}
 
@@ -136,32 +138,37 @@ def _appoint(act: Act, call: CallLog, what: dispositions.Appointment, notes: str
 
 
 def _move_contact(
-    act: Act, call: CallLog, what: dispositions.Following, earlier: DispositionChange | None
+    act: Act,
+    call: CallLog,
+    contact: Contact | None,
+    what: dispositions.Following,
+    earlier: DispositionChange | None,
 ) -> dict[str, Any]:
     """{before, after} of the contact, or why it was left. While the call lasts its end will do it."""
-    if call.contact_id is None:
+    if contact is None:
         return {}
     if call.ended_at is None:
         return {"contact": "moves when the call ends"}
-    contact = Contact.objects.select_for_update().get(pk=call.contact_id)
     if CallLog.objects.filter(contact=contact, pk__gt=call.pk).exists():
         if isinstance(what, dispositions.Appointment):
             raise Rejected("this contact has been called again since; make the appointment on that call")
         return {"contact": "left: it has been called again since"}
-    before = {"status": contact.status, "next_attempt_at": contact.next_attempt_at.isoformat()}
+    before = _told(contact)
+    if earlier is None and isinstance(what, dispositions.Keep):
+        return {"before": before, "after": before}  # the outcome has decided already
+    offer = offers.of_contact(contact.pk)
+    if offer is not None:
+        why = "the contact's last call has been disposed of"
+        contact = offers.give_back(act, offer, ContactReservation.State.WITHDRAWN, why)
     was = contact.status
-    if not following.move(contact, what):
-        # As the call's outcome left it, before any disposition moved it.
-        first = call.disposition_changes.last()
-        original = (first.effect or {}).get("before") if earlier is not None and first is not None else None
-        if original is None:
-            return {"before": before, "after": before}
-        contact.status = ContactStatus(original["status"])
-        contact.next_attempt_at = dt.datetime.fromisoformat(original["next_attempt_at"])
+    following.settle(call, contact, what, endings.of(call), call.ended_at)
     contact.save(update_fields=["status", "next_attempt_at", "blocked_by", "updated_at"])
     following.count(contact, was, call.campaign_id, act.now)
-    after = {"status": contact.status, "next_attempt_at": contact.next_attempt_at.isoformat()}
-    return {"before": before, "after": after}
+    return {"before": before, "after": _told(contact)}
+
+
+def _told(contact: Contact) -> dict[str, str]:
+    return {"status": contact.status, "next_attempt_at": contact.next_attempt_at.isoformat()}
 
 
 def _end_wrap_ups(act: Act, call: CallLog) -> None:

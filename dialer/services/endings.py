@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from django.db import connection
 
-from dialer.models import AppliedCommand, CallLog
+from dialer.models import AppliedCommand, Callback, CallLog
 from dialer.services import ahead
 
 _QUESTION = """
@@ -18,6 +18,8 @@ UNION ALL SELECT 'hung_up_by_us', call_id, '', 0, false FROM dialer_order
   WHERE call_id = ANY(%(calls)s) AND kind = 'hangup'
 UNION ALL SELECT 'sides', call_id, '', 0, false FROM dialer_sideleg
   WHERE call_id = ANY(%(calls)s) AND ended_at IS NULL
+UNION ALL SELECT 'appointed', call.id, '', 0, false FROM dialer_calllog call JOIN dialer_callback appointment
+  ON appointment.contact_id = call.contact_id AND appointment.status = %(open)s WHERE call.id = ANY(%(calls)s)
 UNION ALL SELECT 'earlier', call.id, other.outcome, count(*),
     bool_or(other.bridged_at IS NOT NULL AND NOT other.machine)
   FROM dialer_calllog call JOIN dialer_calllog other ON other.contact_id = call.contact_id AND other.id <> call.id
@@ -28,12 +30,14 @@ UNION ALL SELECT 'earlier', call.id, other.outcome, count(*),
 @dataclass(slots=True)
 class Known:
     """waiting: somebody's command on the call waits for the switch's word. hung_up_by_us: we have ordered that. sides:
-    other legs were called for it, and live. outcomes: how often each came of the contact's other calls. talked_before:
+    other legs were called for it, and live. appointed: the contact has an open appointment; true to the moment for whom
+    the contact was locked before. outcomes: how often each came of the contact's other calls. talked_before:
     an agent has talked to the contact in one of them."""
 
     waiting: bool = False
     hung_up_by_us: bool = False
     sides: bool = False
+    appointed: bool = False
     outcomes: dict[str, int] = field(default_factory=dict)
     talked_before: bool = False
 
@@ -51,7 +55,8 @@ def read_ahead(calls: Collection[CallLog]) -> None:
 def _asked(calls: Collection[CallLog]) -> dict[int, Known]:
     keys = [call.pk for call in calls]
     with connection.cursor() as cursor:
-        cursor.execute(_QUESTION, {"calls": keys, "waiting": AppliedCommand.Confirmation.WAITING.value})
+        asked = {"waiting": AppliedCommand.Confirmation.WAITING.value, "open": Callback.Status.OPEN.value}
+        cursor.execute(_QUESTION, {"calls": keys, **asked})
         rows = cursor.fetchall()
     found = {key: Known() for key in keys}
     for what, key, outcome, count, talked in rows:

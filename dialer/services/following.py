@@ -1,15 +1,54 @@
-"""What a disposition asks for, done to the contact."""
+"""What becomes of a contact: what the disposition of its call asks for, or else what follows from the outcome."""
 
 import datetime as dt
 
-from dialer import dispositions, rules
+from dialer import dispositions, eligibility, retry, rules
 from dialer.models import FINISHED_CONTACTS, Callback, CallLog, Contact, ContactStatus, DialerTargetList
-from dialer.services import closing, drops
+from dialer.services import ahead, closing, drops, endings
 from dialer.services.acting import Act
 
 
-def move(contact: Contact, following: dispositions.Following) -> bool:
-    """Set (and not save) what the locked contact becomes; False when it is left as it is."""
+def contact_of(call: CallLog) -> Contact | None:
+    """The call's contact, locked."""
+    if call.contact_id is None:
+        return None
+    contact = ahead.take("contact", call.contact_id)
+    return Contact.objects.select_for_update().get(pk=call.contact_id) if contact is ahead.NOT_READ else contact
+
+
+def call_ended(act: Act, call: CallLog, contact: Contact, known: endings.Known) -> None:
+    """The outcome is known: decide about the locked contact, and set (and not save) when the call's is tried again."""
+    before = contact.status
+    contact.last_outcome = call.outcome
+    settle(call, contact, of(act, call, contact), known, act.now)
+    count(contact, before, call.campaign_id, act.now)
+    contact.save(update_fields=["status", "next_attempt_at", "attempts", "last_outcome", "blocked_by", "updated_at"])
+
+
+def settle(
+    call: CallLog, contact: Contact, what: dispositions.Following, known: endings.Known, at: dt.datetime
+) -> None:
+    """Set (and not save) what the locked contact of an ended call becomes: as its disposition says, or else as its
+    outcome, of that time, does."""
+    if _move(contact, what):
+        call.retry_after = what.at if isinstance(what, dispositions.Retry) else None
+    else:
+        _follow_outcome(call, contact, known, at)
+    if known.appointed:
+        keep_appointment(contact)
+
+
+def keep_appointment(contact: Contact) -> None:
+    """Set (and not save): whoever asked to be called back is called, even where the list is done with them."""
+    if contact.status not in FINISHED_CONTACTS:
+        return
+    appointment = Callback.objects.filter(contact=contact, status=Callback.Status.OPEN).first()
+    if appointment is not None:
+        contact.status, contact.next_attempt_at, contact.blocked_by = ContactStatus.READY, appointment.at, ""
+
+
+def _move(contact: Contact, following: dispositions.Following) -> bool:
+    """False when the contact is left as it is."""
     match following:
         case dispositions.Keep():
             return False
@@ -44,3 +83,29 @@ def of(act: Act, call: CallLog, contact: Contact) -> dispositions.Following:
         rules.flags(call.disposition), now=act.now, attempts=contact.attempts, **rules.retries(call.campaign)
     )
     return dispositions.Keep() if isinstance(found, dispositions.Refused) else found
+
+
+def _follow_outcome(call: CallLog, contact: Contact, known: endings.Known, at: dt.datetime) -> None:
+    campaign, kind = call.campaign, call.outcome
+    rule = rules.retry_rule(campaign, kind) if campaign else eligibility.AT_ONCE
+    after = retry.after_attempt(
+        kind,
+        attempts=contact.attempts,
+        max_retries=campaign.max_retry_attempts if campaign else 0,
+        rule=rule,
+        count=known.outcomes.get(kind, 0) + 1,
+        now=at,
+    )
+    call.retry_after = after.at if isinstance(after, retry.TryAgain) else None
+    match after:
+        case retry.Finished(status=status):
+            contact.status = ContactStatus(status)
+        case retry.TryAgain(at=again, counts=counts):
+            contact.status, contact.next_attempt_at, contact.blocked_by = ContactStatus.READY, again, ""
+            if not counts:
+                # Nobody was called: the appointment, if it was one, still stands, unless another was made since.
+                for kept in Callback.objects.filter(call=call) if not known.appointed else ():
+                    kept.status, kept.at, kept.call = Callback.Status.OPEN, again, None
+                    kept.anyone_at = kept.anyone_at and max(kept.anyone_at, again)
+                    kept.save()
+                contact.attempts = max(0, contact.attempts - 1)

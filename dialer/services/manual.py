@@ -24,8 +24,7 @@ MANUAL_SOURCE = "manual"
 
 
 def dial(act: Act, agent: Agent, campaign: DialerCampaign, text: str) -> CallLog:
-    """Place one call for a locked agent in a locked campaign. text: the number as typed. Raises Rejected, and has then
-    changed nothing."""
+    """Place one call for a locked agent in a locked campaign. text: the number as typed. Raises Rejected."""
     if not (campaign.allow_manual_dial or campaign.mode == DialingMode.MANUAL):
         raise Rejected("agents of this campaign may not dial by hand")
     if campaign.target_list_id is None:
@@ -39,15 +38,14 @@ def dial(act: Act, agent: Agent, campaign: DialerCampaign, text: str) -> CallLog
     except numbers.NumberError as error:
         raise Rejected(str(error)) from None
     # Refused, all of it is undone: the new contact, and the contact that was before the agent is so again.
-    with transaction.atomic():
-        offer = offers.of_agent(agent.pk)
-        if offer is not None:
-            offers.give_back(act, offer, ContactReservation.State.WITHDRAWN, "the agent dialled by hand")
-        contact = _contact(act, campaign.target_list_id, number)
-        if refusal := previews.refusal(act, campaign, contact, agent)[0]:
-            raise Rejected(refusal)
-        decision = preview.dialled(preview.MANUAL, agent.agent_id, "dialled a number by hand")
-        return dialing.place_for_agent(act, campaign, agent, contact, decision)
+    offer = offers.of_agent(agent.pk)
+    if offer is not None:
+        offers.give_back(act, offer, ContactReservation.State.WITHDRAWN, "the agent dialled by hand")
+    contact = _contact(act, campaign.target_list_id, number)
+    if refusal := previews.refusal(act, campaign, contact, agent)[0]:
+        raise Rejected(refusal)
+    decision = preview.dialled(preview.MANUAL, agent.agent_id, "dialled a number by hand")
+    return dialing.place_for_agent(act, campaign, agent, contact, decision)
 
 
 def _contact(act: Act, target_list: int, number: str) -> Contact:

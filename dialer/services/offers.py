@@ -6,7 +6,7 @@ What an agent does with an offer is in services/preview.py. All changes are made
 import datetime as dt
 from collections.abc import Sequence
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from dialer import announce
 from dialer.models import (
@@ -41,8 +41,17 @@ def any_open() -> bool:
 
 def of_agent(agent_pk: int) -> ContactReservation | None:
     """The agent's open offer, locked."""
+    return _open().filter(agent=agent_pk).first()
+
+
+def of_contact(contact_pk: int) -> ContactReservation | None:
+    """The contact's open offer, locked."""
+    return _open().filter(contact=contact_pk).first()
+
+
+def _open() -> QuerySet[ContactReservation]:
     rows = ContactReservation.objects.select_for_update(of=("self",)).select_related("contact", "agent")
-    return rows.filter(agent=agent_pk, state=State.OFFERED).first()
+    return rows.filter(state=State.OFFERED)
 
 
 def reserve(

@@ -15,7 +15,7 @@ from dialer.models import (
     PreviewEnd,
 )
 from dialer.services import agents, choosing, dialing, observing, offers
-from dialer.services.acting import Act, Rejected, moment
+from dialer.services.acting import Act, Rejected, RejectedAndKept, moment
 
 State = ContactReservation.State
 ACTIONS = ("dial", "skip", "reschedule")
@@ -49,7 +49,8 @@ def _campaign(offer: ContactReservation) -> DialerCampaign:
 
 
 def dial(act: Act, offer: ContactReservation) -> CallLog:
-    """Place the call, every gate asked again here. A closed one gives the contact back. Raises Rejected."""
+    """Place the call, every gate asked again here. A closed one gives the contact back, which stays so. Raises
+    Rejected."""
     if not observing.link().up:
         raise Rejected("the link to the switch is down; the contact stays before you until its time is over")
     campaign = _campaign(offer)
@@ -63,7 +64,7 @@ def dial(act: Act, offer: ContactReservation) -> CallLog:
         contact.save(update_fields=["status", "updated_at"])
         if own:
             choosing.set_aside([(contact, own)], campaign, act.now)
-        raise Rejected(why)
+        raise RejectedAndKept(why)
     decision = preview.dialled(preview.PREVIEW, offer.agent.agent_id, "dialled the contact before them")
     offer.call = dialing.place_for_agent(act, campaign, offer.agent, contact, decision)
     offer.save(update_fields=["call"])

@@ -137,6 +137,14 @@ GUARDS: list[Guard] = [
         CALLS + "test_the_same_command_id_has_one_effect_and_one_answer",
     ),
     Guard(
+        "a rejected command has changed nothing",
+        "dialer/services/commands.py",
+        "            with undone_if_rejected():\n",
+        "            if True:\n",
+        "tests/integration/test_rejected.py::test_what_is_rejected_has_changed_nothing"
+        "[forbidden_then_called_back_at_a_bad_time]",
+    ),
+    Guard(
         "what a killed worker had in hand is done by the next",
         "dialer/worker.py",
         "            if routing_key not in ROUTING_KEYS:\n",
@@ -340,6 +348,14 @@ GUARDS: list[Guard] = [
         "        refused=False, assigned=True,\n",
         "        assigned=True,\n",
         "tests/integration/test_preview.py::test_an_offer_is_withdrawn_the_moment_it_makes_no_sense",
+    ),
+    Guard(
+        "preview: a disposition that ends the contact takes it from the agent who has it before them",
+        "dialer/services/disposing.py",
+        "    if offer is not None:\n",
+        "    if False:\n",
+        "tests/integration/test_preview.py"
+        "::test_a_correction_that_ends_the_contact_takes_it_from_the_agent_who_has_it_before_them",
     ),
     Guard(
         "fencing: an ingest that was frozen writes nothing when it wakes",

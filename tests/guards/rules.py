@@ -303,8 +303,8 @@ GUARDS: list[Guard] = [
     Guard(
         "by hand: every gate is asked",
         "dialer/services/manual.py",
-        "        if refusal := previews.refusal(act, campaign, contact, agent)[0]:\n",
-        "        if refusal := None:\n",
+        "    if refusal := previews.refusal(act, campaign, contact, agent)[0]:\n",
+        "    if refusal := None:\n",
         MANUAL,
     ),
     Guard(
@@ -335,6 +335,22 @@ GUARDS: list[Guard] = [
         '"10s"',
         "tests/integration/test_manual_during_import.py::"
         "test_a_number_that_an_import_has_written_and_not_committed_is_refused_at_once_and_dialled_when_it_has",
+    ),
+    Guard(
+        "appointments: a page from before the call opens none again",
+        "dialer/admin/rules.py",
+        '        if status != Callback.Status.OPEN and "status" in self.data:\n',
+        "        if False:\n",
+        "tests/integration/test_appointments.py"
+        "::test_one_that_was_dialled_while_a_page_was_open_is_not_opened_again_and_the_page_says_so",
+    ),
+    Guard(
+        "appointments: one that was entered while its contact was called is kept",
+        "dialer/services/following.py",
+        "    if known.appointed:\n",
+        "    if False:\n",
+        "tests/integration/test_appointments.py"
+        "::test_another_campaign_that_is_done_with_the_contact_leaves_the_appointment_of_this_one",
     ),
     Guard(
         "preview: a gate that closed meanwhile refuses",

@@ -208,6 +208,40 @@ def test_a_correction_takes_back_what_was_done_and_leaves_its_history(switch):
     assert history == [("do_not_call", "ann", "angry"), ("callback", "supervisor", ""), ("sale", "ann", "")]
 
 
+def plain() -> None:
+    """A disposition that leaves the contact to the call's outcome."""
+    Disposition.objects.create(code="talked", label="Talked")
+
+
+@pytest.mark.parametrize("more", [{"code": "callback"}, {"code": "voicemail"}])
+def test_a_correction_of_what_was_said_during_the_call_leaves_the_contact_to_the_outcome(switch, more):
+    plain()
+    call = talking(switch)
+    times = {"callback_at": in_ms(hours=2)} if more["code"] == "callback" else {}
+    dispose(call, **more, **times)
+    switch.end(call)
+    assert contact_of(call).status == "ready"
+    assert dispose(call, "talked")["status"] == "applied"
+    contact = contact_of(call)
+    assert (contact.status, contact.target_list.processed_contacts) == ("completed", 1)
+    assert not Callback.objects.filter(status="open").exists()
+    assert call.retry_after is None
+
+
+def test_a_correction_leaves_the_contact_to_the_outcome_as_of_the_end_of_the_call(switch):
+    plain()
+    call = talking(switch)
+    switch.end(call)
+    # As if nobody had come to the customer.
+    CallLog.objects.filter(pk=call.pk).update(outcome="hung_up")
+    dispose(call, "sale")
+    assert contact_of(call).status == "completed"
+    dispose(call, "talked")
+    contact = contact_of(call)
+    assert (contact.status, contact.target_list.processed_contacts) == ("ready", 0)
+    assert contact.next_attempt_at == call.retry_after == call.ended_at + dt.timedelta(minutes=30)
+
+
 def test_a_number_that_was_listed_before_stays_listed_after_a_correction(switch):
     call = in_wrap_up(switch)
     DoNotCall.objects.create(number=call.to_number, source="a letter")

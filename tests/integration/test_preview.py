@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from dialer import floor_rows, preview, tasks
+from dialer.management.commands.seed_demo import set_up_dispositions
 from dialer.models import (
     Agent,
     Callback,
@@ -18,6 +19,8 @@ from dialer.models import (
     Contact,
     ContactReservation,
     DialerCampaign,
+    DialerTargetList,
+    Disposition,
     DoNotCall,
     PacingDecision,
 )
@@ -355,3 +358,57 @@ def test_an_offer_outlives_the_worker_that_made_it(switch):
     tasks._last_upkeep = tasks._last_doubts = -100.0
     tasks.process_dialer_logic()
     assert offer().state == "expired" and Contact.objects.get().status == "ready"
+
+
+# --- The call before is disposed of differently -----------------------------------------------------------------------
+
+
+def offered_again(switch: Switch) -> CallLog:
+    """A call of one agent that ended in a retry, and its contact is before another by now."""
+    campaign = previewing(switch, contacts=1)
+    set_up_dispositions()
+    control("dial")
+    call = CallLog.objects.get()
+    switch.answer(call)
+    switch.bridge(call)
+    switch.end(call)
+    dispose(call, "not_there")
+    set_state(Agent.objects.get(), "break")
+    campaign.assigned_agents.add(*ready_agents(switch, 1, first=150))
+    Contact.objects.update(next_attempt_at=timezone.now())
+    tick()
+    assert (offer().state, offer().agent.agent_id) == ("offered", "agent_150")
+    return call
+
+
+def dispose(call: CallLog, code: str) -> None:
+    answer = say("dispose_call", call_id=str(call.call_id), code=code)
+    assert answer["status"] == "applied", answer
+
+
+def test_a_correction_that_ends_the_contact_takes_it_from_the_agent_who_has_it_before_them(switch):
+    call = offered_again(switch)
+    dispose(call, "sale")
+    assert (offer().state, offer().contact.status) == ("withdrawn", "completed")
+    assert "disposed of" in offer().reason
+    answer = control("dial", "agent_150")
+    assert answer["status"] == "rejected" and CallLog.objects.count() == 1, "nobody calls the buyer"
+    assert DialerTargetList.objects.get().processed_contacts == 1
+
+
+def test_a_correction_to_another_retry_lets_the_contact_be_offered_anew_when_it_is_due(switch):
+    call = offered_again(switch)
+    dispose(call, "voicemail")
+    assert (offer().state, offer().contact.status) == ("withdrawn", "ready")
+    Contact.objects.update(next_attempt_at=timezone.now())
+    tick()
+    assert (offer().state, ContactReservation.objects.filter(state="offered").count()) == ("offered", 1)
+
+
+def test_a_disposition_that_moves_nobody_leaves_the_contact_before_its_agent(switch):
+    call = offered_again(switch)
+    Disposition.objects.create(code="talked", label="Talked")
+    CallLog.objects.filter(pk=call.pk).update(disposition=None, disposed_at=None, disposed_by="")
+    call.disposition_changes.all().delete()
+    dispose(call, "talked")
+    assert (offer().state, offer().contact.status) == ("offered", "reserved")
