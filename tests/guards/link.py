@@ -4,6 +4,7 @@ from tests.guards.guard import Guard
 
 FAULTS = "tests/integration/test_link_faults.py"
 BRIDGE = "tests/integration/test_esl_bridge.py"
+CONTROL = "tests/integration/test_call_control.py"
 CLIENT = "tests/integration/test_esl_client.py"
 FRAMING = "tests/unit/test_esl_framing.py::test_what_is_no_frame_is_refused_for_good"
 RENDER = "tests/unit/test_esl_render.py"
@@ -206,6 +207,27 @@ GUARDS: list[Guard] = [
         "        elif any(leg in self.rising for leg in render.legs_moved(order)):\n",
         "        elif False:\n",
         f"{BRIDGE}::test_a_customer_is_not_joined_before_the_leg_has_parked",
+    ),
+    Guard(
+        "a customer whom somebody else has moved holds no agent",
+        "dialer/services/call_moves.py",
+        "        _with_a_stranger(act, call, peer)\n",
+        "",
+        f"{CONTROL}::test_a_customer_whom_the_softphone_itself_has_transferred_holds_its_agent_no_longer",
+    ),
+    Guard(
+        "a move that is over already frees nobody",
+        "dialer/services/call_moves.py",
+        "    if live is not None and live.peer != peer:\n",
+        "    if False:\n",
+        f"{CONTROL}::test_a_bridge_to_a_stranger_that_is_over_already_frees_nobody",
+    ),
+    Guard(
+        "who is joined to nobody for a while by none of our orders holds no agent",
+        "dialer/services/call_silence.py",
+        "    _unasked(act)\n",
+        "",
+        f"{CONTROL}::test_a_customer_sent_into_a_menu_by_none_of_our_orders_holds_the_agent_no_longer[True]",
     ),
     Guard(
         "a time that no clock shows is not believed",
