@@ -209,6 +209,14 @@ GUARDS: list[Guard] = [
         f"{BRIDGE}::test_a_customer_is_not_joined_before_the_leg_has_parked",
     ),
     Guard(
+        "nor while the switch still calls them, however late it is",
+        "esl_bridge/order_runner.py",
+        "        if not self.calling.came(*legs, within=order.expires_at - time.time()):\n",
+        "        if False:\n",
+        "tests/integration/test_esl_orders.py::"
+        "test_a_customer_is_not_joined_while_the_switch_still_calls_them_however_late_it_is[the leg parks]",
+    ),
+    Guard(
         "a customer whom somebody else has moved holds no agent",
         "dialer/services/call_moves.py",
         "        _with_a_stranger(act, call, peer)\n",
