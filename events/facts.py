@@ -340,8 +340,8 @@ def _leg_report(event: Event) -> tuple[AnyFact, ...]:
     answered = text(event, "Answer-State") == "answered"
     if answered:
         facts.append(LegAnswered(leg=leg, at=number(event, "Caller-Channel-Answered-Time") or at))
-    elif text(event, "Answer-State") in {"ringing", "early"}:
-        facts.append(LegRinging(leg=leg, at=at))
+    elif ringing := _ringing(event):
+        facts.append(ringing)
     known = number(event, "Leg-Known-Since")
     peer, before = joined_to(event), text(event, "Leg-Joined-Before")
     if before and before != peer:
@@ -359,6 +359,13 @@ def _leg_report(event: Event) -> tuple[AnyFact, ...]:
     elif held_before and holds is False:
         facts.append(LegUnheld(leg=leg, at=moved))
     return tuple(facts)
+
+
+def _ringing(dump: Event) -> LegRinging | None:
+    """Since when a leg rings. Of one that is called the switch says `Answer-State: ringing` from its beginning."""
+    told = (("Caller-Channel-Progress-Time", False), ("Caller-Channel-Progress-Media-Time", True))
+    times = [(at, early_media) for name, early_media in told if (at := number(dump, name))]
+    return LegRinging(leg=_leg(dump), at=min(times)[0], early_media=min(times)[1]) if times else None
 
 
 def held(dump: Event) -> bool | None:

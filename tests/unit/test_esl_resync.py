@@ -277,6 +277,23 @@ def test_a_hold_that_a_channel_does_not_keep_is_held_until_it_is_said_to_have_en
     assert condition(leg_of(CREATED, ANSWERED, BRIDGED, HELD, *moved)) == Condition(True, C)
 
 
+@pytest.mark.parametrize(
+    ("times", "rings"),
+    [
+        ({}, None),
+        ({"Progress-Time": "0", "Progress-Media-Time": "0"}, None),
+        ({"Progress-Time": "5000", "Progress-Media-Time": "0"}, facts.LegRinging(leg=A, at=5000)),
+        ({"Progress-Time": "0", "Progress-Media-Time": "7000"}, facts.LegRinging(leg=A, at=7000, early_media=True)),
+        ({"Progress-Time": "5000", "Progress-Media-Time": "7000"}, facts.LegRinging(leg=A, at=5000)),
+    ],
+)
+def test_a_leg_that_is_found_rings_only_since_the_far_end_has_said_so(times, rings):
+    """Its Answer-State is `ringing` from CHANNEL_CREATE on."""
+    dump = {"Unique-ID": A, "Answer-State": "ringing", **{f"Caller-Channel-{name}": at for name, at in times.items()}}
+    told = facts.facts_of(orjson.loads(reporter().leg_found(A, dump)))
+    assert [fact for fact in told if isinstance(fact, facts.LegRinging)] == ([rings] if rings else [])
+
+
 def test_every_report_has_an_identity_of_its_own():
     first, second = reporter(), reporter()
     raws = [said.sync(0, 0, 0, 0) for said in (first, first, second, second)]
