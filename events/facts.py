@@ -271,6 +271,15 @@ def _bridged(event: Event) -> tuple[AnyFact, ...]:
     return kind(leg=first, at=at, peer=second), kind(leg=second, at=at, peer=first)
 
 
+def _recording(event: Event, kind: type[RecordingStarted | RecordingStopped]) -> tuple[AnyFact, ...]:
+    """The file that our orders name after the call is its recording, and no other: a dialplan, or somebody at the
+    switch, may have the leg written into more."""
+    path, call = text(event, "Record-File-Path"), text(event, f"variable_{VARIABLE_CALL}")
+    if call and path.rpartition("/")[2] != f"{call}.wav":
+        return ()
+    return (kind(leg=_leg(event), at=happened_at(event), path=path),)
+
+
 def _custom(event: Event) -> tuple[AnyFact, ...]:
     subclass, at = text(event, "Event-Subclass"), happened_at(event)
     if subclass == ORDER_REPORT:
@@ -420,9 +429,9 @@ def facts_of(event: Event) -> tuple[AnyFact, ...]:
             # ours.
             return (_ended(event, complete=False),)
         case "RECORD_START":
-            return (RecordingStarted(leg=_leg(event), at=at, path=text(event, "Record-File-Path")),)
+            return _recording(event, RecordingStarted)
         case "RECORD_STOP":
-            return (RecordingStopped(leg=_leg(event), at=at, path=text(event, "Record-File-Path")),)
+            return _recording(event, RecordingStopped)
         case "DTMF":
             return (DigitPressed(leg=_leg(event), at=at, digit=text(event, "DTMF-Digit")),)
         case "BACKGROUND_JOB":
