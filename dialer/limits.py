@@ -76,6 +76,9 @@ SIDE_RING_SECONDS = 20
 OPERATION_PATIENCE = timedelta(seconds=ORDER_SECONDS + 5)
 # Between the end of a bridge and CHANNEL_PARK lie milliseconds. Should that event be lost, it goes on after this.
 PARK_PATIENCE = timedelta(seconds=1.5)
+# A customer whose agent's softphone goes is hung up by the switch within milliseconds. One who by its word is with
+# nobody for this long was sent elsewhere, by none of our orders.
+PARTED_PATIENCE = timedelta(seconds=3)
 # Whatever a command asks of the switch is done by then, or is not done: the longest is a ring and two operations.
 CONFIRM_WITHIN = timedelta(seconds=SIDE_RING_SECONDS + 40)
 

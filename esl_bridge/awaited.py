@@ -4,7 +4,8 @@
 that called it still has to send it to `park`. A `uuid_bridge` that comes in between is answered with +OK and then
 undone: the customer ends up parked and the other leg, an agent who had been waiting, is hung up with
 DESTINATION_OUT_OF_ORDER (FreeSWITCH 1.10.12: 5 of 1,230 joins ordered at the answer, none of 1,200 ordered after the
-parking). So whatever moves a leg waits until it has parked, some 20 ms.
+parking). So whatever moves a leg waits until it has parked, some 20 ms. Of an overloaded switch that thread was seen to
+be seconds late; until the order to call has come back (*calling*) there is nothing to give up.
 
 *Joining* ones are being joined by our order, and CHANNEL_BRIDGE has not come. The switch takes the order, says +OK and
 joins a moment later; asked in between, it says that the leg is joined to nobody. Whoever is only to be played a message
@@ -53,6 +54,14 @@ class AwaitedLegs:
         """Until none of them is awaited, at most `seconds` in all; after that they count as settled."""
         deadline = time.monotonic() + self.seconds
         for leg in legs:
-            event = self._legs.get(leg)
-            if event is not None and not event.wait(max(0.0, deadline - time.monotonic())):
+            if not self._came(leg, deadline):
                 self.settled(leg)
+
+    def came(self, *legs: str, within: float) -> bool:
+        """Whether none of them is awaited any longer after at most so many seconds; they are awaited on."""
+        deadline = time.monotonic() + within
+        return all(self._came(leg, deadline) for leg in legs)
+
+    def _came(self, leg: str, deadline: float) -> bool:
+        event = self._legs.get(leg)
+        return event is None or event.wait(max(0.0, deadline - time.monotonic()))

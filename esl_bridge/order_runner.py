@@ -87,6 +87,7 @@ class OrderRunner:
     link: Link | None = None
     in_flight: dict[str, InFlight] = field(default_factory=dict)
     rising: AwaitedLegs = field(default_factory=lambda: AwaitedLegs(PARK_SECONDS))
+    calling: AwaitedLegs = field(default_factory=lambda: AwaitedLegs(ORDER_SECONDS))
     joining: AwaitedLegs = field(default_factory=lambda: AwaitedLegs(JOIN_SECONDS))
     parts: Parts = field(init=False)
     apart: set[str] = field(default_factory=set)  # legs ordered to park, that hear music once they have
@@ -121,6 +122,7 @@ class OrderRunner:
         """Whatever was under way is in doubt from here on."""
         self.link = None
         self.rising.clear()
+        self.calling.clear()
         self.joining.clear()
         self.apart.clear()
         if self.in_flight:
@@ -251,6 +253,7 @@ class OrderRunner:
         else:
             if render.parks_when_answered(order):
                 self.rising.add(order.leg)
+                self.calling.add(order.leg)
             return command
         return None
 
@@ -272,13 +275,25 @@ class OrderRunner:
         return None
 
     def _send_when_parked(self, order: orders.AnyOrder, command: render.Command) -> None:
-        self.rising.wait(*render.legs_moved(order))
-        self._send((order, command))
+        if self._has_parked(order):
+            self._send((order, command))
+
+    def _has_parked(self, order: orders.AnyOrder) -> bool:
+        """Waits for the legs that it moves. False: one of them is still being called when the order's time is over."""
+        legs = render.legs_moved(order)
+        if not self.calling.came(*legs, within=order.expires_at - time.time()):
+            self._settle(order.order_id, "expired", "the switch had not yet finished calling its leg")
+            return False
+        self.rising.wait(*legs)
+        return True
 
     def _send_unless_joined(self, link: Link, order: orders.AnyOrder, command: render.Command) -> None:
         """What was decided because nobody had said that the leg is joined: the switch itself is asked first."""
-        self.rising.wait(*render.legs_moved(order))
-        self.joining.wait(order.leg)
+        if not self._has_parked(order):
+            return None
+        # One that is still being called is joined to nobody: whoever is to join it waits, too.
+        if self.calling.came(order.leg, within=JOIN_SECONDS):
+            self.joining.wait(order.leg)
         try:
             (joined_to,) = link.ask(f"uuid_getvar {order.leg} {JOINED_TO}")
         except NotConnectedError as error:
@@ -335,6 +350,7 @@ class OrderRunner:
 
     def parked(self, leg: str) -> None:
         """CHANNEL_PARK came. Does not wait."""
+        self.calling.settled(leg)
         self.rising.settled(leg)
         if leg in self.apart:
             self.parts.passing("music", self._play_music, leg)
@@ -346,6 +362,7 @@ class OrderRunner:
 
     def ended(self, leg: str) -> None:
         """Its hang-up came."""
+        self.calling.settled(leg)
         self.rising.settled(leg)
         self.joining.settled(leg)
         self.apart.discard(leg)
@@ -405,8 +422,10 @@ class OrderRunner:
     def _settle(self, order_id: str, status: str, reply: str = "", leg_exists: bool | None = None) -> None:
         item = self.in_flight.pop(order_id, None)
         if item is not None:
-            if status != "done" and render.is_originate(item.order):
-                self.rising.settled(item.order.leg)
+            if render.is_originate(item.order):
+                self.calling.settled(item.order.leg)
+                if status != "done":
+                    self.rising.settled(item.order.leg)
             if status != "done" and isinstance(item.order, orders.Bridge):
                 self.joining.settled(item.order.leg)
             with item.about():

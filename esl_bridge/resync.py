@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -29,7 +29,11 @@ ENDING_SECONDS: Final = 3.0
 # Legs remembered by the tracker, the oldest forgotten first: minutes of the fastest dialling one switch can do.
 TRACKED_LEGS: Final = 20_000
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+# A leg's name is mostly a uuid; an installation may also take the Call-ID of who calls in, or set one of its own. Only
+# what cannot be more than one word is ever put into a question to the switch.
+_NAME = re.compile(r"[A-Za-z0-9@._-]{1,128}\Z")
+# What `uuid_getvar` says of a variable that is not set.
+_UNSET: Final = "_undef_"
 
 CAUSE_LOST: Final = "LOST"
 CAUSE_RESTARTED: Final = "SYSTEM_SHUTDOWN"
@@ -48,29 +52,36 @@ class Differences:
 
 
 def channels_in(reply: str) -> frozenset[str]:
-    """The uuids in a reply to `show channels as json`. Raises BadListing (a refusal is not an empty switch)."""
+    """The names in a reply to `show channels as json`. Raises BadListing (a refusal is not an empty switch)."""
     try:
         listing = orjson.loads(reply)
         if not isinstance(listing, dict) or "row_count" not in listing:
             raise BadListing("no row_count")
         rows = listing.get("rows", [])
         count = int(listing["row_count"])
-        uuids = frozenset(row["uuid"] for row in rows if _UUID.match(row["uuid"]))
+        names = frozenset(row["uuid"] for row in rows if _NAME.match(row["uuid"]))
     except BadListing:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadListing(f"not a channel list: {type(error).__name__}") from None
     if count > 0 and not rows:
         raise BadListing(f"{count} channels announced, none listed")
-    return uuids
+    return names
 
 
 def live_legs(entries: Mapping[bytes, bytes], node: str = "") -> frozenset[str]:
     """The legs believed live, from the hash of leg states; an unreadable entry is asked about like the others. `node`:
     those of this one only, where there are several: what is not in this switch is in another."""
-    legs = set()
+    return frozenset(leg for leg in _believed_live(entries, node) if _NAME.match(leg))
+
+
+def beyond_asking(entries: Mapping[bytes, bytes], node: str = "") -> frozenset[str]:
+    """Those of them whose names are put into no question: only the end of the switch's process ends them for us."""
+    return frozenset(leg for leg in _believed_live(entries, node) if not _NAME.match(leg))
+
+
+def _believed_live(entries: Mapping[bytes, bytes], node: str) -> Iterator[str]:
     for key, value in entries.items():
-        leg = key.decode("ascii", "replace")
         try:
             entry = orjson.loads(value)
             state, there = entry.get("state"), entry.get("node", "")
@@ -78,10 +89,8 @@ def live_legs(entries: Mapping[bytes, bytes], node: str = "") -> frozenset[str]:
             state, there = None, ""
         if node and there != node:
             continue
-        # Only a real uuid is ever put into a question to the switch.
-        if state != "ended" and _UUID.match(leg):
-            legs.add(leg)
-    return frozenset(legs)
+        if state != "ended":
+            yield key.decode("utf-8", "replace")
 
 
 class Condition(NamedTuple):
@@ -172,8 +181,9 @@ def compare(
 
 
 def names_a_leg(reply: str) -> bool:
-    """Whether the answer of `uuid_getvar` is a leg's uuid, and not that the variable is unset or the leg is gone."""
-    return bool(_UUID.fullmatch(reply.strip()))
+    """Whether the answer of `uuid_getvar` is a leg's name, and not that the variable is unset or the leg is gone."""
+    name = reply.strip()
+    return name != _UNSET and bool(_NAME.match(name))
 
 
 def leg_exists(reply: str) -> bool | None:

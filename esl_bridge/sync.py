@@ -94,11 +94,14 @@ class Synchroniser:
 
     def compare_once(self, link: Link, restarted: bool) -> None:
         listed = resync.channels_in(link.ask("show channels as json")[0])
-        believed = resync.live_legs(self.commands.hgetall(streams.LIVE_LEGS), self.node if nodes.several() else "")
+        entries, node = self.commands.hgetall(streams.LIVE_LEGS), self.node if nodes.several() else ""
+        believed = resync.live_legs(entries, node)
         todo = resync.compare(listed, believed, self.tracker, time.monotonic(), link.opened)
         both = tuple(sorted(listed & believed))
         differing, undescribed = self._differing(link, both)
         gone = self._report_gone(link, (*todo.missing, *undescribed), restarted)
+        if restarted:
+            gone += self._report_ended_with_the_switch(link, resync.beyond_asking(entries, node))
         found = self._report_found(link, todo.unknown)
         changed = self._report_changed(link, differing)
         self.writer.report(self.reporter.sync(len(listed), gone, found, changed))
@@ -122,6 +125,14 @@ class Synchroniser:
                 self.writer.report(self.reporter.leg_gone(leg, cause))
                 count += 1
         return count
+
+    def _report_ended_with_the_switch(self, link: Link, legs: frozenset[str]) -> int:
+        """The process that had them is gone: of those from before the link to this one nobody need be asked."""
+        now = time.monotonic()
+        ended = [leg for leg in sorted(legs) if self.tracker.age(leg, now) > now - link.opened]
+        for leg in ended:
+            self.writer.report(self.reporter.leg_gone(leg, resync.CAUSE_RESTARTED))
+        return len(ended)
 
     def _is_over(self, leg: str) -> bool:
         """Its own hang-up says so, or has said so to whoever believed in it."""

@@ -271,6 +271,15 @@ def _bridged(event: Event) -> tuple[AnyFact, ...]:
     return kind(leg=first, at=at, peer=second), kind(leg=second, at=at, peer=first)
 
 
+def _recording(event: Event, kind: type[RecordingStarted | RecordingStopped]) -> tuple[AnyFact, ...]:
+    """The file that our orders name after the call is its recording, and no other: a dialplan, or somebody at the
+    switch, may have the leg written into more."""
+    path, call = text(event, "Record-File-Path"), text(event, f"variable_{VARIABLE_CALL}")
+    if call and path.rpartition("/")[2] != f"{call}.wav":
+        return ()
+    return (kind(leg=_leg(event), at=happened_at(event), path=path),)
+
+
 def _custom(event: Event) -> tuple[AnyFact, ...]:
     subclass, at = text(event, "Event-Subclass"), happened_at(event)
     if subclass == ORDER_REPORT:
@@ -340,8 +349,8 @@ def _leg_report(event: Event) -> tuple[AnyFact, ...]:
     answered = text(event, "Answer-State") == "answered"
     if answered:
         facts.append(LegAnswered(leg=leg, at=number(event, "Caller-Channel-Answered-Time") or at))
-    elif text(event, "Answer-State") in {"ringing", "early"}:
-        facts.append(LegRinging(leg=leg, at=at))
+    elif ringing := _ringing(event):
+        facts.append(ringing)
     known = number(event, "Leg-Known-Since")
     peer, before = joined_to(event), text(event, "Leg-Joined-Before")
     if before and before != peer:
@@ -359,6 +368,13 @@ def _leg_report(event: Event) -> tuple[AnyFact, ...]:
     elif held_before and holds is False:
         facts.append(LegUnheld(leg=leg, at=moved))
     return tuple(facts)
+
+
+def _ringing(dump: Event) -> LegRinging | None:
+    """Since when a leg rings. Of one that is called the switch says `Answer-State: ringing` from its beginning."""
+    told = (("Caller-Channel-Progress-Time", False), ("Caller-Channel-Progress-Media-Time", True))
+    times = [(at, early_media) for name, early_media in told if (at := number(dump, name))]
+    return LegRinging(leg=_leg(dump), at=min(times)[0], early_media=min(times)[1]) if times else None
 
 
 def held(dump: Event) -> bool | None:
@@ -413,9 +429,9 @@ def facts_of(event: Event) -> tuple[AnyFact, ...]:
             # ours.
             return (_ended(event, complete=False),)
         case "RECORD_START":
-            return (RecordingStarted(leg=_leg(event), at=at, path=text(event, "Record-File-Path")),)
+            return _recording(event, RecordingStarted)
         case "RECORD_STOP":
-            return (RecordingStopped(leg=_leg(event), at=at, path=text(event, "Record-File-Path")),)
+            return _recording(event, RecordingStopped)
         case "DTMF":
             return (DigitPressed(leg=_leg(event), at=at, digit=text(event, "DTMF-Digit")),)
         case "BACKGROUND_JOB":

@@ -5,7 +5,7 @@ told the same thing again, and does something only the first time."""
 from dialer import call_operations as ops
 from dialer import orders, outbox
 from dialer.models import CallLog, SideLeg
-from dialer.services import answering, call_control, calls, side_legs
+from dialer.services import answering, call_control, calls, live_legs, side_legs
 from dialer.services.acting import Act
 
 RINGING = (ops.CONSULT, ops.TAKE_OVER)
@@ -50,7 +50,10 @@ def customer_bridged(act: Act, call: CallLog, peer: str) -> None:
         _back(act, call)
         return
     side = side_legs.locked(peer)
-    if side is None or side.call_id != call.pk or call.agent_id is None:
+    if call.agent_id is None:
+        return
+    if side is None or side.call_id != call.pk:
+        _with_a_stranger(act, call, peer)
         return
     side.joined_at = side.joined_at or act.now
     side_legs.save(side, "joined_at")
@@ -62,6 +65,28 @@ def customer_bridged(act: Act, call: CallLog, peer: str) -> None:
         calls.save(call, "taken_over_by")
     calls.transferred(act, call)
     answering.confirm(act, call, "take_over" if taken_over else "consult_complete")
+
+
+def _with_a_stranger(act: Act, call: CallLog, peer: str) -> None:
+    """By our transfer, or by none of our orders: the agent's softphone transfers by itself, somebody types at the
+    switch. What else we have under way is waited for: it may bring the customer back."""
+    if call.operation not in ("", ops.TRANSFER):
+        return
+    live = live_legs.one(call.freeswitch_uuid)
+    if live is not None and live.peer != peer:
+        return  # told again, or over already
+    consulted = side_legs.open_one(call, side_legs.CONSULT)
+    if consulted is not None:
+        side_legs.hang_up(act, consulted)
+    calls.transferred(act, call)
+    answering.confirm(act, call, "transfer")
+
+
+def customer_alone(act: Act, call: CallLog) -> None:
+    """The customer was parted from the agent by none of our orders, and lives on with nobody: in a menu, a mailbox, or
+    ringing somebody else. They would have been hung up with the agent's leg, had that only ended."""
+    if call.ended_at is None and call.agent_id is not None and not call.operation and call.parked_at is None:
+        calls.transferred(act, call)
 
 
 def _back(act: Act, call: CallLog) -> None:

@@ -1,4 +1,4 @@
-"""Moves of calls that the switch neither confirms nor refuses."""
+"""Moves of calls that the switch neither confirms nor refuses, and those that nobody has asked it for."""
 
 import datetime as dt
 import logging
@@ -6,7 +6,7 @@ import logging
 from django.db.models import Q
 
 from dialer import call_operations as ops
-from dialer.limits import OPERATION_PATIENCE, PARK_PATIENCE, SIDE_RING_SECONDS
+from dialer.limits import OPERATION_PATIENCE, PARK_PATIENCE, PARTED_PATIENCE, SIDE_RING_SECONDS
 from dialer.models import CallLog, SideLeg
 from dialer.services import answering, call_moves, call_orders, calls, live_legs
 from dialer.services.acting import Act
@@ -33,6 +33,26 @@ def overdue(act: Act) -> None:
         if age > OPERATION_PATIENCE + (RING if call.operation in call_moves.RINGING else dt.timedelta()):
             log.warning("call %s: %s was not confirmed by the switch", call.call_id, call.operation)
             call_orders.move_failed(act, call, answering.UNCONFIRMED)
+    _unasked(act)
+
+
+def _unasked(act: Act) -> None:
+    """Customers who by the switch's word are joined to a stranger, or have been to nobody for a while, although no
+    order of ours moves them. Of whom Redis does not know that they were ever joined, it has lost what came after."""
+    joined = CallLog.objects.filter(ended_at=None, operation="", agent__isnull=False, bridged_at__isnull=False)
+    rows = list(joined.values_list("freeswitch_uuid", "agent_leg__leg_uuid", "parked_at"))
+    parted_before = (act.now - PARTED_PATIENCE).timestamp() * 1000
+    for (uuid, agent_leg, parked), leg in zip(rows, live_legs.several([row[0] for row in rows]), strict=True):
+        if leg is None or leg.bridged_at is None or leg.peer == str(agent_leg):
+            continue
+        if not leg.peer and (parked or leg.since > parted_before):
+            continue
+        if (call := calls.locked(uuid)) is None:
+            continue
+        if leg.peer:
+            call_moves.customer_bridged(act, call, leg.peer)
+        else:
+            call_moves.customer_alone(act, call)
 
 
 def _believe_live_legs(act: Act, call: CallLog) -> None:

@@ -363,6 +363,7 @@ def ended(
     # The lock first: what is known then of its appointments stays true.
     contact = following.contact_of(call)
     unanswered, known = call.answered_at is None, endings.of(call)
+    had_begun = call.status == CallStatus.DIALING
     by_us = unanswered and known.hung_up_by_us
     outcome = hangup_causes.outcome_of(cause, answered=not unanswered, cancelled_by_us=by_us)
     call.status = CallStatus(outcome.value)
@@ -374,7 +375,7 @@ def ended(
     call.in_doubt_since = None
     hold_over(call, call.ended_at)
     if reached is None:
-        reached = hangup_causes.reached_customer(cause) or call.status == CallStatus.DIALING
+        reached = hangup_causes.reached_customer(cause) or had_begun
     call.outcome = retry.kind_of(
         outcome,
         cause,

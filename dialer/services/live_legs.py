@@ -1,6 +1,9 @@
 """The live state of legs as the ingest keeps it in Redis (events/call_state.py). Its times are milliseconds, those of
 facts microseconds."""
 
+from collections.abc import Sequence
+from typing import cast
+
 import redis
 
 from events import call_state, streams
@@ -9,11 +12,25 @@ from events.call_state import LegState
 
 def one(leg: str) -> LegState | None:
     """None when it is not known, or what is there is no state of a leg."""
+    return several([leg])[0]
+
+
+def _read(raw: bytes | None) -> LegState | None:
     try:
-        raw = streams.shared().hget(streams.LIVE_LEGS, leg)
         return call_state.from_json(raw) if raw else None
-    except (redis.RedisError, ValueError):
+    except ValueError:
         return None
+
+
+def several(legs: Sequence[str]) -> list[LegState | None]:
+    """As `one`, of each, asked together."""
+    if not legs:
+        return []
+    try:
+        found = cast(list[bytes | None], streams.shared().hmget(streams.LIVE_LEGS, list(legs)))
+    except redis.RedisError:
+        return [None] * len(legs)
+    return [_read(raw) for raw in found]
 
 
 def is_joined(leg: str) -> bool:

@@ -102,14 +102,14 @@ def _call(draw: st.DrawFn, teller: Teller, call: str, agents: Sequence[str]) -> 
         teller.wait(1)
         teller.join("BRIDGE", call, agent)
         if passes("is recorded"):
-            teller.tell("RECORD_START", call, Record_File_Path="/r/1.wav")
+            teller.tell("RECORD_START", call, Record_File_Path=f"/r/{call}.wav")
         for _ in range(draw(st.integers(0, 2))):
             teller.wait(1)
             teller.tell("CHANNEL_HOLD", call)
             teller.wait(draw(st.integers(1, 3)))
             teller.tell("CHANNEL_UNHOLD", call)
         if passes("is recorded no more"):
-            teller.tell("RECORD_STOP", call, Record_File_Path="/r/1.wav")
+            teller.tell("RECORD_STOP", call, Record_File_Path=f"/r/{call}.wav")
         teller.wait(1)
         teller.join("UNBRIDGE", call, agent)
         teller.tell("CHANNEL_PARK", agent)

@@ -168,8 +168,8 @@ GUARDS: list[Guard] = [
     Guard(
         "a customer who is just being joined is not hung up or played a message",
         RUNNER,
-        "        self.joining.wait(order.leg)\n",
-        "",
+        "            self.joining.wait(order.leg)\n",
+        "            pass\n",
         ORDERS + "test_who_is_just_being_joined_is_not_asked_about_before_they_are",
     ),
     Guard(

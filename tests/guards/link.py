@@ -4,6 +4,7 @@ from tests.guards.guard import Guard
 
 FAULTS = "tests/integration/test_link_faults.py"
 BRIDGE = "tests/integration/test_esl_bridge.py"
+CONTROL = "tests/integration/test_call_control.py"
 CLIENT = "tests/integration/test_esl_client.py"
 FRAMING = "tests/unit/test_esl_framing.py::test_what_is_no_frame_is_refused_for_good"
 RENDER = "tests/unit/test_esl_render.py"
@@ -187,6 +188,22 @@ GUARDS: list[Guard] = [
         f"{BRIDGE}::test_a_leg_that_has_hung_up_is_gone_although_it_is_listed",
     ),
     Guard(
+        "a leg's name that is more than one word is put into no question",
+        "esl_bridge/resync.py",
+        "return frozenset(leg for leg in _believed_live(entries, node) if _NAME.match(leg))",
+        "return frozenset(_believed_live(entries, node))",
+        "tests/unit/test_esl_resync.py::test_legs_not_ended_are_believed_live_whatever_their_names"
+        "_and_asked_about_where_these_are_one_word",
+    ),
+    Guard(
+        "legs that cannot be asked about end with their switch",
+        "esl_bridge/sync.py",
+        "            gone += self._report_ended_with_the_switch(link, resync.beyond_asking(entries, node))\n",
+        "            pass\n",
+        f"{BRIDGE}::test_legs_whose_names_are_no_uuids_are_compared_and_end_with_their_switch_also_when_none_may_be_"
+        "asked_about",
+    ),
+    Guard(
         "what was only on its way is not told again",
         "esl_bridge/sync.py",
         "if (now.belief, now.said) == (first[leg].belief, first[leg].said) and",
@@ -206,6 +223,35 @@ GUARDS: list[Guard] = [
         "        elif any(leg in self.rising for leg in render.legs_moved(order)):\n",
         "        elif False:\n",
         f"{BRIDGE}::test_a_customer_is_not_joined_before_the_leg_has_parked",
+    ),
+    Guard(
+        "nor while the switch still calls them, however late it is",
+        "esl_bridge/order_runner.py",
+        "        if not self.calling.came(*legs, within=order.expires_at - time.time()):\n",
+        "        if False:\n",
+        "tests/integration/test_esl_orders.py::"
+        "test_a_customer_is_not_joined_while_the_switch_still_calls_them_however_late_it_is[the leg parks]",
+    ),
+    Guard(
+        "a customer whom somebody else has moved holds no agent",
+        "dialer/services/call_moves.py",
+        "        _with_a_stranger(act, call, peer)\n",
+        "",
+        f"{CONTROL}::test_a_customer_whom_the_softphone_itself_has_transferred_holds_its_agent_no_longer",
+    ),
+    Guard(
+        "a move that is over already frees nobody",
+        "dialer/services/call_moves.py",
+        "    if live is not None and live.peer != peer:\n",
+        "    if False:\n",
+        f"{CONTROL}::test_a_bridge_to_a_stranger_that_is_over_already_frees_nobody",
+    ),
+    Guard(
+        "who is joined to nobody for a while by none of our orders holds no agent",
+        "dialer/services/call_silence.py",
+        "    _unasked(act)\n",
+        "",
+        f"{CONTROL}::test_a_customer_sent_into_a_menu_by_none_of_our_orders_holds_the_agent_no_longer[True]",
     ),
     Guard(
         "a time that no clock shows is not believed",

@@ -429,6 +429,100 @@ def test_an_agent_whose_softphone_dies_during_a_consultation_leaves_nobody_waiti
     assert talk.agent.status != "on_call" and not SideLeg.objects.filter(ended_at=None).exists()
 
 
+# --- Moved by anybody else --------------------------------------------------------------------------------------------
+
+
+def lives(talk: Talk, peer: str = "", *, joined_once: bool = True) -> None:
+    """What the ingest knows of the customer's leg: joined to this one, or to nobody since a minute ago."""
+    minute_ago = now_us() // 1000 - 60_000
+    state = {"leg": talk.customer, "state": "bridged" if peer else "answered", "peer": peer, "since": minute_ago}
+    state |= {"bridged_at": minute_ago} if joined_once else {}
+    streams.shared().hset(streams.LIVE_LEGS, talk.customer, json.dumps(state))
+
+
+def is_free(talk: Talk) -> bool:
+    talk.refresh()
+    assert talk.call.ended_at is None
+    return (talk.agent.status, talk.agent.status_reason, talk.call.agent) == ("busy", "wrap_up", None)
+
+
+def test_a_customer_whom_the_softphone_itself_has_transferred_holds_its_agent_no_longer(talk):
+    stranger = str(uuid.uuid4())
+    talk.tell(f.LegUnbridged(leg=talk.customer, peer=talk.agent_leg, at=now_us()))
+    talk.ends(talk.agent_leg)
+    assert talk.agent.status == "on_call", "they may be about to be hung up with it"
+    talk.joins(talk.customer, stranger)
+    assert is_free(talk)
+    talk.joins(talk.customer, stranger)
+    talk.ends(talk.customer)
+    assert talk.call.outcome == "conversation" and talk.agent.status_reason == "wrap_up"
+
+
+def test_a_customer_whom_somebody_at_the_switch_has_transferred_holds_their_agent_no_longer(talk):
+    talk.ask("park")
+    talk.parks(talk.customer, talk.agent_leg)
+    talk.joins(talk.customer, str(uuid.uuid4()))
+    assert is_free(talk) and not talk.row["parked"]
+
+
+def test_an_agent_who_was_consulting_when_somebody_took_the_customer_is_free_and_the_consulted_is_let_go(talk):
+    side = consulting(talk)
+    talk.joins(talk.customer, str(uuid.uuid4()))
+    assert is_free(talk) and talk.last("hangup").payload["leg"] == side
+
+
+def test_our_own_transfer_is_proven_by_whom_the_customer_is_joined_to(talk):
+    command = talk.ask("transfer", extension="1002")
+    talk.joins(talk.customer, str(uuid.uuid4()))
+    assert is_free(talk) and confirmation(command) == ("confirmed", "") and talk.row["operation"] == ""
+    talk.reports(talk.last("transfer"), "in_doubt")
+    assert confirmation(command) == ("confirmed", "")
+
+
+def test_a_bridge_to_a_stranger_that_is_over_already_frees_nobody(talk):
+    lives(talk, talk.agent_leg)
+    talk.joins(talk.customer, str(uuid.uuid4()))
+    assert talk.agent.status == "on_call" and talk.call.agent == talk.agent
+    tick()
+    talk.refresh()
+    assert talk.agent.status == "on_call"
+
+
+@pytest.mark.parametrize("agent_leg_goes", [True, False])
+def test_a_customer_sent_into_a_menu_by_none_of_our_orders_holds_the_agent_no_longer(talk, agent_leg_goes):
+    lives(talk)
+    talk.ends(talk.agent_leg) if agent_leg_goes else talk.parks(talk.agent_leg)
+    tick()
+    assert is_free(talk)
+
+
+def test_a_customer_of_whose_joining_redis_has_lost_the_word_keeps_the_agent(talk):
+    lives(talk, joined_once=False)
+    tick()
+    talk.refresh()
+    assert talk.agent.status == "on_call"
+
+
+def test_a_customer_parked_by_our_order_keeps_the_agent(talk):
+    talk.ask("park")
+    talk.parks(talk.customer, talk.agent_leg)
+    lives(talk)
+    tick()
+    talk.refresh()
+    assert talk.agent.status == "on_call" and talk.row["parked"]
+
+
+def test_a_move_that_came_during_an_operation_of_ours_is_seen_when_that_has_failed(talk):
+    talk.ask("park")
+    stranger = str(uuid.uuid4())
+    talk.joins(talk.customer, stranger)
+    assert talk.agent.status == "on_call"
+    lives(talk, stranger)
+    CallLog.objects.update(operation_at="2026-01-01T00:00:00Z")
+    tick()
+    assert is_free(talk)
+
+
 # --- Transfer, hang-up, and answers -----------------------------------------------------------------------------------
 
 

@@ -235,3 +235,30 @@ def test_a_customer_whose_joining_and_whose_parting_are_ordered_together_stays_j
     wait_until(settled, "both orders settled", 10)
     desk.joined(desk.customer, desk.agent_leg)
     assert desk.exists(desk.customer)
+
+
+def test_a_customer_whom_somebody_at_the_switch_sends_away_holds_no_agent(desk: Desk) -> None:
+    """As a softphone does by its own transfer, or a person at the switch's console: no order of ours is about it."""
+
+    def freed() -> bool:
+        call = CallLog.objects.get(pk=desk.call.pk)
+        return call.agent is None and call.ended_at is None and desk.agent()[0] != "on_call"
+
+    desk.next_call()
+    desk.switch.api(f"uuid_transfer {desk.customer} {COLLEAGUE} XML default")
+    desk.alone(desk.agent_leg)
+    wait_until(freed, "the agent is free whose leg has parked", 10)
+    desk.switch.api(f"uuid_kill {desk.customer}")
+
+    desk.next_call()
+    desk.switch.api(f"uuid_transfer {desk.customer} echo inline")
+    wait_until(freed, "the agent is free although the customer is joined to nobody", 10)
+    desk.switch.api(f"uuid_kill {desk.customer}")
+
+    desk.next_call()
+    desk.switch.api(f"uuid_setvar {desk.agent_leg} park_after_bridge false")
+    desk.switch.api(f"uuid_transfer {desk.customer} {COLLEAGUE} XML default")
+    desk.gone(desk.agent_leg)
+    wait_until(freed, "the agent is free whose leg was hung up", 10)
+    desk.switch.api(f"uuid_kill {desk.customer}")
+    desk.next_call()

@@ -141,6 +141,17 @@ def test_a_refusal_by_the_switch_uses_up_no_attempt(switch):
     assert call.status == "failed" and contact.attempts == 0 and contact.status == "ready"
 
 
+def test_a_call_that_the_switch_had_begun_is_an_attempt_whatever_it_then_says(switch):
+    """The order's report may come before the leg's own end: the customer may have heard it ring."""
+    [agent] = ready_agents(switch)
+    call = dial(make_campaign([agent]))
+    [order] = switch.orders("originate_customer")
+    switch.tell(f.LegCreated(leg=call.freeswitch_uuid, at=now_us(), role="customer"))
+    switch.report(order, "failed", reply="-ERR DESTINATION_OUT_OF_ORDER", leg_exists=False)
+    call.refresh_from_db()
+    assert (call.outcome, Contact.objects.get(pk=call.contact_id).attempts) == ("failed", 1)
+
+
 def test_an_error_reply_for_a_leg_that_exists_is_not_believed(switch):
     """Duplicate uuid and throttle say the same: only uuid_exists tells them apart."""
     [agent] = ready_agents(switch)

@@ -488,6 +488,28 @@ def test_after_a_restart_of_the_switch_its_calls_ended_with_it(start, switch, fl
     assert (ended.leg, ended.cause) == (leg, "SYSTEM_SHUTDOWN")
 
 
+def test_legs_whose_names_are_no_uuids_are_compared_and_end_with_their_switch_also_when_none_may_be_asked_about(
+    start, switch, floor
+):
+    """Where who calls in is known by their own Call-ID. What is more than one word goes into no command."""
+    lost, lives, odd = "3c26700857a8@192.168.1.5", "4d26@192.168.1.6", "two words"
+    for leg in (lost, lives, odd):
+        believe(floor, leg, "answered")
+    switch.channels.add(lives)
+    start()
+    wait_until(lambda: floor.facts(facts.SyncFinished), "the first comparison")
+    wait_until(lambda: floor.connection.get("esl:core:test"), "the process is remembered")
+    assert [(fact.leg, fact.cause) for fact in floor.facts(facts.LegEnded)] == [(lost, "LOST")]
+    floor.connection.hdel(streams.LIVE_LEGS, lost)
+    switch.core_uuid = new()
+    switch.channels.clear()
+    switch.drop_all()
+    wait_until(lambda: len(floor.facts(facts.LegEnded)) == 3, "the legs' end")
+    ended = {(fact.leg, fact.cause) for fact in floor.facts(facts.LegEnded)[1:]}
+    assert ended == {(lives, "SYSTEM_SHUTDOWN"), (odd, "SYSTEM_SHUTDOWN")}
+    assert switch.said("api uuid_exists two") == []
+
+
 def test_a_refused_listing_ends_no_leg(start, switch, floor):
     leg = new()
     believe(floor, leg)

@@ -313,3 +313,68 @@ def test_who_could_not_be_joined_is_not_kept_waiting(runner, monkeypatch, how):
     gevent.sleep(0.01)
     said = [line.split()[0] for line in runner.link.said] if runner.link else ["uuid_bridge"]
     assert said == ["uuid_bridge"] + ["uuid_kill"] * (how != "the link is lost")
+
+
+# --- Nobody is moved before the switch has finished calling them ----------------------------------------------------
+
+
+def being_called(runner, **more):
+    """A customer who has answered while the thread that calls them has not returned, and a bridge for them."""
+    runner.link, runner.rising.seconds = Switch(), 0.0
+    call = call_order()
+    send(runner, call)
+    header = {"order_id": str(uuid.uuid4()), "expires_at": time.time() + ORDER_SECONDS, "leg": call.leg}
+    join = orders.Bridge(**{**header, **more}, peer=str(uuid.uuid4()))
+    send(runner, join)
+    gevent.sleep(0.02)
+    return call, join
+
+
+def said(runner):
+    return [line.split()[0] for line in runner.link.said]
+
+
+def until(condition):
+    with gevent.Timeout(10):
+        while not condition():
+            gevent.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", ["the leg parks", "the calling is reported done", "the leg ends"])
+def test_a_customer_is_not_joined_while_the_switch_still_calls_them_however_late_it_is(runner, how):
+    call, _ = being_called(runner)
+    assert said(runner) == ["originate"], "the parking that is still to come would undo it and end the agent's leg"
+    if how == "the leg parks":
+        runner.parked(call.leg)
+    elif how == "the calling is reported done":
+        runner.job_finished(call.order_id, f"+OK {call.leg}")
+    else:
+        runner.ended(call.leg)
+    until(lambda: said(runner) == ["originate", "uuid_bridge"])
+    assert not len(runner.calling) and not len(runner.rising)
+
+
+def test_a_join_whose_customer_is_still_being_called_when_its_time_is_over_does_not_leave(runner):
+    call, join = being_called(runner, expires_at=time.time() + 0.3)
+    until(lambda: join.order_id not in runner.in_flight)
+    assert said(runner) == ["originate"] and outcomes(runner) == ["expired"]
+    assert call.leg in runner.calling, "the next order waits for it as well"
+
+
+def test_a_hangup_unless_joined_waits_for_a_join_that_waits_for_the_call(runner):
+    """The join comes late, but in the middle of it nobody is hung up."""
+    call, join = being_called(runner)
+    send(runner, unless_joined("hangup", call.leg))
+    runner.parked(call.leg)
+    until(lambda: said(runner) == ["originate", "uuid_bridge"])
+    runner.link.joined[call.leg] = join.peer
+    runner.joined(call.leg, join.peer)
+    until(lambda: "refused" in outcomes(runner))
+    assert said(runner) == ["originate", "uuid_bridge"]
+
+
+def test_who_is_called_for_ever_is_hung_up_all_the_same(runner, monkeypatch):
+    monkeypatch.setattr(order_runner, "JOIN_SECONDS", 0.02)
+    call, _ = being_called(runner)
+    send(runner, unless_joined("hangup", call.leg))
+    until(lambda: said(runner) == ["originate", "uuid_kill"])

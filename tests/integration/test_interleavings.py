@@ -140,12 +140,14 @@ class Floor:
             return
         ours, agent_leg = call.freeswitch_uuid, str(call.agent_leg.leg_uuid)
         bridge = call.orders.filter(kind="bridge").order_by("-id").first()
-        told = self.random.choice(["park", "park", "bridge", "bridge", "hold"])
+        told = self.random.choice(["park", "park", "bridge", "bridge", "hold", "stranger"])
         if told == "park":
             for leg in self.random.sample([ours, agent_leg], self.random.choice([1, 2, 2])):
                 self.switch.tell(f.LegParked(leg=leg, at=now_us()))
         elif told == "hold":
             self.switch.tell(self.random.choice([f.LegHeld, f.LegUnheld])(leg=agent_leg, at=now_us()))
+        elif told == "stranger":
+            self.switch.tell(f.LegBridged(leg=ours, peer=str(uuid.uuid4()), at=now_us()))
         elif bridge is not None:
             leg, peer = bridge.payload["leg"], bridge.payload["peer"]
             told_both = [f.LegBridged(leg=leg, peer=peer, at=now_us()), f.LegBridged(leg=peer, peer=leg, at=now_us())]

@@ -21,10 +21,12 @@ from esl_bridge.resync import (
     Condition,
     LegTracker,
     believed,
+    beyond_asking,
     channels_in,
     compare,
     leg_exists,
     live_legs,
+    names_a_leg,
     said,
 )
 from esl_bridge.sync import SECOND_LOOK_SECONDS
@@ -63,15 +65,27 @@ def test_an_empty_switch_has_no_rows():
     assert channels_in('{"row_count": 0}\n') == frozenset()
 
 
-def test_only_real_uuids_of_legs_not_ended_are_believed_live():
-    entries = {
-        A.encode(): b'{"leg":"x","state":"bridged"}',
-        B.encode(): b'{"state":"ended"}',
-        C.encode(): b"not json",
-        b"1\nexit": b'{"state":"held"}',
-        b"\xff": b'{"state":"held"}',
-    }
-    assert live_legs(entries) == {A, C}
+HARMLESS = ("3c26700857a8@192.168.1.5", "call-1_2.3", "a" * 128)
+HARMFUL = ("1\nexit", "a b", "a;b", "a\n", "", "a" * 129, "é", "${x}", "a\r")
+
+
+def test_legs_not_ended_are_believed_live_whatever_their_names_and_asked_about_where_these_are_one_word():
+    entries = {A.encode(): b'{"leg":"x","state":"bridged"}', B.encode(): b'{"state":"ended"}', C.encode(): b"not json"}
+    entries |= {name.encode(): b'{"state":"held"}' for name in (*HARMLESS, *HARMFUL)}
+    assert live_legs(entries) == {A, C, *HARMLESS}
+    assert beyond_asking(entries) == set(HARMFUL)
+    assert beyond_asking({b"\xff": b'{"state":"held"}'}) == {"\ufffd"}
+
+
+def test_a_listed_channel_is_asked_about_where_its_name_is_one_word():
+    rows = [{"uuid": name} for name in (A, *HARMLESS, *HARMFUL)]
+    assert channels_in(orjson.dumps({"row_count": len(rows), "rows": rows}).decode()) == {A, *HARMLESS}
+
+
+@pytest.mark.parametrize("reply", ["_undef_", "_undef_\n", "-ERR No such channel!\n", "", "-USAGE: <uuid> <var>\n"])
+def test_what_names_no_leg_is_not_taken_for_one(reply):
+    assert not names_a_leg(reply)
+    assert names_a_leg(f"{A}\n") and names_a_leg(HARMLESS[0])
 
 
 def test_differences_are_missing_and_unknown_legs():
@@ -275,6 +289,23 @@ def test_a_hold_that_a_channel_does_not_keep_is_held_until_it_is_said_to_have_en
     moved = facts.facts_of(orjson.loads(raw))
     assert facts.LegUnheld not in [type(fact) for fact in moved]
     assert condition(leg_of(CREATED, ANSWERED, BRIDGED, HELD, *moved)) == Condition(True, C)
+
+
+@pytest.mark.parametrize(
+    ("times", "rings"),
+    [
+        ({}, None),
+        ({"Progress-Time": "0", "Progress-Media-Time": "0"}, None),
+        ({"Progress-Time": "5000", "Progress-Media-Time": "0"}, facts.LegRinging(leg=A, at=5000)),
+        ({"Progress-Time": "0", "Progress-Media-Time": "7000"}, facts.LegRinging(leg=A, at=7000, early_media=True)),
+        ({"Progress-Time": "5000", "Progress-Media-Time": "7000"}, facts.LegRinging(leg=A, at=5000)),
+    ],
+)
+def test_a_leg_that_is_found_rings_only_since_the_far_end_has_said_so(times, rings):
+    """Its Answer-State is `ringing` from CHANNEL_CREATE on."""
+    dump = {"Unique-ID": A, "Answer-State": "ringing", **{f"Caller-Channel-{name}": at for name, at in times.items()}}
+    told = facts.facts_of(orjson.loads(reporter().leg_found(A, dump)))
+    assert [fact for fact in told if isinstance(fact, facts.LegRinging)] == ([rings] if rings else [])
 
 
 def test_every_report_has_an_identity_of_its_own():

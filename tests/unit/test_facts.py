@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from events import facts
-from events.facts import LegBridged, LegCreated, LegEnded, LegUnbridged, facts_of
+from events.facts import LegBridged, LegCreated, LegEnded, LegUnbridged, RecordingStarted, RecordingStopped, facts_of
 from tests.fakes import captures
 
 BRIDGE = {
@@ -90,6 +90,17 @@ def test_our_own_variables_come_back_as_role_call_agent_and_campaign():
     event |= {"variable_orch_call": "c", "variable_orch_agent": "agent_1", "variable_orch_campaign": "s"}
     assert facts_of(event) == (LegCreated(leg="a", role="customer", call_id="c", agent_id="agent_1", campaign_id="s"),)
     assert facts_of(event | {"variable_orch_role": "god"})[0].role == "other"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("RECORD_START", RecordingStarted), ("RECORD_STOP", RecordingStopped)])
+def test_only_the_file_named_after_the_call_is_its_recording(name, kind):
+    event = {"Event-Name": name, "Unique-ID": "a", "Event-Date-Timestamp": "7000", "variable_orch_call": "c"}
+    assert facts_of(event | {"Record-File-Path": "/rec/c.wav"}) == (kind(leg="a", at=7000, path="/rec/c.wav"),)
+    for other in ("/rec/other.wav", "/rec/c.wav/x.wav", "/rec/c.wav.part", "/rec/c-2.wav", ""):
+        assert facts_of(event | {"Record-File-Path": other}) == ()
+    # A leg of no call of ours has no recording of ours that could be mistaken.
+    del event["variable_orch_call"]
+    assert facts_of(event | {"Record-File-Path": "/rec/other.wav"}) != ()
 
 
 def test_the_last_word_of_a_leg_tells_who_it_was_and_how_it_ended():
