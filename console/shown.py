@@ -50,9 +50,10 @@ def sees_numbers(actor: Actor) -> bool:
     return actor.reach(Permission.FULL_NUMBERS) >= max(actor.reach(Permission.SEE_PAGES), Reach.OWN)
 
 
-def number(actor: Actor, e164: str) -> str:
-    """The number as this person may read it. Whole numbers on a page are a line in the audit log."""
-    if not sees_numbers(actor):
+def number(actor: Actor, e164: str, *, own: bool = False) -> str:
+    """The number as this person may read it. Whole numbers on a page are a line in the audit log. `own`: of the
+    customer on the agent's own line or before them, however much more of the floor this person sees."""
+    if not (actor.may(Permission.FULL_NUMBERS) if own else sees_numbers(actor)):
         return mask(e164)
     audit.full_numbers_shown()
     return e164
