@@ -102,7 +102,7 @@ FIGURES = {
     "forecast": "When the list will be used up, at the pace of the last hour.",
     "time_in_state": "Since the present state began, by the server's clock.",
     "call_age": "Since the customer answered.",
-    "calls_today": "Calls joined to this agent today (UTC).",
+    "calls_today": "Calls joined to this agent: those that ended for them today (UTC), and the present one.",
     "disposition": "What the last call came to, as the agent has said.",
     "registered": "Whether the switch knows the agent's softphone now.",
     "round_trip": "From the agent's panel to the server and back.",
