@@ -89,7 +89,8 @@ FIGURES = {
     " The bar shows how much of the cap is used.",
     "pacing": "What the dialer decided last: how many calls it placed, and what bound it.",
     "mode": "How the campaign dials: preview, progressive, power, predictive or by hand.",
-    "idle": "Agents of the campaign who can be given a call now.",
+    "idle": "Agents of the campaign who can be given a call now: available, the softphone connected, no call or preview"
+    " at hand, no other state to follow. Required skills and the switch's nodes only the dialer knows.",
     "nearly_free": f"Nearly free: agents in wrap-up whose time is over within {NEARLY_FREE_MS // 1_000} s.",
     "talking": "Agents of the campaign who talk with a customer.",
     "on_break": "Agents of the campaign on a break.",
