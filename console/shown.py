@@ -11,8 +11,9 @@ from typing import Any
 from django.db.models import Q
 
 from console import permissions
-from console.permissions import Actor, Permission, Reach
+from console.permissions import Actor, Permission, Reach, Target
 from dialer import exports
+from dialer.models import Agent, CallLog, DialerCampaign
 from dialer.services import audit
 from events.privacy import mask
 
@@ -43,6 +44,27 @@ def campaigns(actor: Actor) -> Q:
 
 def contacts(actor: Actor) -> Q:
     return permissions.contacts_within(actor, Permission.SEE_PAGES)
+
+
+def opens(actor: Actor, thing: Agent | CallLog | DialerCampaign) -> bool:
+    """Whether the page of this is open to them: what would be refused is not offered as a link. Of a call, its agent's
+    team and its campaign are best read with it."""
+    if actor.sees_every_page:
+        return True
+    match thing:
+        case Agent():
+            target = Target(agent_id=thing.agent_id, team=_team(thing))
+        case DialerCampaign():
+            target = Target(campaign_id=str(thing.campaign_id))
+        case CallLog():
+            campaign = str(thing.campaign.campaign_id) if thing.campaign else ""
+            agent = thing.agent
+            target = Target(agent.agent_id, _team(agent), campaign) if agent else Target(campaign_id=campaign)
+    return actor.reaches(Permission.SEE_PAGES, target)
+
+
+def _team(agent: Agent) -> str:
+    return agent.team.code if agent.team else ""
 
 
 def sees_numbers(actor: Actor) -> bool:
