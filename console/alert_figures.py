@@ -12,7 +12,7 @@ from typing import Final
 
 from console import health, words
 from console.floor_state import FloorState
-from console.kpis import agent_kind, ratio
+from console.kpis import agent_kind, is_idle, ratio
 from console.rows import AgentRow, CallRow, CampaignRow, Ratio
 from dialer import figures
 
@@ -116,7 +116,7 @@ def measure(floor: FloorState, onsets: Onsets, resumed: Mapping[tuple[str, str],
         for campaign in agent.campaigns:
             if agent.today.occupancy is not None:
                 occupied.setdefault(campaign, []).append(agent.today.occupancy)
-            if agent.status == "available" and agent.call_id is None:
+            if is_idle(agent):
                 idle[campaign] = idle.get(campaign, 0) + 1
     for call in floor.calls.values():
         found += _call(call, now)

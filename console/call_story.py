@@ -60,7 +60,7 @@ class Story:
 
 
 def find(call_id: UUID, within: Q) -> CallLog | None:
-    related = ("agent", "campaign", "contact", "decision", "disposition", "agent_leg")
+    related = ("agent__team", "campaign", "contact", "decision", "disposition", "agent_leg")
     calls = CallLog.objects.select_related(*related).defer("cdr_data", "decision__inputs", "contact__custom_fields")
     return calls.filter(within, call_id=call_id).first()
 
@@ -291,7 +291,7 @@ def _ended_by(
 def attempts(call: CallLog, within: Q) -> list[CallLog]:
     """The attempts at the call's contact (or number) that may be seen, the newest first, this one among them."""
     same = Q(contact=call.contact_id) if call.contact_id else Q(to_number=call.to_number)
-    calls = CallLog.objects.select_related("agent", "campaign", "disposition").prefetch_related("side_legs")
+    calls = CallLog.objects.select_related("agent__team", "campaign", "disposition").prefetch_related("side_legs")
     calls = calls.defer("cdr_data")
     return list(calls.filter(within).filter(same).order_by("-initiated_at", "-id")[:ATTEMPTS])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from console.kpis import WRAP_UP, agent_kind
+from console.kpis import WRAP_UP, agent_kind, is_idle
 from console.rows import AgentRow, CallRow, CampaignAgents, Lines
 
 # Counted again no more often than this, ms: people read counts, and a busy campaign's change with every event.
@@ -42,7 +42,9 @@ def _kinds(agent: AgentRow, at: int) -> tuple[str, ...]:
     """The fields of CampaignAgents that count this agent."""
     match agent_kind(agent):
         case "available":
-            return ("reserved",) if agent.call_id or agent.preview else ("idle",)
+            if agent.call_id or agent.preview:
+                return ("reserved",)
+            return ("idle",) if is_idle(agent) else ("unready",)
         case "on_call":
             return ("talking",)
         case kind if kind == WRAP_UP:

@@ -188,7 +188,7 @@ class LiveSocket(AsyncWebsocketConsumer):
             return
         try:
             intents.check_fresh(intent, arrived)
-            actor, about = await intents.authorise(client.user_id, intent)
+            actor, about = await intents.authorise(self.identity, intent)
         except intents.Refused as refused:
             client.post(protocol.Error(id=intent.id, code=refused.code, message=refused.message))
             await self._write_down(intent, refused)

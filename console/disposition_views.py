@@ -13,7 +13,7 @@ from console import targets
 from console.permissions import Actor, Permission
 from console.views import with_permission
 from dialer import dispositions, selectors
-from dialer.models import CallLog
+from dialer.models import Callback, CallLog
 from events.privacy import mask
 
 
@@ -33,12 +33,18 @@ def form(request: HttpRequest, actor: Actor, call_id: UUID) -> HttpResponse:
     choices = selectors.dispositions(call.campaign_id)
     if not choices:
         return HttpResponse(status=204)
+    change = call.disposition_changes.select_related("callback").first()
+    callback = change.callback if change is not None else None
+    appointed = callback if callback is not None and callback.status == Callback.Status.OPEN else None
     context = {
         "call": call,
         "who": (call.contact.name if call.contact else "") or mask(call.to_number),
         "zone": call.contact.time_zone if call.contact else "",
         "choices": choices,
         "given": call.disposition.code if call.disposition else "",
+        # What a correction leaves as it is, unless it is changed: a form that began elsewhere would move it.
+        "appointed_at": selectors.ms(appointed.at) if appointed else "",
+        "anyones": appointed is not None and appointed.agent_id is None,
         "makes_appointments": any(choice.is_callback for choice in choices),
     }
     return render(request, "console/disposition.html", context)

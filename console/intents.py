@@ -16,7 +16,8 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError, close_old_connections
 from kombu.exceptions import KombuError
 
-from console import alert_control, codes, permissions, protocol, targets
+from console import alert_control, auth, codes, permissions, protocol, targets
+from console.auth import Identity
 from console.permissions import Actor
 from console.protocol import (
     AlertControl,
@@ -92,14 +93,15 @@ def check_fresh(intent: Intent, now_ms: int) -> None:
         raise Refused(codes.STALE_COMMAND, f"Asked for {seconds:.0f} s ago; not done. Please ask again.")
 
 
-async def authorise(user_id: int, intent: Intent) -> tuple[Actor, str]:
+async def authorise(identity: Identity, intent: Intent) -> tuple[Actor, str]:
     """The actor with present rights, and the command in words. Raises Refused."""
-    return await database_sync_to_async(_authorise, thread_sensitive=False, executor=_publishers)(user_id, intent)
+    return await database_sync_to_async(_authorise, thread_sensitive=False, executor=_publishers)(identity, intent)
 
 
-def _authorise(user_id: int, intent: Intent) -> tuple[Actor, str]:
-    who = permissions.actor(user_id)
-    if who is None:
+def _authorise(identity: Identity, intent: Intent) -> tuple[Actor, str]:
+    who = permissions.actor(identity.actor.user_id)
+    # The look at open sockets comes twice a second only; a command may be quicker.
+    if who is None or not auth.still_valid([identity])[0]:
         raise Refused(codes.FORBIDDEN, "You are signed out.")
     # Whether something exists is told only to those who may act on it.
     if reason := permissions.refusal(who, intent, *targets.of(who, intent)):

@@ -45,6 +45,13 @@ def agent_kind(row: AgentRow) -> str:
     return WRAP_UP if row.status == "busy" and row.reason == WRAP_UP else row.status
 
 
+def is_idle(row: AgentRow) -> bool:
+    """Whether they can be given a call now, as far as their row tells: the dialer also asks for the campaign's skills
+    and for the switch's node (dialer/services/agents.py)."""
+    free = row.call_id is None and row.preview is None and row.pending is None
+    return row.active and row.status == "available" and row.softphone == "open" and free
+
+
 def compute(
     agents: Iterable[AgentRow],
     calls: Iterable[CallRow],

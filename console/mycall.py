@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from console import script, words
+from console import script, shown, words
 from console.kpis import WRAP_UP
 from console.permissions import Actor
 from console.views import with_actor
@@ -55,11 +55,12 @@ def _kept_nowhere(answer: HttpResponse) -> HttpResponse:
 def record(request: HttpRequest, actor: Actor, call_id: UUID) -> HttpResponse:
     agent, call = _own(actor, call_id)
     contact = call.contact
+    number = shown.number(actor, call.to_number, own=True)
     custom = contact.custom_fields if contact is not None and isinstance(contact.custom_fields, dict) else {}
     known = script.known(
         custom,
         name=contact.name if contact else "",
-        number=call.to_number,
+        number=number,
         agent=agent.name or agent.agent_id,
         campaign=call.campaign.name if call.campaign else "",
     )
@@ -71,6 +72,7 @@ def record(request: HttpRequest, actor: Actor, call_id: UUID) -> HttpResponse:
     context = {
         "call": call,
         "contact": contact,
+        "number": number,
         "campaign": call.campaign,
         "custom": [(name, value) for name, value in custom.items() if value not in (None, "")],
         "script": script.fill(call.campaign.script, known) if call.campaign else [],

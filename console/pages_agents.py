@@ -54,6 +54,8 @@ def day(request: HttpRequest, actor: Actor, agent_id: str) -> HttpResponse:
         "more": found.more,
         "figures": _figures(agent, asked),
         "links": shown.sees_pages(actor),
+        # Of the calls they talked on some may be another's by now.
+        "open": {call.call_id for call in found.calls if shown.opens(actor, call)},
         "exports": shown.takes_out(actor),
     }
     return render(request, "console/pages/agent.html", context)

@@ -29,10 +29,11 @@ def contact(request: HttpRequest, actor: Actor, pk: int) -> HttpResponse:
         raise Http404
     now = timezone.now()
     calls = CallLog.objects.filter(shown.calls(actor), contact=found).order_by("-initiated_at", "-id").defer("cdr_data")
-    calls = calls.prefetch_related("agent", "campaign", "disposition", "side_legs")
+    calls = calls.prefetch_related("agent__team", "campaign", "disposition", "side_legs")
     attempts = list(calls[: ATTEMPTS + 1])
     changes = DispositionChange.objects.filter(call__in=attempts).select_related("disposition", "call")
-    appointments = Callback.objects.filter(contact=found).select_related("agent", "campaign", "call")
+    related = ("agent", "campaign", "call__agent__team", "call__campaign")
+    appointments = Callback.objects.filter(contact=found).select_related(*related)
     also = Contact.objects.filter(shown.contacts(actor), number=found.number).exclude(pk=found.pk)
     context = {
         "page": "calls",

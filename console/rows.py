@@ -221,8 +221,9 @@ class Drops(Value, frozen=True, kw_only=True):
 class CampaignAgents(Value, frozen=True, kw_only=True):
     """A campaign's agents by what they do now; those of several campaigns count in each."""
 
-    idle: Annotated[int, Meta(description="available, without a call")] = 0
+    idle: Annotated[int, Meta(description="can be given a call now: softphone connected, nothing at hand")] = 0
     reserved: Annotated[int, Meta(description="available, with a call that rings for them or a preview")] = 0
+    unready: Annotated[int, Meta(description="available; softphone not connected, or another state follows")] = 0
     nearly_free: Annotated[int, Meta(description="of those in wrap-up, whose time is over within 20 s")] = 0
     talking: int = 0
     wrap_up: int = 0

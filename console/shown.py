@@ -11,8 +11,9 @@ from typing import Any
 from django.db.models import Q
 
 from console import permissions
-from console.permissions import Actor, Permission, Reach
+from console.permissions import Actor, Permission, Reach, Target
 from dialer import exports
+from dialer.models import Agent, CallLog, DialerCampaign
 from dialer.services import audit
 from events.privacy import mask
 
@@ -45,14 +46,36 @@ def contacts(actor: Actor) -> Q:
     return permissions.contacts_within(actor, Permission.SEE_PAGES)
 
 
+def opens(actor: Actor, thing: Agent | CallLog | DialerCampaign) -> bool:
+    """Whether the page of this is open to them: what would be refused is not offered as a link. Of a call, its agent's
+    team and its campaign are best read with it."""
+    if actor.sees_every_page:
+        return True
+    match thing:
+        case Agent():
+            target = Target(agent_id=thing.agent_id, team=_team(thing))
+        case DialerCampaign():
+            target = Target(campaign_id=str(thing.campaign_id))
+        case CallLog():
+            campaign = str(thing.campaign.campaign_id) if thing.campaign else ""
+            agent = thing.agent
+            target = Target(agent.agent_id, _team(agent), campaign) if agent else Target(campaign_id=campaign)
+    return actor.reaches(Permission.SEE_PAGES, target)
+
+
+def _team(agent: Agent) -> str:
+    return agent.team.code if agent.team else ""
+
+
 def sees_numbers(actor: Actor) -> bool:
     """Whether they may read the numbers of everything that they may see in full."""
     return actor.reach(Permission.FULL_NUMBERS) >= max(actor.reach(Permission.SEE_PAGES), Reach.OWN)
 
 
-def number(actor: Actor, e164: str) -> str:
-    """The number as this person may read it. Whole numbers on a page are a line in the audit log."""
-    if not sees_numbers(actor):
+def number(actor: Actor, e164: str, *, own: bool = False) -> str:
+    """The number as this person may read it. Whole numbers on a page are a line in the audit log. `own`: of the
+    customer on the agent's own line or before them, however much more of the floor this person sees."""
+    if not (actor.may(Permission.FULL_NUMBERS) if own else sees_numbers(actor)):
         return mask(e164)
     audit.full_numbers_shown()
     return e164

@@ -16,7 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_safe
 
-from console import permissions, protocol, script, words
+from console import permissions, protocol, script, shown, words
 from console.floor_state import FloorState
 from console.kpis import WRAP_UP
 from console.permissions import Actor, Permission, Reach
@@ -123,10 +123,11 @@ def preview(request: HttpRequest, actor: Actor, preview_id: UUID) -> HttpRespons
     if offer is None:
         raise Http404
     agent, campaign, contact = offer.agent, offer.campaign, offer.contact
+    number = shown.number(actor, contact.number, own=True)
     known = script.known(
         contact.custom_fields,
         name=contact.name,
-        number=contact.number,
+        number=number,
         agent=agent.name or agent.agent_id,
         campaign=campaign.name,
     )
@@ -134,6 +135,7 @@ def preview(request: HttpRequest, actor: Actor, preview_id: UUID) -> HttpRespons
         "offer": offer,
         "script": script.fill(campaign.script, known),
         "contact": offer.contact,
+        "number": number,
         "expires_ms": selectors.ms(offer.expires_at),
         "calls": [(words.plain(call.outcome or call.status), call) for call in selectors.last_calls(offer.contact)],
     }

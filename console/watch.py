@@ -1,5 +1,5 @@
-"""Rights of open sockets, read again twice a second: whoever signs out or loses a right loses the socket, and whose
-part of the floor changes gets a snapshot of the new one.
+"""Rights of open sockets, read again twice a second: whoever signs out, gets another password or loses a right loses
+the socket, and whose part of the floor changes gets a snapshot of the new one.
 
 One pass costs a few queries per process, however many sockets are open. While PostgreSQL is away the sockets stay
 as they are: they only watch, and each command reads its rights itself.
@@ -66,15 +66,14 @@ async def check(clients: list[Client]) -> None:
     if not watched:
         return
     identities = [right.identity for _, right in watched]
-    read, sessions, tokens = await _read(identities)
+    read, valid = await _read(identities)
     # The same object for as long as nothing has changed.
     present = {pk: before if (before := _before.get(pk)) == actor else actor for pk, actor in read.items()}
     _before.clear()
     _before.update(present)
-    for client, right in watched:
-        identity = right.identity
+    for (client, right), holds in zip(watched, valid, strict=True):
         actor = present.get(client.user_id)
-        if actor is None or identity.key not in (sessions if identity.kind == "session" else tokens):
+        if actor is None or not holds:
             client.end(codes.CLOSE_SIGNED_OUT)
             continue
         if client.judged[0] is actor and client.judged[1] is client.scope:
@@ -87,13 +86,11 @@ async def check(clients: list[Client]) -> None:
         client.judged = actor, client.scope
 
 
-async def _read(identities: list[Identity]) -> tuple[dict[int, Actor], set[str], set[str]]:
+async def _read(identities: list[Identity]) -> tuple[dict[int, Actor], list[bool]]:
     return await database_sync_to_async(_rights_of, thread_sensitive=False, executor=_reader)(identities)
 
 
-def _rights_of(identities: list[Identity]) -> tuple[dict[int, Actor], set[str], set[str]]:
-    """(who is there, by user id; sessions and tokens that still hold)"""
+def _rights_of(identities: list[Identity]) -> tuple[dict[int, Actor], list[bool]]:
+    """(who is there, by user id; of each identity whether it still holds)"""
     present = permissions.actors({identity.actor.user_id for identity in identities})
-    sessions = {identity.key for identity in identities if identity.kind == "session"}
-    tokens = {identity.key for identity in identities if identity.kind == "token"}
-    return (present, *auth.still_valid(sessions, tokens))
+    return present, auth.still_valid(identities)

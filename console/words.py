@@ -89,7 +89,8 @@ FIGURES = {
     " The bar shows how much of the cap is used.",
     "pacing": "What the dialer decided last: how many calls it placed, and what bound it.",
     "mode": "How the campaign dials: preview, progressive, power, predictive or by hand.",
-    "idle": "Agents of the campaign who can be given a call now.",
+    "idle": "Agents of the campaign who can be given a call now: available, the softphone connected, no call or preview"
+    " at hand, no other state to follow. Required skills and the switch's nodes only the dialer knows.",
     "nearly_free": f"Nearly free: agents in wrap-up whose time is over within {NEARLY_FREE_MS // 1_000} s.",
     "talking": "Agents of the campaign who talk with a customer.",
     "on_break": "Agents of the campaign on a break.",
@@ -102,7 +103,7 @@ FIGURES = {
     "forecast": "When the list will be used up, at the pace of the last hour.",
     "time_in_state": "Since the present state began, by the server's clock.",
     "call_age": "Since the customer answered.",
-    "calls_today": "Calls joined to this agent today (UTC).",
+    "calls_today": "Calls joined to this agent: those that ended for them today (UTC), and the present one.",
     "disposition": "What the last call came to, as the agent has said.",
     "registered": "Whether the switch knows the agent's softphone now.",
     "round_trip": "From the agent's panel to the server and back.",

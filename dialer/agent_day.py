@@ -68,5 +68,5 @@ def _span(row: AgentState, start: dt.datetime, end: dt.datetime | None) -> Span:
 def _calls(agent: Agent, start: dt.datetime, end: dt.datetime, talked: list[int]) -> list[CallLog]:
     """Those that are theirs, and those they talked on (`talked`) before somebody else did; the oldest first."""
     calls = CallLog.objects.filter(Q(agent=agent, initiated_at__gte=start, initiated_at__lt=end) | Q(pk__in=talked))
-    related = ("agent", "campaign", "contact", "disposition", "side_legs")
+    related = ("agent__team", "campaign", "contact", "disposition", "side_legs")
     return list(calls.order_by("initiated_at", "id").defer("cdr_data").prefetch_related(*related)[: CALLS + 1])

@@ -83,7 +83,7 @@ def page(asked: Asked, after: Place | None, limit: int, within: Q) -> tuple[list
     with bounded():
         calls = _along_each(calls, asked, limit + 1).defer("cdr_data")
         # Related rows are few, and asked for by themselves: joined, a planner may sort the whole table.
-        calls = calls.prefetch_related("agent", "campaign", "contact", "disposition", "side_legs")
+        calls = calls.prefetch_related("agent__team", "campaign", "contact", "disposition", "side_legs")
         rows = list(calls.order_by(*NEWEST_FIRST)[: limit + 1])
     last = rows[limit - 1] if len(rows) > limit else None
     return rows[:limit], Place(last.initiated_at, last.pk) if last else None

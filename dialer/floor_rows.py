@@ -24,11 +24,13 @@ from dialer.models import (
     PacingDecision,
     SideLeg,
 )
-from dialer.selectors import ms, start_of_today, today
+from dialer.selectors import ms, today
 from dialer.services import drops
 from events.privacy import mask
 
 Row = dict[str, Any]
+# An agent's: its id, its campaign's, and whether they are joined.
+OpenCall = tuple[str, str | None, bool]
 
 
 def agent_rows(pks: Iterable[int] | None = None) -> list[Row]:
@@ -40,15 +42,12 @@ def agent_rows(pks: Iterable[int] | None = None) -> list[Row]:
     keys = [agent.pk for agent in found]
     held = CallLog.objects.filter(agent__in=keys, ended_at=None)
     open_calls = {
-        agent: (str(call_id), str(campaign) if campaign else None)
-        for agent, call_id, campaign in held.values_list("agent_id", "call_id", "campaign__campaign_id")
+        agent: (str(call_id), str(campaign) if campaign else None, bridged_at is not None)
+        for agent, call_id, campaign, bridged_at in held.values_list(
+            "agent_id", "call_id", "campaign__campaign_id", "bridged_at"
+        )
     }
     days = {day.agent_id: day for day in AgentDay.objects.filter(agent__in=keys, day=today())}
-    calls = dict(
-        CallLog.objects.filter(agent__in=keys, initiated_at__gte=start_of_today(), bridged_at__isnull=False)
-        .values_list("agent_id")
-        .annotate(n=Count("id"))
-    )
     offers = ContactReservation.objects.filter(agent__in=keys, state=ContactReservation.State.OFFERED)
     before = {offer.agent_id: offer for offer in offers.select_related("campaign", "contact")}
     heard_by: dict[int, list[SideLeg]] = {}
@@ -56,8 +55,9 @@ def agent_rows(pks: Iterable[int] | None = None) -> list[Row]:
         heard_by.setdefault(side.agent_id or 0, []).append(side)
     notes = _notes(keys)
     return [
-        _agent_row(agent, open_calls.get(agent.pk), calls.get(agent.pk, 0), before.get(agent.pk))
+        _agent_row(agent, open_calls.get(agent.pk), before.get(agent.pk))
         | {
+            "calls_today": _calls_today(days.get(agent.pk), open_calls.get(agent.pk)),
             "today": row_figures.agent_today(days.get(agent.pk)),
             "listeners": listeners(heard_by.get(agent.pk, ())),
             "note": notes.get(agent.pk),
@@ -85,10 +85,12 @@ def _notes(agents: list[int]) -> dict[int, Row]:
     }
 
 
-def _agent_row(
-    agent: Agent, call: tuple[str, str | None] | None, calls_today: int, offer: ContactReservation | None
-) -> Row:
-    """call: the agent's open one and its campaign."""
+def _calls_today(day: AgentDay | None, call: OpenCall | None) -> int:
+    """By the agent's day and not by whose the records are now: a call that goes on elsewhere stays counted."""
+    return (day.handled if day else 0) + (call is not None and call[2])
+
+
+def _agent_row(agent: Agent, call: OpenCall | None, offer: ContactReservation | None) -> Row:
     pending = {"status": agent.pending_status, "reason": agent.pending_reason} if agent.pending_status else None
     return {
         "id": agent.agent_id,
@@ -107,7 +109,6 @@ def _agent_row(
         "over_at": ms(agent.over_at),
         "registered": agent.registered,
         "last_call": _last_call(agent.last_call) if agent.last_call else None,
-        "calls_today": calls_today,
         "team": agent.team.code if agent.team else "",
         "team_name": agent.team.name if agent.team else "",
         "campaign_id": call[1] if call else str(offer.campaign.campaign_id) if offer else None,

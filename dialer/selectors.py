@@ -18,10 +18,6 @@ def today() -> dt.date:
     return timezone.now().date()
 
 
-def start_of_today() -> dt.datetime:
-    return dt.datetime.combine(today(), dt.time(), dt.UTC)
-
-
 def dispositions(campaign_pk: int | None) -> list[Disposition]:
     """The choices for a call of this campaign in their order: its own, and the general ones whose code and hot key it
     has not taken."""

@@ -18,6 +18,9 @@
     catch (error) { return ""; /* a zone the browser does not know */ }
   }
 
+  // What nobody has chosen yet: it is no change that could be lost.
+  function begin(at, date) { at.defaultValue = at.value = local(date); }
+
   const place = (zone) => zone.split("/").pop().replace(/_/g, " ");
 
   function there(ms, zone) { return zone && ms ? `For them: ${clock(ms, zone)} (${place(zone)})` : ""; }
@@ -42,7 +45,7 @@
         box.dataset.zone = found.zone || box.dataset.zone;
         show(found.choices, box.dataset.zone, call);
         const best = first && found.choices.find((choice) => !choice.reason);
-        if (best && found.asked && found.asked.reason) { at.value = local(new Date(best.at)); check(call, false); return; }
+        if (best && found.asked && found.asked.reason) { begin(at, new Date(best.at)); check(call, false); return; }
         $("callback-there").textContent = there(ms, box.dataset.zone);
         $("callback-wrong").textContent = wrong(found.asked, found.zone);
         at.setCustomValidity(wrong(found.asked, found.zone));
@@ -81,9 +84,23 @@
       at.required = wanted;
       if (!wanted) { at.setCustomValidity(""); return; }
       at.min = local(new Date());
-      const fresh = !at.value;
-      if (fresh) at.value = local(new Date(Math.ceil((Date.now() + 3600000) / 900000) * 900000));
-      if (opens || moved) check(form.dataset.call, fresh);
+      const known = Number(at.dataset.at), fresh = !at.value;
+      if (fresh) begin(at, new Date(known || Math.ceil((Date.now() + 3600000) / 900000) * 900000));
+      if (opens || moved) check(form.dataset.call, fresh && !known);
+    },
+    // Whether an appointment would be another than the one the form began with.
+    changed(form) {
+      const at = $("callback-at"), mine = form.elements.callback_personal;
+      return Boolean(at) && !at.closest(".appointment").hidden && (at.value !== at.defaultValue || mine.checked !== mine.defaultChecked);
+    },
+    // The form now begins with what has been saved.
+    saved(form, message) {
+      const at = $("callback-at");
+      if (!at) return;
+      at.dataset.at = message.callback_at || "";
+      if (!message.callback_at) return;
+      at.defaultValue = local(new Date(message.callback_at));
+      form.elements.callback_personal.defaultChecked = message.callback_personal;
     },
   };
 })();

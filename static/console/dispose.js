@@ -73,13 +73,13 @@
     const form = $("dispose");
     if (!form) return false;
     const code = chosen();
-    return form.elements.notes.value !== form.elements.notes.defaultValue || Boolean(code && !code.defaultChecked);
+    return form.elements.notes.value !== form.elements.notes.defaultValue || Boolean(code && !code.defaultChecked) || callbackPicker.changed(form);
   }
 
   function keepDraft() {
     if (!dirty()) return;
     const form = $("dispose"), code = chosen(), at = $("callback-at");
-    drafts.set(shown, { who: form.dataset.who, notes: form.elements.notes.value, code: code ? code.value : "", at: at ? at.value : "" });
+    drafts.set(shown, { who: form.dataset.who, notes: form.elements.notes.value, code: code ? code.value : "", at: at ? at.value : "", personal: at ? form.elements.callback_personal.checked : true });
   }
 
   function restoreDraft(call) {
@@ -88,7 +88,7 @@
     drafts.delete(call);
     form.elements.notes.value = draft.notes;
     for (const input of form.querySelectorAll("input[name=code]")) if (input.value === draft.code) input.checked = true;
-    if ($("callback-at")) $("callback-at").value = draft.at;
+    if ($("callback-at")) { $("callback-at").value = draft.at; form.elements.callback_personal.checked = draft.personal; }
   }
 
   function showUnsaved(current) {
@@ -139,6 +139,7 @@
       // What the server has now is what the form begins with; words written meanwhile are still unsaved.
       form.elements.notes.defaultValue = sent.notes;
       for (const input of form.querySelectorAll("input[name=code]")) input.defaultChecked = input.value === sent.code;
+      callbackPicker.saved(form, sent);
     }
     if (kept === sent.call_id && !dirty()) kept = "";
     sent = null;

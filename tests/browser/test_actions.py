@@ -2,13 +2,14 @@
 be done says why."""
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
-from dialer.models import Agent
+from dialer.models import Agent, CallLog, PacingDecision
 from tests.browser.acting import ANSWER_MS, agent_row, last_line, menu_of, part, queued, row, talking
 from tests.browser.panel_page import live, make_call
 from tests.conftest import wait_until
-from tests.fakes.console import publishing
+from tests.fakes.console import make_team, make_user, publishing
 from tests.fakes.floor import make_agents, make_campaign
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("switch")]
@@ -213,3 +214,25 @@ def test_a_role_that_may_not_is_told_so_in_the_menu(tab, watcher):
         expect(part(menu, "Whisper")).to_contain_text("your role does not allow it")
         expect(part(menu, "Break · Lunch")).to_contain_text("your role does not allow it")
         expect(part(menu, "Listen")).not_to_have_attribute("aria-disabled", "true")
+
+
+def test_why_a_call_was_placed_is_offered_to_those_who_see_its_campaign(tab, watcher):
+    ann, bob = make_agents(2)
+    campaign = make_campaign([ann, bob])
+    tom = make_user("tom")
+    make_team("north", [ann], [tom])
+    ann.refresh_from_db()
+    now = timezone.now()
+    placed = PacingDecision.objects.create(campaign=campaign, summary="placed 1", decided_at=now, last_at=now)
+    call = make_call(ann)
+    CallLog.objects.filter(pk=call.pk).update(decision=placed)
+    with publishing():
+        pages = [tab(user).open("/console/") for user in (watcher, tom)]
+        for page in pages:
+            live(page)
+            expect(row(page, "call", call.call_id)).to_be_visible()
+        why = menu_of(pages[0], agent_row(pages[0], ann)).get_by_role("link", name="Why this call?")
+        expect(why).to_have_attribute("href", f"/console/decisions/{placed.pk}/")
+        menu = menu_of(pages[1], agent_row(pages[1], ann))
+        expect(menu.get_by_role("link", name="The call")).to_be_visible()
+        expect(menu.get_by_role("link", name="Why this call?")).to_have_count(0)

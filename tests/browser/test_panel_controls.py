@@ -1,6 +1,8 @@
 """What agents do on their panel, by mouse and by keyboard, on laptop and phone; and what a frame may never do."""
 
+import datetime as dt
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,14 +12,24 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 from console import intents
 from console.rows import LastCall, Listener, Note, Pending
 from dialer.management.commands.seed_demo import set_up_dispositions
-from dialer.models import Agent, CallLog, ComplianceProfile, Contact, DialerCampaign, ReasonCode
+from dialer.models import (
+    Agent,
+    Callback,
+    CallLog,
+    ComplianceProfile,
+    Contact,
+    DialerCampaign,
+    Disposition,
+    DispositionChange,
+    ReasonCode,
+)
 from dialer.rule_forms import DAYS
 from events import streams
 from tests.browser.conftest import LAPTOP, PHONE
 from tests.browser.panel_page import fits, live
 from tests.conftest import wait_until
 from tests.fakes.console import make_user
-from tests.fakes.floor import make_agents, make_campaign
+from tests.fakes.floor import any_hour, make_agents, make_campaign
 from tests.fakes.hostile import FEW as HOSTILE
 from tests.fakes.told import Told, telling
 
@@ -455,6 +467,40 @@ def test_a_time_at_which_nobody_may_call_is_explained_and_not_saved(tab: Any, ag
         assert message["callback_personal"] is False
         assert message["callback_at"] > timezone.now().timestamp() * 1000
         assert fits(page)
+
+
+def test_correcting_the_notes_leaves_the_customers_appointment_when_and_with_whom_it_is(tab: Any, agent: Agent) -> None:
+    DialerCampaign.objects.update(profile=any_hour())
+    with telling() as told:
+        idle(agent, told)
+        begin(agent, told)
+        call = CallLog.objects.get(ended_at=None)
+        given = Disposition.objects.get(is_callback=True)
+        at = (timezone.now() + dt.timedelta(days=3)).replace(second=0, microsecond=0)
+        appointment = Callback.objects.create(campaign=call.campaign, contact=call.contact, at=at)
+        DispositionChange.objects.create(
+            call=call, disposition=given, by="ann", at=timezone.now(), callback=appointment
+        )
+        CallLog.objects.update(
+            disposition=given, disposed_at=timezone.now(), disposed_by="ann", disposition_notes="Tusday"
+        )
+        page, sent = opened(tab, agent, LAPTOP)
+        told.agent(agent.agent_id, last_call=LastCall(id=str(call.call_id), contact="Grace", label="Call back"))
+        page.locator("#disposing summary").click()
+        expect(page.get_by_label("Call back at")).to_have_value(re.compile("T"))
+        expect(page.get_by_label("I call back myself")).not_to_be_checked()
+        dirty = "!dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+        assert not page.evaluate(dirty), "nobody has changed anything yet"
+        page.get_by_label("I call back myself").check()
+        assert page.evaluate(dirty)
+        page.get_by_label("I call back myself").uncheck()
+        page.get_by_label("Notes").fill("Tuesday")
+        page.get_by_role("button", name="Correct").click()
+        message = sent.last(page)
+        assert (message["code"], message["notes"]) == (given.code, "Tuesday")
+        assert (message["callback_at"], message["callback_personal"]) == (at.timestamp() * 1000, False)
+        answer(page, agent, message, "applied")
+        page.wait_for_function("!" + f"({dirty})")
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))

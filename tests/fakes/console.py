@@ -13,7 +13,8 @@ from django.contrib.auth.models import Group, User
 from django.test import Client as Browser
 from websockets.sync.client import ClientConnection, connect
 
-from console import protocol
+from console import permissions, protocol
+from console.auth import Identity
 from console.floor import Publisher
 from console.floor_state import FloorState, apply_frame
 from console.permissions import SUPERVISORS
@@ -44,10 +45,22 @@ def make_team(code: str, agents: Sequence[Agent] = (), supervisors: Sequence[Use
     return team
 
 
-def session_cookie(user: User) -> str:
+def session_of(user: User) -> str:
+    """The key of a session in which they are signed in."""
     browser = Browser()
     browser.force_login(user)
-    return f"{settings.SESSION_COOKIE_NAME}={browser.cookies[settings.SESSION_COOKIE_NAME].value}"
+    return browser.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def session_cookie(user: User) -> str:
+    return f"{settings.SESSION_COOKIE_NAME}={session_of(user)}"
+
+
+def signed_in(user: User) -> Identity:
+    """As a socket knows whoever opened it from a page."""
+    actor = permissions.actor(user.pk)
+    assert actor is not None
+    return Identity(actor, "session", session_of(user), auth_hash=user.get_session_auth_hash())
 
 
 def announce(kind: str, key: str, data: dict[str, Any] | None) -> None:

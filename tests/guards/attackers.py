@@ -60,6 +60,22 @@ GUARDS: list[Guard] = [
         "tests/security/test_hostile_orders.py::test_twenty_thousand_hostile_texts_are_one_command_or_refused_before_the_socket",
     ),
     Guard(
+        "stolen session: another password closes the sockets that are open",
+        "console/auth.py",
+        "        return identity.key in alive and constant_time_compare(identity.auth_hash, present)\n",
+        "        return identity.key in alive\n",
+        "tests/integration/test_console_sockets.py::"
+        "test_another_password_closes_the_sockets_that_were_opened_with_the_old_one",
+    ),
+    Guard(
+        "stolen session: another password refuses the next command, before its socket is closed",
+        "console/intents.py",
+        "    if who is None or not auth.still_valid([identity])[0]:\n",
+        "    if who is None:\n",
+        "tests/integration/test_authorise_matrix.py::"
+        "test_a_session_of_an_old_password_may_do_nothing_from_one_command_to_the_next",
+    ),
+    Guard(
         "origin: a session opens a websocket from our own pages only",
         "console/auth.py",
         "    if not origins.scope_allowed(scope):\n",

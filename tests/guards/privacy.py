@@ -15,7 +15,7 @@ GUARDS: list[Guard] = [
     Guard(
         "masks: a page names no number in full",
         "console/shown.py",
-        "    if not sees_numbers(actor):\n",
+        "    if not (actor.may(Permission.FULL_NUMBERS) if own else sees_numbers(actor)):\n",
         "    if False:\n",
         "tests/security/test_console_pages.py::test_pages_name_no_number_in_full",
     ),
@@ -61,6 +61,14 @@ GUARDS: list[Guard] = [
         "getattr(row, field) if full else mask(getattr(row, field))",
         "getattr(row, field)",
         EXPORTS + "test_numbers_are_masked_for_who_may_not_take_them_out",
+    ),
+    Guard(
+        "masks: an agent who may not read whole numbers reads none on the panel",
+        "console/shown.py",
+        "    if not (actor.may(Permission.FULL_NUMBERS) if own else sees_numbers(actor)):\n",
+        "    if not (own or sees_numbers(actor)):\n",
+        "tests/integration/test_mycall.py::"
+        "test_the_number_is_whole_only_for_an_agent_who_may_see_it_and_then_it_is_noted",
     ),
     Guard(
         "masks: who may read whole numbers may not take them out by that",

@@ -10,11 +10,12 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from console import codes, intents, permissions, targets
+from console.auth import Identity
 from console.models import Alert
 from console.protocol import Intent
 from console.roles import Role
 from dialer.models import CallLog
-from tests.fakes.console import make_team, make_user
+from tests.fakes.console import make_team, make_user, signed_in
 from tests.fakes.floor import make_agents, make_campaign
 from tests.fakes.rights import COMMANDS, expected
 
@@ -37,6 +38,7 @@ class Floor:
             Role.ADMINISTRATOR: make_user("root", is_superuser=True),
         }
         self.users = users
+        self.sessions = {role: signed_in(user) for role, user in users.items()}
         make_team("north", [self.bob], [users[Role.TEAM_SUPERVISOR]])
         make_team("south", [self.cid])
         for agent in agents:
@@ -89,10 +91,10 @@ def floor() -> Floor:
     return Floor()
 
 
-def told(user: User, intent: Intent) -> bool:
+def told(identity: Identity, intent: Intent) -> bool:
     """Whether the authorisation lets it through; what is wrong with the command itself comes only after that."""
     try:
-        intents._authorise(user.pk, intent)  # without the thread that sockets need
+        intents._authorise(identity, intent)  # without the thread that sockets need
     except intents.Refused as refused:
         return refused.code != codes.FORBIDDEN
     return True
@@ -111,7 +113,7 @@ def by_the_table(role: Role, name: str, intent: Intent, where: str) -> bool:
 def test_every_command_by_every_role_on_every_target_of_the_database_is_as_the_table_says(floor):
     wrong, tried = [], 0
     for (name, intent), where, role in itertools.product(COMMANDS, [*floor.places, "does not exist"], Role):
-        answer = told(floor.users[role], floor.aimed(intent, where))
+        answer = told(floor.sessions[role], floor.aimed(intent, where))
         if answer != by_the_table(role, name, intent, where):
             wrong.append((str(role), name, where, answer))
         tried += 1
@@ -129,7 +131,15 @@ def test_every_command_of_the_protocol_is_in_the_matrix_and_aimed_at_what_is_the
 
 
 def test_somebody_who_was_switched_off_may_do_nothing_from_one_command_to_the_next(floor):
-    boss = floor.users[Role.ADMINISTRATOR]
+    boss = floor.sessions[Role.ADMINISTRATOR]
     assert all(told(boss, floor.aimed(intent, "elsewhere")) for name, intent in COMMANDS if name != "read_message")
-    User.objects.filter(pk=boss.pk).update(is_active=False)
+    User.objects.filter(pk=boss.actor.user_id).update(is_active=False)
     assert not any(told(boss, floor.aimed(intent, "elsewhere")) for _, intent in COMMANDS)
+
+
+def test_a_session_of_an_old_password_may_do_nothing_from_one_command_to_the_next(floor):
+    boss = floor.sessions[Role.ADMINISTRATOR]
+    User.objects.filter(pk=boss.actor.user_id).update(password="another")
+    assert not any(told(boss, floor.aimed(intent, "elsewhere")) for _, intent in COMMANDS)
+    again = signed_in(User.objects.get(pk=boss.actor.user_id))
+    assert all(told(again, floor.aimed(intent, "elsewhere")) for name, intent in COMMANDS if name != "read_message")

@@ -99,6 +99,17 @@ def test_whoever_signs_out_loses_the_socket_within_seconds(door, supervisor):
         assert closed_with(client) == codes.CLOSE_SIGNED_OUT
 
 
+def test_another_password_closes_the_sockets_that_were_opened_with_the_old_one(door, supervisor):
+    """Whoever has a copy of the cookie opens no page any more, and shall not listen on by a socket either."""
+    with door.cookie(supervisor) as client, door.token(supervisor) as program:
+        client.until(protocol.Hello)
+        supervisor.set_password("another-1")
+        supervisor.save()
+        assert closed_with(client) == codes.CLOSE_SIGNED_OUT
+        program.say(protocol.Ping())
+        assert program.until(protocol.Pong).server_time > 0, "a token is no password"
+
+
 def test_whoever_loses_the_right_loses_the_socket_within_seconds(door, supervisor):
     with door.token(supervisor) as client:
         client.until(protocol.Hello)

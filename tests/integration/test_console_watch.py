@@ -24,7 +24,7 @@ from console.permissions import SUPERVISORS, actor
 from console.rows import AgentRow
 from console.watch import Right
 from dialer.models import Team
-from tests.fakes.console import make_team, make_user
+from tests.fakes.console import make_team, make_user, signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TEAMS = ("north", "south", "west")
@@ -141,6 +141,18 @@ async def test_a_wider_part_that_is_asked_for_again_is_cut_down_again_though_no_
         assert told.shown_since(last) == {"west"}
     told.client.gone()
     await told.hub._redis.aclose()
+
+
+def test_a_look_asks_eight_questions_however_many_are_open(django_assert_num_queries):
+    users = [make_user(f"u{n}") for n in range(12)]
+    sessions = [signed_in(user) for user in users]
+    tokens = [Identity(session.actor, "token", str(ApiToken.issue(user)[0].pk)) for session, user in
+              zip(sessions, users, strict=True)]  # fmt: skip
+    make_team("north", supervisors=users)
+    User.objects.filter(pk=users[0].pk).update(password="another")
+    with django_assert_num_queries(8):
+        present, valid = watch._rights_of([*sessions, *tokens])
+    assert len(present) == 12 and valid == [False, *[True] * 23]
 
 
 class Clock:

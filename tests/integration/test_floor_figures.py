@@ -162,6 +162,31 @@ def test_a_hold_that_the_call_ends_is_counted_to_the_end(agent, switch):
     assert 0 < call.hold_ms <= round((call.ended_at - call.bridged_at).total_seconds() * 1000)
 
 
+def test_a_call_counts_from_the_join_on_and_stays_counted_when_it_goes_on_elsewhere(agent, switch):
+    campaign = agent.campaigns.get()
+    call = place(campaign)[0]
+    switch.ring(call)
+    switch.answer(call)
+    assert row_of(agent)["calls_today"] == 0
+    switch.bridge(call)
+    assert row_of(agent)["calls_today"] == 1
+    with acting("test") as act:
+        calls.transferred(act, CallLog.objects.get(pk=call.pk))
+    assert row_of(agent)["call_id"] is None
+    assert (row_of(agent)["calls_today"], row_of(agent)["today"]["handled"]) == (1, 1)
+    with acting("test", now=timezone.now() + dt.timedelta(minutes=5)) as act:
+        agents.due_wrap_ups(act)
+    late = place(campaign)[0]
+    # Placed before midnight and joined after it.
+    CallLog.objects.filter(pk=late.pk).update(initiated_at=timezone.now() - dt.timedelta(days=1))
+    switch.ring(late)
+    switch.answer(late)
+    switch.bridge(late)
+    assert row_of(agent)["calls_today"] == 2
+    switch.end(late)
+    assert (row_of(agent)["calls_today"], row_of(agent)["today"]["handled"]) == (2, 2)
+
+
 def test_an_agents_row_names_their_team_and_the_campaign_of_their_call(agent, switch):
     agent.team = Team.objects.create(code="north", name="North")
     agent.save()
@@ -186,7 +211,7 @@ def test_rows_of_three_hundred_agents_cost_as_many_queries_as_of_one():
         ) as found:
             assert len(floor_rows.agent_rows([one.pk for one in some])) == len(some)
         costs.append(len(found))
-    assert costs[0] == costs[1] <= 10
+    assert costs[0] == costs[1] <= 9
 
 
 # --- A campaign -------------------------------------------------------------------------------------------------------

@@ -3,20 +3,26 @@
 import datetime as dt
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
+from console.models import Right
+from console.permissions import SUPERVISORS
 from dialer import appointments
 from dialer.models import (
     Agent,
+    AuditEntry,
     Callback,
     CallLog,
     ComplianceProfile,
+    ContactReservation,
     DialerCampaign,
     Disposition,
     DispositionChange,
     DoNotCall,
 )
 from dialer.rule_forms import DAYS
+from events.privacy import mask
 from tests.fakes.console import make_user
 from tests.fakes.floor import any_hour, make_agents, make_campaign
 
@@ -90,6 +96,33 @@ def test_nobody_else_learns_whether_it_exists(client, call):
     assert fetch(client, call).status_code == 403
     client.logout()
     assert fetch(client, call).status_code == 302
+
+
+def previewed(call) -> str:
+    """The address of the same contact, put before the agent."""
+    now = timezone.now()
+    made = ContactReservation.objects.create(
+        campaign=call.campaign, contact=call.contact, agent=call.agent, offered_at=now,
+        expires_at=now + dt.timedelta(minutes=1),
+    )  # fmt: skip
+    return f"/console/preview/{made.reservation_id}/"
+
+
+@pytest.mark.parametrize("before", ["the call", "the preview"])
+def test_the_number_is_whole_only_for_an_agent_who_may_see_it_and_then_it_is_noted(client, call, before):
+    DialerCampaign.objects.update(script="You called from {number}.")
+    address = f"/console/mycall/{call.call_id}/" if before == "the call" else previewed(call)
+    ann = User.objects.get(username="ann")
+    assert client.get(address).content.decode().count(call.to_number) == 2
+    # Whoever sees more of the floor with masked numbers sees the own customer's as before.
+    ann.groups.add(Group.objects.get_or_create(name=SUPERVISORS)[0])
+    assert client.get(address).content.decode().count(call.to_number) == 2
+    seen = AuditEntry.objects.filter(action="full_numbers_seen")
+    assert list(seen.values_list("actor", "target")) == [("ann", address)] * 2
+    Right.objects.create(user=ann, permission="full_numbers", given=False)
+    html = client.get(address).content.decode()
+    assert call.to_number not in html and html.count(mask(call.to_number)) == 2
+    assert seen.count() == 2
 
 
 def hours(start, end):

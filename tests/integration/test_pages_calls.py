@@ -1,7 +1,10 @@
 """A call's page, the calls that people look for, the contact's page and the box that finds."""
 
 import datetime as dt
+import html
+import re
 import uuid
+from urllib.parse import urljoin
 
 import pytest
 from django.db import connection
@@ -12,7 +15,18 @@ from django.utils import timezone
 from console import call_story
 from console.models import Right
 from dialer import call_search
-from dialer.models import AppliedCommand, AuditEntry, Callback, CallLog, Contact, DispositionChange, DoNotCall, Order
+from dialer.models import (
+    AgentState,
+    AppliedCommand,
+    AuditEntry,
+    Callback,
+    CallLog,
+    Contact,
+    DispositionChange,
+    DoNotCall,
+    Order,
+    PacingDecision,
+)  # fmt: skip
 from events.models import FreeSwitchEvent
 from tests.fakes.console import make_team, make_user
 from tests.fakes.events import AGENT, CALL
@@ -151,6 +165,43 @@ def test_a_team_supervisor_sees_the_calls_of_their_part_only(call):
     assert str(CALL) in listed and str(strange.call_id) not in listed
     assert "Nothing is called that" in text_of(client.post(SEARCH, {"q": str(strange.call_id)}))
     assert "Nothing is called that" in text_of(client.post(SEARCH, {"q": strange.to_number}))
+
+
+def test_no_link_that_a_team_supervisor_is_offered_refuses_them(call):
+    """Their agent works for a campaign that is not theirs, and another's agent for one that is."""
+    agent, other = call.agent, make_agents(1, first=300)[0]
+    lead = make_user("lead")
+    make_team("red", [agent], [lead])
+    make_team("blue", [other])
+    shared = call.campaign
+    shared.assigned_agents.add(other)
+    ours = make_campaign([agent, other], contacts=1, name="Ours", offset=700)
+    ours.supervisors.add(lead)
+    contact = ours.target_list.contacts.get()
+    now = timezone.now()
+    decision = PacingDecision.objects.create(campaign=ours, summary="placed 1", decided_at=now, last_at=now, placed=1)
+    made(ours, agent=other, contact=contact, to_number=contact.number, decision=decision)
+    # Talked on by their agent, and another's since.
+    gone = made(shared, contact=call.contact, to_number=call.to_number)
+    AgentState.objects.create(agent=agent, state="on_call", timestamp=gone.initiated_at, call=gone)
+    Callback.objects.create(campaign=shared, contact=call.contact, at=timezone.now(), call=gone)
+    client = Client()
+    client.force_login(lead)
+    seen: set[str] = set()
+    found = [CALLS, f"/console/agents/{agent.agent_id}/", f"/console/decisions/{decision.pk}/"]
+    while found:
+        page = found.pop()
+        seen.add(page)
+        answer = client.get(page)
+        assert answer.status_code == 200, page
+        if "html" in answer["Content-Type"]:
+            hrefs = re.findall(r'href="([^"#]+)"', answer.content.decode())
+            # Every day of an agent is as open as any other.
+            links = {urljoin(page, html.unescape(href)).partition("?day=")[0] for href in hrefs}
+            kept = {link for link in links if re.fullmatch(r"/console/[^?]*(\?campaign=[^&]*)?", link)}
+            found += sorted(kept - seen - set(found))
+    assert {f"{CALLS}{CALL}/", f"/console/contacts/{contact.pk}/", f"/console/contacts/{call.contact_id}/"} <= seen
+    assert f"{CALLS}{gone.call_id}/" not in seen and f"/console/decisions/{call.decision_id}/" not in seen
 
 
 def told_elsewhere(agent) -> CallLog:

@@ -202,7 +202,7 @@ def test_nobody_is_dialled_though_agents_are_idle():
     said = Decision(at=T0, reason="calling_hours")
     floor.campaign(today=Today(attempts=7), decision=said)
     assert floor.step(900) == [], "nobody is idle: nobody is to be dialled for"
-    floor.agent(campaigns=("c",))
+    floor.agent(campaigns=("c",), softphone="open")
     assert floor.step(0) == [] and floor.step(299) == []
     (raised,) = floor.step(1)
     assert raised.text == "Spring: nobody dialled with 1 agent idle (calling hours) for 5 min"

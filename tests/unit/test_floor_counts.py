@@ -1,6 +1,8 @@
 """What a campaign's agents and lines do now, how often a board is told, and what a panel has measured."""
 
-from console import round_trips
+import pytest
+
+from console import alert_figures, round_trips
 from console.campaign_counts import COUNTS_MS, NEARLY_FREE_MS
 from console.rows import CampaignAgents, Lines
 from tests.fakes.rows import agent, call, campaign, fresh, leg
@@ -23,6 +25,30 @@ def test_agents_of_a_campaign_are_counted_by_what_they_do():
     now = projection.floor.campaigns["k1"].agents_now
     assert now == CampaignAgents(idle=1, reserved=1, talking=1, wrap_up=2, nearly_free=1, busy=1, on_break=1)
     assert projection.floor.campaigns["k2"].agents_now == CampaignAgents(talking=1)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [{"softphone": "none", "registered": "no"}, {"softphone": "ringing"}, {"softphone": "lost"},
+     {"pending": {"status": "break"}}],
+)  # fmt: skip
+def test_who_is_available_and_cannot_be_given_a_call_is_not_idle_for_the_board_nor_for_an_alert(why):
+    projection = fresh(
+        ("campaign", "k1", campaign("k1", status="active", mode="progressive")),
+        ("agent", "a1", agent("a1", **why)),
+    )
+    projection.frame(COUNTS_MS)
+    assert projection.floor.campaigns["k1"].agents_now == CampaignAgents(unready=1)
+    assert [one.what for one in not_dialling(projection)] == ["nobody dialled with 0 agents idle"]
+    projection.change("agent", "a1", agent("a1", 2))
+    projection.frame(2 * COUNTS_MS)
+    assert projection.floor.campaigns["k1"].agents_now == CampaignAgents(idle=1)
+    assert [one.what for one in not_dialling(projection)] == ["nobody dialled with 1 agent idle"]
+
+
+def not_dialling(projection):
+    found = alert_figures.measure(projection.floor, alert_figures.Onsets(), {}, COUNTS_MS)
+    return [one for one in found if one.measure == "not_dialling"]
 
 
 def test_a_wrap_up_becomes_nearly_free_as_time_passes_and_not_when_a_break_follows():

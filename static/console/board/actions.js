@@ -154,7 +154,8 @@ class Acting {
     if (row.kind === "agent") found.push(link(`/console/agents/${encodeURIComponent(now.id)}/`, "The agent's day"));
     const call = row.kind === "call" ? now : row.kind === "agent" ? this.ctx.floor.calls.get(now.call_id) : null;
     if (call?.source === "call") found.push(link(`/console/calls/${encodeURIComponent(call.id)}/`, "The call"));
-    if (call?.decision_id) found.push(link(`/console/decisions/${call.decision_id}/`, "Why this call?"));
+    // Whoever does not see its campaign may see the call, not why it was placed.
+    if (call?.decision_id && this.ctx.floor.campaigns.has(call.campaign_id)) found.push(link(`/console/decisions/${call.decision_id}/`, "Why this call?"));
     if (row.kind === "campaign") found.push(link(`/console/decisions/?campaign=${encodeURIComponent(now.id)}`, "Why it dials, or does not"));
     return el("p", { class: "links" }, ...found);
   }
