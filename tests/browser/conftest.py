@@ -110,15 +110,13 @@ class Tab:
     def __init__(self, page: Page, base: str) -> None:
         self.page, self.base = page, base
         self.errors: list[str] = []
-        # What a test brings about itself is no fault: parts of the browser's own words.
-        self.foreseen: tuple[str, ...] = ()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._heard)
         page.set_default_timeout(1000 * PATIENCE)
 
     def _heard(self, message: Any) -> None:
         # A lost connection is told on the page itself ("[object Event]" is htmx's word for it); all else is a fault.
-        lost = ("WebSocket", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "[object Event]", *self.foreseen)
+        lost = ("WebSocket", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "[object Event]")
         address = str((message.location or {}).get("url", ""))
         # A panel may ask for what has ended a moment ago: it is told so, and Chromium notes every 404 as an error.
         asked = ("/console/mycall/", "/preview/", "/disposition/")

@@ -131,7 +131,6 @@ def test_an_appointment_asks_for_its_time_in_the_agents_zone(tab, agent, web):
 def test_a_server_that_fails_as_the_call_comes_is_asked_again_for_the_customer_and_the_form(tab, agent):
     set_up_dispositions()
     opened = tab(agent.user)
-    opened.foreseen = ("status of 502",)
     parts = re.compile("/console/mycall/|/disposition/$")
     with publishing():
         page = opened.open("/")
@@ -146,6 +145,7 @@ def test_a_server_that_fails_as_the_call_comes_is_asked_again_for_the_customer_a
         expect(page.locator("#h-record")).to_have_text("Grace <b>Hopper</b>")
         expect(page.locator("#disposing-who")).to_have_text("Grace <b>Hopper</b>")
         expect(page.get_by_label("Notes")).to_be_visible()
+    opened.errors = [text for text in opened.errors if "502" not in text]
 
 
 def test_hot_keys_can_be_turned_off(tab, agent):
