@@ -125,8 +125,10 @@ def test_a_refused_page_is_told_why(browser):
     browser.force_login(make_user("ann", agent=make_agents(1)[0]))
     assert browser.get("/console/session/").status_code == 204
     assert browser.get("/console/session/?floor").status_code == 403
+    assert browser.get("/console/session/?agent").status_code == 204
     browser.force_login(make_user("sup", supervisor=True))
     assert browser.get("/console/session/?floor").status_code == 204
+    assert browser.get("/console/session/?agent").status_code == 403
 
 
 def test_the_board_knows_every_state_with_its_reasons_and_who_looks_at_it(browser, supervisor):
