@@ -162,8 +162,10 @@ def state_choices() -> list[dict[str, str]]:
 
 @require_safe
 def session(request: HttpRequest) -> HttpResponse:
-    """A page whose socket is refused asks why: 401 signed out, 403 not for them (`?floor`: the board), else 204."""
+    """A page whose socket is refused asks why: 401 signed out, 403 not for them (`?floor`: the board, `?agent`: the
+    panel), else 204."""
     actor = permissions.actor(request.user.pk) if request.user.is_authenticated else None
     if actor is None:
         return HttpResponse(status=401)
-    return HttpResponse(status=403 if "floor" in request.GET and not actor.sees_floor else 204)
+    barred = ("floor" in request.GET and not actor.sees_floor) or ("agent" in request.GET and not actor.agent_id)
+    return HttpResponse(status=403 if barred else 204)

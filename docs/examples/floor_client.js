@@ -9,6 +9,8 @@
 
 const KINDS = ["agents", "calls", "campaigns", "alerts"];
 const LONGEST_PAUSE_MS = 10_000;
+// Not crypto.randomUUID: a page that came by plain http from another machine has none.
+const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 const FINAL = { 4401: "signed out", 4403: "the right to this was taken away" };
 
 // The floor as last told. `apply` is the whole protocol of snapshots and frames.
@@ -70,7 +72,7 @@ export class FloorClient {
   }
 
   // Promises the command's result or error message; rejects when the connection is lost before it is known.
-  command(type, fields, id = crypto.randomUUID()) {
+  command(type, fields, id = newId()) {
     return new Promise((resolve, reject) => {
       if (this.#socket?.readyState !== WebSocket.OPEN) {
         reject(new Error("not connected; nothing was sent"));

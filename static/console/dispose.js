@@ -3,7 +3,6 @@
 (function () {
   "use strict";
 
-  const ID = /0{8}-(0{4}-){3}0{12}/;
   const $ = (id) => document.getElementById(id);
   function text(element, words) { if (element.textContent !== words) element.textContent = words; }
 
@@ -34,29 +33,28 @@
   }
 
   function load(call) {
-    const box = $("disposing");
+    const box = $("disposing"), place = $("disposing-form");
     keepDraft();
     shown = call;
     given = null;
     phase = "";
     box.hidden = true;
-    $("disposing-form").replaceChildren();
-    if (!call) return;
-    fetch(box.dataset.address.replace(ID, call), { credentials: "same-origin", cache: "no-store", redirect: "manual" })
-      .then((answer) => (answer.status === 200 ? answer.text() : ""))
-      .then((html) => {
-        if (call !== shown || !html) return;
-        // Made by our own template, which escapes what people have written.
-        $("disposing-form").replaceChildren(document.createRange().createContextualFragment(html));
-        box.hidden = false;
-        $("dispose").addEventListener("submit", submit);
-        $("dispose").addEventListener("change", changed);
-        $("hot-keys").checked = panelKeys.on();
-        restoreDraft(call);
-        changed();
-        follow();
-      })
-      .catch(() => { if (call === shown) shown = ""; /* asked again with the next message */ });
+    place.replaceChildren();
+    if (!call) { panelParts.drop(place); return; }
+    const late = () => { box.hidden = false; box.open = true; text($("disposing-who"), ""); text($("disposing-given"), ""); };
+    const take = (html) => {
+      place.replaceChildren();
+      box.hidden = !html && $("unsaved").hidden;
+      if (!html) return;
+      panelParts.put(place, html);
+      $("dispose").addEventListener("submit", submit);
+      $("dispose").addEventListener("change", changed);
+      $("hot-keys").checked = panelKeys.on();
+      restoreDraft(call);
+      changed();
+      follow();
+    };
+    panelParts.load(place, { address: box.dataset.address, id: call, what: "the form", late, take });
   }
 
   function chosen() { return $("dispose").querySelector("input[name=code]:checked"); }

@@ -3,14 +3,14 @@
 // Events: hello, snapshot, frame, pong; sent, ack, result, confirmed, error (all of them with what the command was about as
 // second argument); state ("connecting", "open", "lost", "signed_out", "forbidden", "too_many").
 
+import { HANDSHAKE_MS, newId, standing } from "./connection.js";
 import { OutOfSequence } from "./floor.js";
 
 const FIRST_PAUSE_MS = 400;
 const LONGEST_PAUSE_MS = 8_000;
 // Nothing may have changed for whoever was refused: asked again now and then, for a screen that nobody sits at.
 const REFUSED_PAUSE_MS = 20_000;
-// A handshake that hangs behind a proxy, and a socket that is half open: frames or pongs come more often than this.
-const HANDSHAKE_MS = 10_000;
+// A socket that is half open: frames or pongs come more often than this.
 const PING_AFTER_MS = 4_000;
 const DEAD_AFTER_MS = 9_000;
 const PING_EVERY_MS = 10_000;
@@ -109,16 +109,12 @@ export class Link {
   // Whether what was said of the user's rights still stands.
   #kept() { return Object.values(REFUSED).includes(this.state); }
 
-  // A refused handshake looks like a dead server: ask whether we may still come in.
   async #ask() {
     if (!this.#session) return;
-    try {
-      const answer = await fetch(this.#session, { credentials: "same-origin", cache: "no-store", redirect: "manual" });
-      if (this.state === "open") return;
-      if (answer.status === 401) this.#enter("signed_out");
-      else if (answer.status === 403) this.#enter("forbidden");
-      else if (this.#kept() && this.state !== "too_many" && answer.status === 204) { this.#enter("lost"); this.#hurry(); }
-    } catch { /* the server is away: we go on trying */ }
+    const told = await standing(this.#session);
+    if (this.state === "open") return;
+    if (told === "signed_out" || told === "forbidden") this.#enter(told);
+    else if (this.#kept() && this.state !== "too_many" && told === "welcome") { this.#enter("lost"); this.#hurry(); }
   }
 
   #hurry() { if (!this.#socket) this.#connect(); }
@@ -202,8 +198,4 @@ export class Link {
     const about = this.#abouts.get(message.id) ?? "";
     for (const fn of [...(this.#listeners.get(type) ?? [])]) fn(message, about);
   }
-}
-
-function newId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

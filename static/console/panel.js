@@ -2,7 +2,6 @@
 (function () {
   "use strict";
 
-  const ID = /0{8}-(0{4}-){3}0{12}/;
   let preview = "", record = "", note = "";
 
   const $ = (id) => document.getElementById(id);
@@ -23,15 +22,17 @@
     $("no-record").hidden = Boolean(record || preview);
   }
 
-  // Made by our own templates, which escape what people have written.
-  function load(section, id, then) {
-    fetch(section.dataset.url.replace(ID, id), { credentials: "same-origin", cache: "no-store", redirect: "manual" })
-      .then((answer) => (answer.status === 200 ? answer.text() : ""))
-      .then(then)
-      .catch(() => then(null));
+  function load(section, id, what, shown) {
+    const late = () => { section.hidden = false; };
+    const take = (html) => {
+      if (!html) { empty(section); return; }
+      panelParts.put(section, html);
+      localTimes(section);
+      section.hidden = false;
+      shown();
+    };
+    panelParts.load(section, { address: section.dataset.url, id, what, late, take });
   }
-
-  function put(section, html) { section.replaceChildren(document.createRange().createContextualFragment(html)); }
 
   // --- the customer of the call: fetched once, when it comes ---
 
@@ -40,18 +41,11 @@
     record = id;
     const section = $("record");
     if (!id) { empty(section); return; }
-    load(section, id, (html) => {
-      if (record !== id) return;
-      if (html === null) { record = ""; return; /* asked again with the next frame */ }
-      if (!html) { empty(section); return; }
-      put(section, html);
-      localTimes(section);
-      section.hidden = false;
-      say("Customer: " + $("h-record").textContent);
-    });
+    load(section, id, "the customer", () => say("Customer: " + $("h-record").textContent));
   }
 
   function empty(section) {
+    panelParts.drop(section);
     const held = section.contains(document.activeElement);
     section.hidden = true;
     section.replaceChildren();
@@ -79,13 +73,7 @@
     preview = id;
     const section = $("preview");
     if (!id) { empty(section); return; }
-    load(section, id, (html) => {
-      if (preview !== id) return;
-      if (html === null) { preview = ""; return; }
-      if (!html) { empty(section); return; }
-      put(section, html);
-      localTimes(section);
-      section.hidden = false;
+    load(section, id, "the contact for preview", () => {
       say("Contact for preview: " + (contact || "no name"));
       $("preview-at").min = localTime(new Date());
       // Only where the keyboard is nowhere else: what is being typed goes on.

@@ -155,3 +155,19 @@ def test_hanging_up_a_selection_asks_once_and_tells_of_those_without_a_call(boar
         line.get_by_role("button", name="Report").click()
         expect(sheet.locator(".report li")).to_have_count(3)
         expect(sheet.locator(".report li").first).to_contain_text("the agent has no call")
+
+
+def test_a_page_that_came_by_plain_http_from_another_machine_can_do_all_the_same(board):
+    agents = make_agents(3)
+    make_campaign(agents)
+    with publishing():
+        page = board()
+        talking(page, agents[0])
+        # Only pages by https, or of the same machine, have it.
+        page.evaluate("delete Crypto.prototype.randomUUID")
+        for agent in agents:
+            agent_row(page, agent).locator("input[data-select]").check()
+        page.keyboard.press("Shift+H")
+        page.keyboard.press("y")
+        line = page.locator("#commands .command", has_text="Hang up for 3 agents")
+        expect(line).to_contain_text("1 queued · 2 not sent")

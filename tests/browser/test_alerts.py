@@ -1,16 +1,18 @@
 """Alerts on the board in a real browser: seen, reached, taken on by mouse and by keyboard, called out only when new."""
 
 import datetime as dt
+import json
+import re
 from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from console.models import Alert, AlertThreshold
 from dialer.models import Agent
 from tests.browser.conftest import PHONE
-from tests.browser.panel_page import live
+from tests.browser.panel_page import live, picture
 from tests.conftest import wait_until
 from tests.fakes.console import announce_agent, make_team, make_user, publishing, set_status
 from tests.fakes.floor import make_agents, make_campaign
@@ -126,6 +128,46 @@ def test_a_refusal_is_read_where_the_button_is(tab, rule):
         Alert.objects.update(acknowledged_at=timezone.now(), owner="bea")
         line(page, agent).get_by_role("button", name="Acknowledge").click()
         expect(line(page, agent).locator(".alert-said")).to_have_text("refused: bea has taken it on already")
+
+
+def board_without_answers(tab: Any, *, sends: bool) -> Page:
+    """A board that hears frames, but no answers to its commands; `sends`: whether these arrive."""
+
+    def through(page: WebSocketRoute) -> None:
+        server = page.connect_to_server()
+        page.on_message(lambda text: server.send(text) if sends or "alert_control" not in str(text) else None)
+        server.on_message(lambda text: None if json.loads(text)["type"] in ("ack", "result") else page.send(text))
+
+    opened = tab(make_user("ann", supervisor=True))
+    opened.page.route_web_socket(re.compile("/ws/v1/floor/"), through)
+    return shown(opened.open("/console/"))
+
+
+def test_the_next_button_is_not_lost_when_the_frame_comes_before_the_answer(tab, rule):
+    agent = make_agents(1)[0]
+    with publishing():
+        page = board_without_answers(tab, sends=True)
+        on_break(agent, 60)
+        line(page, agent).get_by_role("button", name="Acknowledge").click()
+        expect(line(page, agent).locator(".alert-who")).to_have_text("ann has it")
+        line(page, agent).get_by_role("button", name="Resolve").focus()
+        page.keyboard.press("Space")
+        expect(line(page, agent)).to_have_count(0)
+
+
+def test_an_alert_of_which_nothing_is_heard_gives_its_buttons_back_and_says_so(tab, rule):
+    agent = make_agents(1)[0]
+    with publishing():
+        page = board_without_answers(tab, sends=False)
+        on_break(agent, 60)
+        button = line(page, agent).get_by_role("button", name="Acknowledge")
+        button.click()
+        expect(line(page, agent).locator(".alert-said")).to_have_text("sent…")
+        expect(button).to_have_attribute("aria-disabled", "true")
+        page.evaluate("Date.now = ((now) => () => now() + 20_000)(Date.now)")
+        expect(line(page, agent).locator(".alert-said")).to_have_text("no answer; try again")
+        expect(button).not_to_have_attribute("aria-disabled", "true")
+        picture(page, "alert-silent")
 
 
 def test_by_keyboard_alone_from_the_line_to_the_row_and_through_the_buttons(tab, rule):

@@ -20,7 +20,7 @@ from tests.browser.board_page import card, cell, names, still
 from tests.browser.conftest import LAPTOP, PHONE
 from tests.browser.panel_page import live, make_call
 from tests.conftest import wait_until
-from tests.fakes.console import announce, announce_call, make_user, publishing, set_status
+from tests.fakes.console import announce, announce_call, announce_campaign, make_user, publishing, set_status
 from tests.fakes.floor import make_agents, make_campaign
 from tests.fakes.hostile import FEW as HOSTILE
 from tests.fakes.told import telling
@@ -424,6 +424,23 @@ def test_filters_are_kept_in_the_address_and_several_hold_together(tab, supervis
         page.get_by_role("searchbox").fill("nobody of that name")
         expect(page.locator("#agents + .empty")).to_have_text("No agent matches the filters.")
         assert "q=nobody" in page.url
+
+
+def test_the_choice_of_a_campaign_stays_what_it_is_when_another_campaign_comes(tab, supervisor):
+    agents = make_agents(2)
+    make_campaign(agents[:1], name="Spring")
+    make_campaign(agents[1:], name="Autumn", offset=50)
+    with publishing():
+        page = tab(supervisor).open("/console/")
+        live(page)
+        choice = page.get_by_label("Campaign", exact=True)
+        choice.focus()
+        choice.select_option(label="Autumn")
+        expect(names(page)).to_have_text([agents[1].name])
+        announce_campaign(make_campaign([], name="Winter", offset=100))
+        expect(choice.locator("option")).to_have_count(4)
+        expect(choice.locator("option:checked")).to_have_text("Autumn")
+        expect(choice).to_be_focused()
 
 
 def test_rows_are_sorted_by_several_columns_and_the_address_keeps_them(tab, supervisor):

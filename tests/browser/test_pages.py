@@ -3,16 +3,19 @@
 import datetime as dt
 import math
 import os
+import re
 import struct
 import wave
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from playwright.sync_api import expect
 
 from dialer.models import AgentDay, CallLog
 from tests.browser.conftest import PHONE
+from tests.browser.panel_page import make_call, picture
 from tests.fakes.console import make_user
 from tests.fakes.events import CALL
 from tests.fakes.floor import make_agents, make_campaign
@@ -63,6 +66,51 @@ def test_filters_are_followed_at_once_and_stand_in_the_address(tab, supervisor, 
     expect(page.get_by_role("alert")).to_contain_text("no call to that number")
     page.reload()
     expect(page.get_by_label("Ended as")).to_have_value("conversation")
+
+
+@pytest.mark.parametrize("fault", [502, 0], ids=["failing", "away"])
+def test_a_page_that_is_not_renewed_says_since_when_until_it_is(tab, supervisor, fault):
+    agents = make_agents(1)
+    make_campaign(agents, contacts=1)
+    opened = tab(supervisor)
+    path = f"/console/calls/{make_call(agents[0]).call_id}/"
+    page = opened.open(path)
+    page.route(re.compile(path), lambda route: route.fulfill(status=fault) if fault else route.abort())
+    said = {502: "the server failed", 0: "the server does not answer"}[fault]
+    late = re.compile(rf"Not renewed since \d\d:\d\d:\d\d UTC: {said}\. It is asked again by itself\.")
+    expect(page.locator(".late")).to_have_text(late)
+    expect(page.locator("#renewed[role=status]")).to_have_text(late)
+    picture(page, f"late-call-{fault}")
+    page.unroute(re.compile(path))
+    expect(page.locator(".late")).to_have_count(0)
+    expect(page.locator("#renewed")).to_have_text("Renewed.")
+    expect(page.locator("#call h1")).to_be_visible()
+    opened.errors = [text for text in opened.errors if not re.search("502|ERR_FAILED|htmx:", text)]
+
+
+def test_rows_of_the_last_filter_do_not_pass_for_those_of_a_new_one(tab, supervisor, call):
+    opened = tab(supervisor)
+    page = opened.open("/console/calls/")
+    page.route("**/console/calls/", lambda route: route.fulfill(status=503))
+    page.get_by_label("Ended as").select_option("Busy")
+    expect(page.locator(".late")).to_contain_text("What is below is still what was shown before")
+    expect(page.locator(".lines tbody tr")).to_have_count(1)
+    picture(page, "late-filter")
+    page.unroute("**/console/calls/")
+    page.get_by_label("Ended as").select_option("No answer")
+    expect(page.locator("#found")).to_contain_text("No call like that")
+    expect(page.locator(".late")).to_have_count(0)
+    opened.errors = [text for text in opened.errors if "503" not in text]
+
+
+def test_a_page_that_renews_itself_goes_to_the_sign_in_and_back_when_its_user_is_signed_out(tab, supervisor):
+    page = tab(supervisor).open("/console/decisions/?campaign=")
+    Session.objects.all().delete()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.get_by_label("User name").fill("sup")
+    page.get_by_label("Password").fill("not-secret-1")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Why these calls")
 
 
 def test_filters_work_without_javascript(tab, supervisor, call):

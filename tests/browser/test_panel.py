@@ -1,6 +1,7 @@
 """The agent's panel in a real browser, on a phone."""
 
 import datetime as dt
+import re
 
 import pytest
 from django.utils import timezone
@@ -9,7 +10,7 @@ from playwright.sync_api import expect
 from dialer.management.commands.seed_demo import set_up_dispositions
 from dialer.models import Agent, Callback, ReasonCode
 from tests.browser.conftest import LAPTOP
-from tests.browser.panel_page import fits, live, make_call, panel, talk
+from tests.browser.panel_page import fits, live, make_call, panel, picture, talk
 from tests.conftest import wait_until
 from tests.fakes.console import announce_agent, make_user, publishing, set_status
 from tests.fakes.floor import make_agents, make_campaign
@@ -125,6 +126,26 @@ def test_an_appointment_asks_for_its_time_in_the_agents_zone(tab, agent, web):
             assert 55 < minutes < 90
     finally:
         web.stop("dialer_queue")
+
+
+def test_a_server_that_fails_as_the_call_comes_is_asked_again_for_the_customer_and_the_form(tab, agent):
+    set_up_dispositions()
+    opened = tab(agent.user)
+    parts = re.compile("/console/mycall/|/disposition/$")
+    with publishing():
+        page = opened.open("/")
+        live(page)
+        page.route(parts, lambda route: route.fulfill(status=502))
+        talk(agent)
+        expect(page.locator("#record")).to_contain_text("The server does not send the customer")
+        expect(page.locator("#disposing")).to_contain_text("The server does not send the form")
+        assert fits(page)
+        picture(page, "panel-late")
+        page.unroute(parts)
+        expect(page.locator("#h-record")).to_have_text("Grace <b>Hopper</b>")
+        expect(page.locator("#disposing-who")).to_have_text("Grace <b>Hopper</b>")
+        expect(page.get_by_label("Notes")).to_be_visible()
+    opened.errors = [text for text in opened.errors if "502" not in text]
 
 
 def test_hot_keys_can_be_turned_off(tab, agent):

@@ -43,7 +43,10 @@ def conversation(whole: Whole) -> tuple[Seen, CallLog]:
 def presses(panel: Seen, by: str, selector: str, key: str, about: str, end: str = CONFIRMED) -> None:
     """The button by mouse, or its key; every step to the end is seen."""
     live(panel.page)
-    expect(panel.page.locator(f"{selector}:not(.waiting)")).to_be_visible(timeout=SECONDS * 1000)
+    # A key does not wait for its button as Playwright's mouse does: that the switch has confirmed is told by itself,
+    # that the call is free for the next command by the frame after it.
+    ready = f"{selector}:not(.waiting, [aria-disabled=true])"
+    expect(panel.page.locator(ready)).to_be_visible(timeout=SECONDS * 1000)
 
     def do() -> None:
         if by == "mouse":

@@ -56,7 +56,8 @@ RECORDER = """
 # What may have kept a key or a click from being taken.
 SHOWN = """() => ({
   fresh: document.getElementById("fresh")?.textContent.trim(),
-  refused: document.getElementById("refused")?.textContent.trim(),
+  refused: Array.from(document.querySelectorAll("#refused, .said-here"), (one) => one.textContent.trim()),
+  off: Array.from(document.querySelectorAll("[aria-disabled=true]"), (one) => `${one.id}: ${one.dataset.why || ""}`),
   focus: (document.activeElement?.outerHTML || "").slice(0, 200),
   dialog: document.querySelector("dialog[open]")?.id,
   waiting: Array.from(document.querySelectorAll(".waiting"), (one) => one.id),

@@ -233,4 +233,12 @@ GUARDS: list[Guard] = [
         "return True, f",
         "tests/integration/test_board_silence.py::test_a_dialer_worker_whose_tasks_wait_is_not_well_although_it_lives",
     ),
+    Guard(
+        "a part that is asked for by somebody who is signed out sends the whole page to the sign-in",
+        "console/middleware.py",
+        "if not part or response.status_code != 302:",
+        "if True:",
+        "tests/integration/test_console_pages.py::"
+        "test_a_part_of_a_page_that_a_signed_out_person_asks_for_sends_the_whole_page_to_sign_in_and_back",
+    ),
 ]

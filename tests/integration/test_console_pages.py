@@ -4,6 +4,7 @@ import json
 import time
 from importlib import import_module
 from io import StringIO
+from urllib.parse import quote
 
 import pytest
 from django.apps import apps
@@ -44,6 +45,18 @@ def test_signed_out_people_are_sent_to_sign_in(browser):
         answer = browser.get(page)
         assert answer.status_code == 302 and answer.headers["Location"].startswith("/login/")
     assert browser.get("/console/session/").status_code == 401
+
+
+def test_a_part_of_a_page_that_a_signed_out_person_asks_for_sends_the_whole_page_to_sign_in_and_back(browser):
+    at = "/console/decisions/?campaign=spring"
+    asked = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{at}"}
+    doors = {"/console/decisions/": "/login/", "/admin/dialer/importrun/1/status/": "/admin/login/"}
+    for part, door in doors.items():
+        answer = browser.get(part, headers=asked)
+        assert answer.headers["HX-Redirect"] == f"{door}?next={quote(at)}"
+        assert (answer.status_code, answer.content) == (200, b"")
+    elsewhere = browser.get("/console/decisions/", headers={**asked, "HX-Current-URL": "https://evil.example/x"})
+    assert elsewhere.headers["HX-Redirect"] == "/login/?next=/console/decisions/"
 
 
 def test_signing_in_and_out_and_wrong_passwords(browser):
@@ -112,8 +125,10 @@ def test_a_refused_page_is_told_why(browser):
     browser.force_login(make_user("ann", agent=make_agents(1)[0]))
     assert browser.get("/console/session/").status_code == 204
     assert browser.get("/console/session/?floor").status_code == 403
+    assert browser.get("/console/session/?agent").status_code == 204
     browser.force_login(make_user("sup", supervisor=True))
     assert browser.get("/console/session/?floor").status_code == 204
+    assert browser.get("/console/session/?agent").status_code == 403
 
 
 def test_the_board_knows_every_state_with_its_reasons_and_who_looks_at_it(browser, supervisor):

@@ -1,5 +1,6 @@
 // The command log: a line for each command, from sending to its end; a drawer with the last of this page.
 
+import { newId } from "../connection.js";
 import { begun, cutOff, needless, SETTLED_MS, summed, told, unsent, waited } from "./commands.js";
 import { el, icon, write } from "./dom.js";
 
@@ -33,7 +34,7 @@ export class Log {
 
   // Commands sent within `send` are one line of the log, with a report of each.
   together(about, send) {
-    const group = { id: `g${crypto.randomUUID()}`, about, at: this.#now(), ids: [] };
+    const group = { id: `g${newId()}`, about, at: this.#now(), ids: [] };
     this.#group = group;
     try { send(); } finally { this.#group = null; }
     if (!group.ids.length) return;
@@ -46,7 +47,7 @@ export class Log {
   // What is not asked of the server at all, and why.
   // `so`: it is as wanted already.
   refuse(about, why, so = false) {
-    const one = (so ? needless : unsent)(`u${crypto.randomUUID()}`, about, why, this.#now());
+    const one = (so ? needless : unsent)(`u${newId()}`, about, why, this.#now());
     this.#add(one);
     this.#settle(one.id);
   }

@@ -10,6 +10,8 @@ import { remember, remembered } from "./remember.js";
 const OPEN = "board-alerts-open";
 const SNOOZES = [5, 15, 60, 240];
 const SNOOZE_WORDS = { 5: "5 min", 15: "15 min", 60: "1 hour", 240: "4 hours" };
+// Nothing heard of what was asked for so long: the buttons are given back, as on the panel.
+const SILENT_MS = 15_000;
 const QUIET_TITLE = document.title;
 
 // Those that wait for somebody first, then those that somebody has, then those that are put off; the worst first in each.
@@ -149,27 +151,45 @@ class List {
     hide(this.none, rows.length > 0);
   }
 
-  tick(now) { if (!this.element.hidden) for (const line of this.#lines.values()) line.tick(now); }
+  tick(now) {
+    for (const line of this.#lines.values()) {
+      if (line.silent()) this.#answer({ id: line.command }, "no answer; try again", true);
+      if (!this.element.hidden) line.tick(now);
+    }
+  }
 
   #ask(line, action, minutes) {
     const words = { acknowledge: "acknowledge", snooze: `snooze for ${SNOOZE_WORDS[minutes]}`, resolve: "resolve" };
-    line.wait("sent…");
     const message = { type: "alert_control", alert_id: line.row.id, action, ...(action === "snooze" ? { minutes } : {}) };
     // An error may be told before the id is known: nothing was sent then.
+    line.begin();
     this.asking = line;
-    this.#asked.set(this.ctx.link.command(message, `${line.row.text}: ${words[action]}`), line);
+    const id = this.ctx.link.command(message, `${line.row.text}: ${words[action]}`);
     this.asking = null;
+    if (!line.waits) return;
+    line.command = id;
+    this.#asked.set(id, line);
   }
 
   #answer(message, text, last) {
     const line = this.#asked.get(message.id) ?? this.asking;
     if (!line) return;
-    if (last) { this.#asked.delete(message.id); line.answer(text); } else line.wait(text);
-    if (last && text) this.ctx.announce(text);
+    // What the floor has shown meanwhile has given the buttons back, perhaps for another command.
+    const current = line === this.asking || (line.waits && line.command === message.id);
+    if (!last) { if (current) line.wait(text); return; }
+    this.#asked.delete(message.id);
+    if (current || !line.waits) line.answer(text);
+    if (text) this.ctx.announce(text);
   }
 }
 
+// What an answered command changes of an alert.
+function standing(row) { return JSON.stringify([row.state, row.owner, row.snoozed_until]); }
+
 class Line {
+  waits = false; // for an answer to `command`
+  command = "";
+
   constructor(ctx, row, ask) {
     Object.assign(this, { ctx, row });
     this.level = el("span", { class: "alert-level" }, icon("alert"), el("span"));
@@ -196,6 +216,8 @@ class Line {
 
   draw(row, now) {
     this.row = row;
+    // The frame that shows what was asked for may come before the answer: the next press must not be lost in between.
+    if (this.waits && this.before !== standing(row)) this.answer("");
     const [word, sign, tone] = this.ctx.words.alert_levels[row.level];
     mark(this.element, "class", `t-${tone}`);
     mark(this.element, "data-state", row.state);
@@ -216,9 +238,13 @@ class Line {
     write(this.who, who[row.state]);
   }
 
-  wait(text) { this.#enable(false); write(this.said, text); }
+  begin() { this.waits = true; this.before = standing(this.row); this.wait("sent…"); }
 
-  answer(text) { this.#enable(true); write(this.said, text); }
+  wait(text) { this.heard = Date.now(); this.#enable(false); write(this.said, text); }
+
+  answer(text) { this.waits = false; this.#enable(true); write(this.said, text); }
+
+  silent() { return this.waits && Date.now() - this.heard > SILENT_MS; }
 
   // Not `disabled`: the focus stays where it is.
   #enable(on) { for (const made of this.buttons) mark(made, "aria-disabled", on ? null : "true"); }

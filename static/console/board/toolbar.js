@@ -67,12 +67,13 @@ export function toolbar(box, tools, ctx) {
     const [first] = view[name], several = view[name].size > 1 ? [...view[name]].join(",") : "";
     if (several) wanted.set(several, [...view[name]].map((value) => wanted.get(value)).join(", "));
     hide(select, wanted.size < 2 && !view[name].size);
-    const options = JSON.stringify([...wanted]);
-    if (select.dataset.options !== options) {
+    const options = JSON.stringify([...wanted]), renewed = select.dataset.options !== options;
+    if (renewed) {
       select.dataset.options = options;
       select.replaceChildren(select.firstElementChild, ...[...wanted].map(([value, label]) => el("option", { value }, label)));
     }
-    if (document.activeElement !== select || !first) select.value = several || first || "";
+    // Whoever is just choosing is left alone, unless the options are new: with them the choice is gone.
+    if (renewed || document.activeElement !== select || !first) select.value = several || first || "";
     select.classList.toggle("on", view[name].size > 0);
   }
 
