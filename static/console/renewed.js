@@ -58,7 +58,8 @@
     status.className = "visually-hidden";
     status.id = "renewed";
     status.setAttribute("role", "status");
-    document.body.append(status);
+    // First: at the end of a page it would make it a pixel longer.
+    document.body.prepend(status);
     for (const name of ["responseError", "sendError", "timeout"]) document.addEventListener("htmx:" + name, onFailure);
     document.addEventListener("htmx:afterRequest", onAnswer);
   });

@@ -105,7 +105,7 @@ def test_a_call_is_made_joined_held_recorded_overheard_and_ended(start, switch, 
     assert floor.outcome(floor.order(order(orders.Hold, leg=agent.leg, on=False))).status == "done"
     some(floor, facts.LegUnheld, agent.leg)
 
-    recording = new()
+    recording = call.call_id
     for action in ("start", "mask", "unmask", "stop"):
         outcome = floor.outcome(floor.order(order(orders.Record, leg=call.leg, action=action, name=recording)))
         assert outcome.status == "done", outcome.reply

@@ -19,8 +19,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def campaigns(monkeypatch) -> list[DialerCampaign]:
-    """Three that are active."""
+    """Three that are active; no time passes between their decisions."""
     monkeypatch.setattr(rounds, "current", rounds.Round())
+    monkeypatch.setattr(rounds, "time", SimpleNamespace(monotonic=lambda: 0.0))
     return [make_campaign([], contacts=0, name=name) for name in ("Spring", "Summer", "Autumn")]
 
 
