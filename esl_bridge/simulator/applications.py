@@ -28,12 +28,14 @@ def run_destination(switch: Switch, leg: Leg, destination: str, dialplan: str) -
 
 
 def run_inline(switch: Switch, leg: Leg, text: str) -> None:
-    """An inline dialplan: `app:args,app:args`."""
-    for step in re.split(r"(?<!\\),", text.strip("'")):
+    """An inline dialplan: `app:args,app:args`. What follows a playback comes when that has ended; what follows anything
+    else that takes its time never comes."""
+    steps = re.split(r"(?<!\\),", text.strip("'"))
+    for number, step in enumerate(steps, 1):
         name, _, data = step.partition(":")
         if leg.gone or leg.hangup_cause:
             return
-        run(switch, leg, name.strip(), data)
+        run(switch, leg, name.strip(), data, ",".join(steps[number:]))
         if name.strip() not in INSTANT:
             return
 
@@ -52,8 +54,8 @@ def run_extension(switch: Switch, leg: Leg, extension: str) -> None:
         hangup.hangup(switch, leg, "NO_ROUTE_DESTINATION")
 
 
-def run(switch: Switch, leg: Leg, name: str, data: str) -> None:
-    """Execute one application on a leg."""
+def run(switch: Switch, leg: Leg, name: str, data: str, then: str = "") -> None:
+    """Execute one application on a leg, and after a playback what follows in its inline dialplan."""
     known = name in INSTANT | IDLING | {"park", "eavesdrop", "bridge", "playback", "hangup"}
     if not known:
         # The originate has already answered +OK.
@@ -78,7 +80,7 @@ def run(switch: Switch, leg: Leg, name: str, data: str) -> None:
     elif name == "hangup":
         hangup.hangup(switch, leg, data.strip().upper() or "NORMAL_CLEARING")
     elif name == "playback":
-        media.play_and_end(switch, leg, data)
+        media.play_and_end(switch, leg, data, partial(run_inline, switch, leg, then) if then else None)
 
 
 def _instantly(switch: Switch, leg: Leg, application: Application) -> None:

@@ -254,13 +254,21 @@ def _leave_bridge(switch: Switch, leg: Leg, keep: tuple[Leg, ...]) -> None:
         return
     a, b = (leg, peer) if leg.bridge_role == "a" else (peer, leg)
     separate_legs(switch, a, b)
+    parks_first = peer not in keep and _parks_first(peer, b, leg)
+    if parks_first:
+        after_bridge(switch, peer, leg)
     unbridge_event(switch, a, b)
     if leg.call_uuid != leg.uuid:
         leg.call_uuid = leg.uuid
         leg.set("call_uuid", leg.uuid)
     leg.unset("bridge_to")
-    if peer not in keep:
+    if peer not in keep and not parks_first:
         after_bridge(switch, peer, leg)
+
+
+def _parks_first(peer: Leg, b: Leg, leg: Leg) -> bool:
+    """The A leg tells of the end of a bridge when the B leg has gone its way."""
+    return peer is b and peer.var_true("park_after_bridge") and not leg.drops_peer
 
 
 def transfer(switch: Switch, leg: Leg, extension: str, dialplan: str, context: str) -> None:
@@ -290,11 +298,14 @@ def transfer(switch: Switch, leg: Leg, extension: str, dialplan: str, context: s
     leg.set("max_forwards", "70")
     _history(leg)
     leg.unset("signal_bond")
-    unbridge_event(switch, a, b)
-    if survives:
+    parks_first = _parks_first(peer, b, leg)
+    if parks_first:
         after_bridge(switch, peer, leg)
-    else:
+    unbridge_event(switch, a, b)
+    if not survives:
         hangup.destroy(switch, peer, transferred=True)
+    elif not parks_first:
+        after_bridge(switch, peer, leg)
     if leg.call_uuid != leg.uuid:
         leg.call_uuid = leg.uuid
         leg.set("call_uuid", leg.uuid)
@@ -330,7 +341,7 @@ def transfer_both(switch: Switch, leg: Leg, extension: str, dialplan: str) -> No
     b.state_number = 4
     switch.presence(b, "active", CHECK_PRESENCE, "CS_ROUTING")
     switch.state(b, "CS_EXECUTE", 4)
-    applications.run_inline(switch, b, extension)
+    _execute(switch, b, extension, dialplan)
 
 
 def _route(switch: Switch, leg: Leg, extension: str, dialplan: str) -> None:
@@ -339,6 +350,10 @@ def _route(switch: Switch, leg: Leg, extension: str, dialplan: str) -> None:
     _routed(leg, dialplan)
     switch.state(leg, "CS_EXECUTE", 4)
     leg.touch("call_uuid")
+    _execute(switch, leg, extension, dialplan)
+
+
+def _execute(switch: Switch, leg: Leg, extension: str, dialplan: str) -> None:
     if dialplan.lower() == "inline":
         applications.run_inline(switch, leg, extension)
     else:

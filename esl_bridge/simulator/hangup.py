@@ -105,14 +105,14 @@ def _finish_bridged(switch: Switch, leg: Leg, peer: Leg) -> None:
         report(switch, b)
     if a.disposition == RECV_BYE:
         sip.said_bye(a)
+    if survives:
+        bridging.after_bridge(switch, b, a)
     bridging.unbridge_event(switch, a, b)
     if not survives:
         destroy(switch, b)
     leave_application(switch, a)
     report(switch, a)
     destroy(switch, a)
-    if survives:
-        bridging.after_bridge(switch, b, a)
 
 
 def leave_application(switch: Switch, leg: Leg) -> None:
@@ -129,6 +129,8 @@ def leave_application(switch: Switch, leg: Leg) -> None:
     leg.application = None
     if leg.spied is not None:
         stop_spying(switch, leg)
+    if application.name == "playback":
+        media.end_playback(switch, leg, "break")
     switch.emit("CHANNEL_EXECUTE_COMPLETE", leg, last=execute_headers(application, done=True))
 
 

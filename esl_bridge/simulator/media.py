@@ -136,23 +136,31 @@ def broadcast(switch: Switch, leg: Leg, path: str, legs: str, execute: Callable[
         switch.later(target, unsettled + MUSIC_DELAY, _start_playing, switch, target, playing)
 
 
-def play_and_end(switch: Switch, leg: Leg, path: str) -> None:
+def play_and_end(switch: Switch, leg: Leg, path: str, then: Callable[[], None] | None) -> None:
+    """The playback application; what follows it, or the end of the leg, comes when the file is over."""
     playing = Playback(path, 1, None)
     leg.playback = playing
     switch.emit("PLAYBACK_START", leg, last=_playback_headers(path))
-    switch.later(leg, _seconds(path), _played_out, switch, leg)
+    switch.later(leg, _seconds(path), _played_out, switch, leg, leg.application, then)
 
 
-def _played_out(switch: Switch, leg: Leg) -> None:
-    if leg.playback is not None:
-        switch.emit(
-            "PLAYBACK_STOP",
-            leg,
-            last={**_playback_headers(leg.playback.path), "Playback-Status": "done"},
-        )
-        leg.playback = None
+def _played_out(switch: Switch, leg: Leg, application: Application | None, then: Callable[[], None] | None) -> None:
+    if leg.application is not application:
+        return  # taken somewhere else meanwhile
+    end_playback(switch, leg, "done")
     hangup.leave_application(switch, leg)
-    hangup.hangup(switch, leg, "NORMAL_CLEARING")
+    if then is not None:
+        then()
+    else:
+        hangup.hangup(switch, leg, "NORMAL_CLEARING")
+
+
+def end_playback(switch: Switch, leg: Leg, status: str) -> None:
+    """The playback application plays no more."""
+    if leg.playback is not None:
+        last = {**_playback_headers(leg.playback.path), "Playback-Status": status}
+        switch.emit("PLAYBACK_STOP", leg, last=last)
+        leg.playback = None
 
 
 def _start_playing(switch: Switch, leg: Leg, playing: Playback) -> None:

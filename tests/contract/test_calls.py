@@ -462,6 +462,80 @@ def test_a_parked_customer_can_be_transferred_to_an_agent(client: Client, calls:
 
 
 @pytest.mark.parametrize(
+    ("order", "joined"),
+    [
+        ("uuid_transfer {c} 1002 XML default", True),
+        ("uuid_transfer {a} -bleg 1002 XML default", True),
+        ("uuid_transfer {c} 1041 XML default", False),
+        ("uuid_transfer {c} echo inline", False),
+        ("uuid_transfer {c} 'playback:silence_stream://60000' inline", False),
+    ],
+)
+def test_a_customer_whom_somebody_sends_away_lives_on_and_the_agent_parks(
+    client: Client, calls: Calls, switch: Switch, order: str, joined: bool
+) -> None:
+    """With the variables that the product gives to both: no hang-up of the customer follows from the parting."""
+    c, a = calls.bridged(variables="hangup_after_bridge=true", agent_variables="park_after_bridge=true")
+    assert client.api(order.format(c=c, a=a)) == "+OK\n"
+    client.until(lambda: client.leg_names(a).count("PARK") == 2, "the agent parked")
+    client.wait_for("CHANNEL_UNBRIDGE", c)
+    if joined:
+        client.wait(lambda e: e.name == "CHANNEL_BRIDGE" and e.uuid == c and e["Bridge-B-Unique-ID"] != a, "elsewhere")
+    else:
+        client.quiet(0.5)
+        assert not names_a_leg(client.api(f"uuid_getvar {c} {JOINED_TO}"))
+    if switch.simulated:  # The real one nearly always: its A leg looks a moment later that the B leg has gone its way.
+        told = [(e.name, e.uuid) for e in client.events]
+        assert told[told.index(("CHANNEL_UNBRIDGE", c)) :].count(("CHANNEL_PARK", a)) == 0
+    assert client.leg_names(c).count("UNBRIDGE") == 1
+    assert "HANGUP" not in client.leg_names(c) + client.leg_names(a)
+
+
+def test_a_customer_survives_the_end_of_an_agents_leg_that_has_transferred_them(client: Client, calls: Calls) -> None:
+    """As a softphone's own transfer ends: it hangs up, once the customer is on the way."""
+    c, a = calls.bridged(variables="hangup_after_bridge=true")
+    assert client.api(f"uuid_transfer {c} 1041 XML default") == "+OK\n"
+    assert client.wait_gone(a)["Hangup-Cause"] == "NORMAL_CLEARING"
+    client.wait_for("CHANNEL_UNBRIDGE", c)
+    client.quiet(0.5)
+    assert client.api(f"uuid_exists {c}") == "true" and "HANGUP" not in client.leg_names(c)
+    assert not names_a_leg(client.api(f"uuid_getvar {c} {JOINED_TO}"))
+
+
+def test_a_customer_whose_agents_leg_is_sent_away_is_hung_up(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged(variables="hangup_after_bridge=true", agent_variables="park_after_bridge=true")
+    assert client.api(f"uuid_transfer {a} park inline") == "+OK\n"
+    assert client.wait_gone(c)["Hangup-Cause"] == "NORMAL_CLEARING"
+    client.until(lambda: client.leg_names(a).count("PARK") == 2, "the agent parked")
+    assert client.api(f"uuid_exists {a}") == "true"
+
+
+def test_both_legs_can_be_sent_away_and_each_is_joined_to_somebody_else(client: Client, calls: Calls) -> None:
+    c, a = calls.bridged(variables="hangup_after_bridge=true", agent_variables="park_after_bridge=true")
+    assert client.api(f"uuid_transfer {c} -both 1002 XML default") == "+OK\n"
+    for leg, before in ((c, a), (a, c)):
+        client.wait(
+            lambda e, leg=leg, before=before: (  # type: ignore[misc]
+                e.name == "CHANNEL_BRIDGE" and e.uuid == leg and e["Bridge-B-Unique-ID"] != before
+            ),
+            "elsewhere",
+        )
+
+
+def test_what_follows_a_playback_comes_after_it_unless_the_leg_is_taken_away(client: Client, calls: Calls) -> None:
+    c, _ = calls.bridged(agent_variables="park_after_bridge=true")
+    assert client.api(f"uuid_transfer {c} 'playback:silence_stream://1000,park' inline") == "+OK\n"
+    client.wait_for("PLAYBACK_STOP", c)
+    client.until(lambda: client.leg_names(c).count("PARK") == 2, "the customer parked")
+    assert client.api(f"uuid_transfer {c} 'playback:silence_stream://1000,hangup' inline") == "+OK\n"
+    client.until(lambda: client.leg_names(c).count("PLAYBACK_START") == 2, "it plays again")
+    assert client.api(f"uuid_transfer {c} echo inline") == "+OK\n"
+    client.until(lambda: client.leg_names(c).count("PLAYBACK_STOP") == 2, "it plays no more")
+    client.quiet(1.5)
+    assert "HANGUP" not in client.leg_names(c)
+
+
+@pytest.mark.parametrize(
     ("extension", "cause"),
     [
         ("1044", "USER_BUSY"),
