@@ -27,6 +27,7 @@ class Round:
     def __init__(self) -> None:
         self._left: list[str] = []
         self._asked: set[str] = set()
+        self._at_once = 1
         self._count, self._asked_at, self._deciding = 1, 0.0, 0.0
         self._moved_at = -100.0
         self._wanted = False
@@ -36,6 +37,7 @@ class Round:
         campaign that has decided."""
         if self._goes_on():
             self._wanted = True
+            self._follow()
             return
         wake.tick_started()
         self._left, self._wanted = list(campaigns), False
@@ -51,12 +53,12 @@ class Round:
         if self._asked:
             return
         between = self._moved_at - self._asked_at - self._deciding
-        self._count = max(1, round(between / max(self._deciding / self._count, 0.001)))
+        self._at_once = max(1, round(between / max(self._deciding / self._count, 0.001)))
         self._ask()
 
     def _ask(self) -> None:
-        now, self._left = self._left[: self._count], self._left[self._count :]
-        self._count, self._deciding = max(1, len(now)), 0.0
+        now, self._left = self._left[: self._at_once], self._left[self._at_once :]
+        self._count, self._deciding = len(now), 0.0
         self._asked, self._asked_at = set(now), time.monotonic()
         self._moved_at = self._asked_at
         try:
@@ -66,7 +68,12 @@ class Round:
             log.warning("decisions wait for the next tick: %s", type(error).__name__)
             self._asked = set()
             return
-        if not now and self._wanted:
+        self._follow()
+
+    def _follow(self) -> None:
+        """The tick after the round, right behind its last decisions: it does not wait once more for all that comes
+        meanwhile."""
+        if self._wanted and not self._left:
             self._wanted = False
             wake.again()
 

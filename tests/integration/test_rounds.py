@@ -71,17 +71,34 @@ def test_a_command_waits_for_one_decision_and_not_for_all_of_them(campaigns):
 def test_decisions_get_half_of_the_time_when_there_is_too_much_to_do(campaigns, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(rounds, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    turn = rounds.Round()
-    turn.begin([str(n) for n in range(10)])
-    asked = [waits()]
-    for between in (0.0, 1.0, 0.1):
+    turn, asked = rounds.Round(), []
+
+    def decide(between: float) -> None:
+        asked.append(waits())
         clock[0] += between
         for campaign in asked[-1]:
             clock[0] += 0.25
             streams.shared().rpop("dialer_queue")
             turn.decided(campaign, 0.25)
-        asked.append(waits())
-    assert [len(each) for each in asked] == [1, 1, 4, 1], "a second between is worth four decisions"
+
+    for round_of in ((0.0, 1.0, 1.0), (1.0, 1.0)):
+        turn.begin([str(n) for n in range(6)])
+        for between in round_of:
+            decide(between)
+    assert [len(each) for each in asked] == [1, 1, 4, 4, 2], "a second between is worth four, in the next round too"
+    assert not waits()
+
+
+def test_the_tick_after_a_round_comes_right_behind_its_last_decisions(campaigns):
+    tasks.process_dialer_logic()
+    take()
+    assert wake.tick()
+    assert [take(), take()][1] == TICK, "it begins no second round beside the first"
+    [last, *_] = waits()
+    assert waits() == [last, TICK]
+    [agent] = make_agents(1)
+    ask(agent, "break", "lunch")
+    assert waits() == [last, TICK, "handle_agent_state"]
 
 
 def test_ticks_during_a_round_are_one_tick_after_it(campaigns):
