@@ -486,6 +486,7 @@ def test_correcting_the_notes_leaves_the_customers_appointment_when_and_with_who
         )
         page, sent = opened(tab, agent, LAPTOP)
         told.agent(agent.agent_id, last_call=LastCall(id=str(call.call_id), contact="Grace", label="Call back"))
+        expect(page.locator("#disposing-given")).to_have_text("Call back")
         page.locator("#disposing summary").click()
         expect(page.get_by_label("Call back at")).to_have_value(re.compile("T"))
         expect(page.get_by_label("I call back myself")).not_to_be_checked()
