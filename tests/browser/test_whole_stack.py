@@ -22,6 +22,12 @@ def whole(tmp_path_factory, chromium, django_db_setup, django_db_blocker):
         yield found
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_open(whole: Whole) -> None:
+    """What a test that failed has left open would fail all that follow."""
+    whole.page.evaluate("for (const one of document.querySelectorAll('dialog[open]')) one.close()")
+
+
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
