@@ -17,8 +17,9 @@ AGAIN_SECONDS = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 1.
 
 
 class SoonAgain(Connection):
-    def _ensure_connection(self, *args: Any, **options: Any) -> Any:
-        return super()._ensure_connection(*args, **AGAIN_SECONDS, **options)
+    def ensure_connection(self, *args: Any, **options: Any) -> Any:
+        """As workers ask for it; who publishes has a policy of its own."""
+        return super().ensure_connection(*args, **{**AGAIN_SECONDS, **options})
 
 
 class _Soon(AMQP):

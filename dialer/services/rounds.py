@@ -75,7 +75,7 @@ class Round:
         meanwhile."""
         if self._wanted and not self._left:
             self._wanted = False
-            wake.again()
+            wake.tick(again=True)
 
     def _goes_on(self) -> bool:
         """Decisions that have not come by then were lost with the queue."""

@@ -23,25 +23,17 @@ def dialer() -> None:
     transaction.on_commit(tick, robust=True)
 
 
-def tick() -> bool:
-    """Whether a tick was put on the queue. The key expires, should the queued tick be lost with its worker."""
+def tick(*, again: bool = False) -> bool:
+    """Whether a tick was put on the queue. The key expires, should the queued tick be lost with its worker. again: for
+    what was asked since the last one began, for which the key is still there."""
     try:
-        if not streams.shared().set(PENDING_KEY, "1", nx=True, ex=TICK_PENDING_SECONDS):
+        if not streams.shared().set(PENDING_KEY, "1", nx=not again, ex=TICK_PENDING_SECONDS):
             return False
         current_app.send_task("dialer.tasks.process_dialer_logic")
     except (redis.RedisError, OperationalError) as error:
         log.warning("no tick could be queued: %s", type(error).__name__)
         return False
     return True
-
-
-def again() -> None:
-    """Put a tick on the queue for what was asked since the last one began: the key is still there for it."""
-    try:
-        streams.shared().set(PENDING_KEY, "1", ex=TICK_PENDING_SECONDS)
-        current_app.send_task("dialer.tasks.process_dialer_logic")
-    except (redis.RedisError, OperationalError) as error:
-        log.warning("no tick could be queued: %s", type(error).__name__)
 
 
 def no_later_than(moment: dt.datetime) -> None:

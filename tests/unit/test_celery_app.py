@@ -5,6 +5,7 @@ import logging
 import kombu.utils.functional
 import pytest
 from celery.exceptions import Reject
+from kombu.exceptions import OperationalError
 
 from orchestrator.celery import app
 from orchestrator.logs import NotGivenBack
@@ -24,6 +25,11 @@ def test_a_broker_that_is_away_is_tried_again_within_two_seconds_however_long_it
         connection.ensure_connection(failed, app.conf.broker_connection_max_retries)
     assert max(waited) <= 2 and waited[0] <= 0.5
     assert app.conf.broker_connection_max_retries is None, "for ever"
+
+
+def test_who_publishes_to_a_broker_that_is_away_is_told_so():
+    with app.connection_for_write("redis://127.0.0.1:1") as connection, pytest.raises(OperationalError):
+        app.send_task("t", connection=connection, retry=True, retry_policy={"max_retries": 1, "interval_start": 0})
 
 
 @pytest.mark.parametrize(("error", "said"), [(Reject("away", requeue=True), False), (ValueError("a defect"), True)])
