@@ -374,7 +374,10 @@ def _ringing(dump: Event) -> LegRinging | None:
     """Since when a leg rings. Of one that is called the switch says `Answer-State: ringing` from its beginning."""
     told = (("Caller-Channel-Progress-Time", False), ("Caller-Channel-Progress-Media-Time", True))
     times = [(at, early_media) for name, early_media in told if (at := number(dump, name))]
-    return LegRinging(leg=_leg(dump), at=min(times)[0], early_media=min(times)[1]) if times else None
+    if not times:
+        return None
+    at, early_media = min(times)
+    return LegRinging(leg=_leg(dump), at=at, early_media=early_media)
 
 
 def held(dump: Event) -> bool | None:

@@ -49,9 +49,9 @@ def customer_bridged(act: Act, call: CallLog, peer: str) -> None:
     if call.agent_leg is not None and peer == str(call.agent_leg.leg_uuid):
         _back(act, call)
         return
-    side = side_legs.locked(peer)
     if call.agent_id is None:
         return
+    side = side_legs.locked(peer)
     if side is None or side.call_id != call.pk:
         _with_a_stranger(act, call, peer)
         return

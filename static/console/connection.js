@@ -1,8 +1,12 @@
-// What the sockets of the board and of the panel have in common: ids for commands, how long a handshake may take, and what
-// a refused one means.
+// What the sockets of the board and of the panel have in common: ids for commands, how long a handshake and an answer may
+// take, and what a refused handshake means.
 
 // Behind a proxy a handshake can hang for as long as the browser likes.
 export const HANDSHAKE_MS = 10_000;
+
+// Nothing heard of what was asked for so long: the buttons are given back. A switch that does not answer must not keep one
+// for ever; the log goes on waiting.
+export const SILENT_MS = 15_000;
 
 // Not `crypto.randomUUID`: browsers have it only in pages that came by https or from the same machine.
 export function newId() {

@@ -1,6 +1,6 @@
 // The live part of the agent's panel: how old it is, its connection, timers by the server's clock, commands and what became of them.
 
-import { HANDSHAKE_MS, newId, standing } from "./connection.js";
+import { HANDSHAKE_MS, newId, SILENT_MS, standing } from "./connection.js";
 
 // Frames come at least once a second; three missed are news.
 const STALE_MS = 3000;
@@ -138,8 +138,6 @@ const FIELDS = ["agent_id", "state", "reason", "call_id", "action", "campaign_id
 const REFUSED_MS = 15000;
 // Asked for and not answered: {id of the command: {button, said, about}}, by the ids of their elements.
 const waiting = new Map();
-// A switch that does not answer must not keep a button for ever; the log goes on waiting.
-const SILENT_MS = 15000;
 
 function line(id, about, text, tone) {
   const item = document.createElement("li"), words = document.createElement("span"), what = document.createElement("b");

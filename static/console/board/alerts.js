@@ -1,5 +1,6 @@
 // What has passed a threshold: one line that is always there, and below it, where wanted, the list with its buttons.
 
+import { SILENT_MS } from "../connection.js";
 import { alertOrder } from "../floor.js";
 import { Calls } from "./alert_calls.js";
 import { marks } from "./alert_marks.js";
@@ -10,8 +11,6 @@ import { remember, remembered } from "./remember.js";
 const OPEN = "board-alerts-open";
 const SNOOZES = [5, 15, 60, 240];
 const SNOOZE_WORDS = { 5: "5 min", 15: "15 min", 60: "1 hour", 240: "4 hours" };
-// Nothing heard of what was asked for so long: the buttons are given back, as on the panel.
-const SILENT_MS = 15_000;
 const QUIET_TITLE = document.title;
 
 // Those that wait for somebody first, then those that somebody has, then those that are put off; the worst first in each.
