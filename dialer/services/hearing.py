@@ -29,11 +29,18 @@ def catch_up() -> int:
     """Apply what waits, in order; returns how many asked for something. Raises LeaseLost, OperationalError,
     InterfaceError, redis.RedisError: what is not deleted then waits on."""
     client, begun, count, heard = streams.shared(), time.monotonic(), 0, 0
+    entries = cast(list[Any], client.xrange(streams.FACTS, count=AT_ONCE))
     # Until none is left: whoever writes into an empty stream asks for a task, and nobody else does.
-    while entries := cast(list[Any], client.xrange(streams.FACTS, count=AT_ONCE)):
+    while entries:
         count += facts.apply_all(_understood(fields for _, fields in entries))
-        client.xdel(streams.FACTS, *(entry for entry, _ in entries))
-        heard += len(entries)
+        heard, all_of_them = heard + len(entries), len(entries) < AT_ONCE
+        pipe = client.pipeline(transaction=False)
+        pipe.xdel(streams.FACTS, *(entry for entry, _ in entries))
+        pipe.llen(streams.SEQUENTIAL_QUEUE)
+        pipe.xrange(streams.FACTS, count=AT_ONCE)
+        _, tasks, entries = pipe.execute()
+        if tasks and all_of_them:
+            break  # What has come meanwhile is the next task's: few of them cost nearly as much as many.
         if time.monotonic() - begun > SECONDS:
             _go_on()
             break

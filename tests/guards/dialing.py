@@ -544,8 +544,8 @@ GUARDS: list[Guard] = [
     Guard(
         "only those facts are taken away that have been applied",
         "dialer/services/hearing.py",
-        "        client.xdel(streams.FACTS, *(entry for entry, _ in entries))\n",
-        "        client.delete(streams.FACTS)\n",
+        "        pipe.xdel(streams.FACTS, *(entry for entry, _ in entries))\n",
+        "        pipe.delete(streams.FACTS)\n",
         HEARING + "test_one_who_wakes_after_another_has_taken_over_removes_only_what_it_has_applied",
     ),
     Guard(
@@ -561,6 +561,13 @@ GUARDS: list[Guard] = [
         "            _go_on()\n",
         "            pass\n",
         HEARING + "test_a_task_is_not_kept_waiting_for_ever_and_the_rest_has_a_task_of_its_own",
+    ),
+    Guard(
+        "a task applies all that had been said before it, also where another waits",
+        "dialer/services/hearing.py",
+        "        if tasks and all_of_them:\n",
+        "        if tasks:\n",
+        HEARING + "test_what_comes_meanwhile_is_left_to_a_task_that_waits_and_never_what_was_there",
     ),
     Guard(
         "a decision knows how old the facts are that wait",

@@ -109,12 +109,15 @@ def test_one_who_wakes_after_another_has_taken_over_removes_only_what_it_has_app
         streams.shared().delete(streams.FACTS)  # the successor has applied them, too
         ended = f.LegEnded(leg=call.freeswitch_uuid, at=now_us(), cause="NORMAL_CLEARING", complete=True)
         waits(ended)
-        monkeypatch.setattr(facts, "apply_all", lambda told: 0)
-        monkeypatch.setattr(streams.shared(), "xrange", lambda *_, **__: [])
+        monkeypatch.setattr(facts, "apply_all", lost)
         return count
 
+    def lost(told):
+        raise lease.LeaseLost("somebody else has taken over")
+
     monkeypatch.setattr(facts, "apply_all", frozen_after_its_commit)
-    hearing.catch_up()
+    with pytest.raises(lease.LeaseLost):
+        hearing.catch_up()
     monkeypatch.undo()
     assert waiting() == 1, "the fact that came since is still there"
     tasks.handle_facts()
@@ -162,6 +165,27 @@ def test_what_is_said_while_others_are_applied_is_applied_with_them(call, monkey
     waits(f.LegCreated(leg=call.freeswitch_uuid, at=now_us(), role="customer"))
     tasks.handle_facts()
     assert is_answered(call) and not waiting()
+
+
+def test_what_comes_meanwhile_is_left_to_a_task_that_waits_and_never_what_was_there(call, monkeypatch):
+    """On a busy floor: a transaction for each fact that comes would keep those tasks waiting."""
+    client, apply_all, late = streams.shared(), facts.apply_all, [f.LegCreated(leg="late", at=now_us(), role="customer")]
+    client.rpush("dialer_queue", "a task that waits")
+
+    def meanwhile(told):
+        count = apply_all(told)
+        if len(told) < 2 and late:
+            waits(late.pop())
+        return count
+
+    monkeypatch.setattr(facts, "apply_all", meanwhile)
+    monkeypatch.setattr(hearing, "AT_ONCE", 2)
+    waits(*(f.LegCreated(leg=call.freeswitch_uuid, at=now_us(), role="customer") for _ in range(4)), answered(call))
+    hearing.catch_up()
+    assert is_answered(call) and waiting() == 1
+    client.delete("dialer_queue")
+    hearing.catch_up()
+    assert not waiting()
 
 
 @pytest.mark.parametrize(("name", "value"), [("AT_ONCE", 1), ("CHUNK_SECONDS", 0.0)])
