@@ -79,6 +79,38 @@ def test_a_menu_that_is_open_follows_its_row_and_keeps_the_focus(board):
         expect(sheet).to_be_hidden()
 
 
+def test_a_press_is_a_click_although_the_row_changes_before_the_release(board):
+    [ann] = make_agents(1)
+    make_campaign([ann])
+    with publishing():
+        page = board()
+        call = talking(page, ann)
+        sheet = menu_of(page, row(page, "call", call.call_id))
+        park, hold = part(sheet, "Park"), part(sheet, "Hold")
+        park.hover()
+        page.mouse.down()
+        announce("leg", str(call.call_id), leg(call, "held"))
+        expect(row(page, "call", call.call_id)).to_have_attribute("data-state", "held")
+        expect(hold).to_be_visible()
+        page.mouse.up()
+        wait_until(lambda: [one["action"] for one in queued()] == ["park"], "the click is heard")
+
+
+def test_a_menu_follows_its_row_again_once_it_is_let_go(board):
+    [ann] = make_agents(1)
+    make_campaign([ann])
+    with publishing():
+        page = board()
+        call = talking(page, ann)
+        sheet = menu_of(page, row(page, "call", call.call_id))
+        sheet.locator("h2").hover()
+        page.mouse.down()
+        announce("leg", str(call.call_id), leg(call, "held"))
+        expect(row(page, "call", call.call_id)).to_have_attribute("data-state", "held")
+        page.mouse.up()
+        expect(part(sheet, "Take off hold")).to_be_visible()
+
+
 def test_hostile_names_are_text_in_menus_questions_and_the_log(board):
     agents = make_agents(len(HOSTILE))
     make_campaign(agents, contacts=len(agents))

@@ -3,7 +3,7 @@
 import { el, icon } from "./dom.js";
 
 export class Sheet {
-  #dialog; #now = null; #origin = null;
+  #dialog; #now = null; #origin = null; #pressed = false;
 
   constructor() {
     this.#dialog = el("dialog", { id: "sheet", "aria-labelledby": "sheet-title" });
@@ -11,6 +11,11 @@ export class Sheet {
     // Told late: by then the next one may be open.
     this.#dialog.addEventListener("close", () => { if (!this.open) this.#closed(); });
     this.#dialog.addEventListener("keydown", (event) => this.#key(event));
+    // What a finger or a button of the mouse is on stays where it is until it is let go: the click would be lost.
+    this.#dialog.addEventListener("pointerdown", () => { this.#pressed = true; });
+    for (const over of ["pointerup", "pointercancel"]) {
+      addEventListener(over, () => setTimeout(() => { this.#pressed = false; this.refresh(); }));
+    }
     // A click beside it closes it, as people expect of a menu; nothing has been done then.
     this.#dialog.addEventListener("mousedown", (event) => { if (event.target === this.#dialog && !this.#now.form) this.close(); });
   }
@@ -33,7 +38,7 @@ export class Sheet {
 
   // What it shows may have changed: drawn anew, with the focus where it was.
   refresh() {
-    if (!this.open || !this.#now?.stamp) return;
+    if (this.#pressed || !this.open || !this.#now?.stamp) return;
     const stamp = this.#now.stamp();
     if (stamp === this.#now.stamped) return;
     const focused = document.activeElement?.dataset.choice, scrolled = this.#dialog.scrollTop;
