@@ -15,7 +15,9 @@ ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin orchestrator \
     && install -d -o orchestrator -m 0700 /imports \
-    && install -d -o orchestrator -m 0755 /messages
+    && install -d -o orchestrator -m 0755 /messages \
+    && install -d /var/lib/freeswitch \
+    && install -d -o orchestrator -m 0755 /var/lib/freeswitch/recordings
 WORKDIR /app
 COPY --from=packages /opt/venv /opt/venv
 # By name: what else lies in the folder (var/, .env, .git) cannot get in.

@@ -16,8 +16,18 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = servers.environment()
 
 
+def env_text(name: str, default: str = "") -> str:
+    """Set to nothing is not set: an empty line of an environment file changes no default."""
+    value = env.get(name, "")
+    return value if value.strip() else default
+
+
+def env_int(name: str, default: int) -> int:
+    return int(env_text(name, str(default)))
+
+
 def env_bool(name: str, default: bool) -> bool:
-    return env.get(name, str(default)).strip().lower() in {"1", "true", "yes", "on"}
+    return env_text(name, str(default)).strip().lower() in {"1", "true", "yes", "on"}
 
 
 def env_list(name: str, default: str = "") -> list[str]:
@@ -27,8 +37,9 @@ def env_list(name: str, default: str = "") -> list[str]:
 # --- Security ---------------------------------------------------------------------------------------------------
 # orchestrator/checks.py refuses to start with DEBUG off and any of these unsafe defaults.
 INSECURE_SECRET_KEY = "insecure-development-key-do-not-use-in-production"  # noqa: S105 - refused when DEBUG is off
-SECRET_KEY = env.get("SECRET_KEY", INSECURE_SECRET_KEY)
-DEBUG = env_bool("DEBUG", True)
+SECRET_KEY = env_text("SECRET_KEY", INSECURE_SECRET_KEY)
+# Set to nothing it is off: nobody means the error pages by that.
+DEBUG = env_bool("DEBUG", "DEBUG" not in env)
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEBUG else "")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 # Full origins (scheme://host:port) that may open a websocket besides the page's own; see console/origins.py.
@@ -47,7 +58,7 @@ if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = env_bool("SECURE_SSL_REDIRECT", True)
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
-    SECURE_HSTS_SECONDS = int(env.get("SECURE_HSTS_SECONDS", "31536000"))
+    SECURE_HSTS_SECONDS = env_int("SECURE_HSTS_SECONDS", 31536000)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
 
@@ -76,7 +87,7 @@ MIDDLEWARE = [
     "console.middleware.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "orchestrator.probes.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "console.middleware.AuditSource",
@@ -123,7 +134,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / "var" / "static"
 WHITENOISE_USE_FINDERS = DEBUG
 # With an age, files are looked for once, at the start; without one, for whoever edits them, at each request.
-WHITENOISE_MAX_AGE = int(env.get("STATIC_MAX_AGE", "0" if DEBUG else "60"))
+WHITENOISE_MAX_AGE = env_int("STATIC_MAX_AGE", 0 if DEBUG else 60)
 WHITENOISE_AUTOREFRESH = DEBUG and WHITENOISE_MAX_AGE == 0
 if DEBUG:
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)
@@ -149,8 +160,8 @@ DATABASES = {
 }
 
 # --- Redis: queues, streams (database 0) and cache (database 1) ----------------------------------------------------
-CELERY_BROKER_URL = env.get("CELERY_BROKER_URL", "redis://localhost:6379/0")
-CELERY_RESULT_BACKEND = env.get("CELERY_RESULT_BACKEND", "redis://localhost:6379/0")
+CELERY_BROKER_URL = env_text("CELERY_BROKER_URL", "redis://localhost:6379/0")
+CELERY_RESULT_BACKEND = env_text("CELERY_RESULT_BACKEND", "redis://localhost:6379/0")
 CELERY_TASK_SERIALIZER = "json"
 CELERY_RESULT_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -194,8 +205,8 @@ CELERY_TASK_ROUTES = {
 CELERY_BEAT_SCHEDULE: dict = {}
 
 # Streams and publish/subscribe live beside the broker unless told otherwise.
-REDIS_URL = env.get("REDIS_URL", CELERY_BROKER_URL)
-CACHE_URL = env.get("CACHE_URL", "redis://localhost:6379/1")
+REDIS_URL = env_text("REDIS_URL", CELERY_BROKER_URL)
+CACHE_URL = env_text("CACHE_URL", "redis://localhost:6379/1")
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -223,72 +234,72 @@ CHANNEL_LAYERS = {
 }
 
 # --- FreeSWITCH ---------------------------------------------------------------------------------------------------
-FREESWITCH_ESL_HOST = env.get("FREESWITCH_ESL_HOST", "localhost")
-FREESWITCH_ESL_PORT = int(env.get("FREESWITCH_ESL_PORT", "8021"))
-FREESWITCH_ESL_PASSWORD = env.get("FREESWITCH_ESL_PASSWORD", "ClueCon")
-FREESWITCH_EVENT_CHANNEL = env.get("FREESWITCH_EVENT_CHANNEL", "freeswitch:events")
+FREESWITCH_ESL_HOST = env_text("FREESWITCH_ESL_HOST", "localhost")
+FREESWITCH_ESL_PORT = env_int("FREESWITCH_ESL_PORT", 8021)
+FREESWITCH_ESL_PASSWORD = env_text("FREESWITCH_ESL_PASSWORD", "ClueCon")
+FREESWITCH_EVENT_CHANNEL = env_text("FREESWITCH_EVENT_CHANNEL", "freeswitch:events")
 # Several nodes with a bridge each (events/nodes.py). FREESWITCH_NODE says which one a bridge serves.
 try:
-    FREESWITCH_NODES = nodes.parse(env.get("FREESWITCH_NODES", ""))
+    FREESWITCH_NODES = nodes.parse(env_text("FREESWITCH_NODES", ""))
 except ValueError as error:
     raise SystemExit(f"FREESWITCH_NODES: {error}") from None
-FREESWITCH_NODE = env.get("FREESWITCH_NODE", FREESWITCH_NODES[0].name if FREESWITCH_NODES else "main")
+FREESWITCH_NODE = env_text("FREESWITCH_NODE", FREESWITCH_NODES[0].name if FREESWITCH_NODES else "main")
 if FREESWITCH_NODES:
     _here = [node for node in FREESWITCH_NODES if node.name == FREESWITCH_NODE]
     if not _here:
         raise SystemExit(f"FREESWITCH_NODE is {FREESWITCH_NODE}, which FREESWITCH_NODES does not name")
     FREESWITCH_ESL_HOST, FREESWITCH_ESL_PORT = _here[0].host, _here[0].port
-SWITCH = env.get("SWITCH", "simulator" if DEBUG else "freeswitch")
+SWITCH = env_text("SWITCH", "simulator" if DEBUG else "freeswitch")
 
 # Dial strings: {number} is E.164 with its plus, {extension} digits; esl_bridge/render.py is the only reader.
-ORIGINATE_CUSTOMER = env.get("ORIGINATE_CUSTOMER", "sofia/gateway/carrier/{number}")
-ORIGINATE_AGENT = env.get("ORIGINATE_AGENT", "user/{extension}")
-CALLER_ID_NUMBER = env.get("CALLER_ID_NUMBER", "+12125550100")
-CALLER_ID_NAME = env.get("CALLER_ID_NAME", "Voice Orchestrator")
+ORIGINATE_CUSTOMER = env_text("ORIGINATE_CUSTOMER", "sofia/gateway/carrier/{number}")
+ORIGINATE_AGENT = env_text("ORIGINATE_AGENT", "user/{extension}")
+CALLER_ID_NUMBER = env_text("CALLER_ID_NUMBER", "+12125550100")
+CALLER_ID_NAME = env_text("CALLER_ID_NAME", "Voice Orchestrator")
 # Only numbers that start with one of these are ever dialled. The simulator dials nobody, so it may dial "+1".
 DIAL_ALLOWED_PREFIXES = env_list("DIAL_ALLOWED_PREFIXES", "+1" if SWITCH == "simulator" else "")
 # Whether agents are shown who listens to their calls. In many places they must know.
 MONITORING_VISIBLE_TO_AGENTS = env_bool("MONITORING_VISIBLE_TO_AGENTS", True)
 # An agent who works with a panel and has had none open for so long is put on a break; 0: panels do not count.
-PANEL_GRACE_SECONDS = int(env.get("PANEL_GRACE_SECONDS", "60"))
-DEFAULT_REGION = env.get("DEFAULT_REGION", "US")
+PANEL_GRACE_SECONDS = env_int("PANEL_GRACE_SECONDS", 60)
+DEFAULT_REGION = env_text("DEFAULT_REGION", "US")
 # Files of imports from the admin, until they are read: the web process writes here, the `default` workers read.
-IMPORT_DIR = Path(env.get("IMPORT_DIR", str(servers.var_dir(env) / "imports")))
-RECORDINGS_DIR = env.get("RECORDINGS_DIR", "/var/lib/freeswitch/recordings")
+IMPORT_DIR = Path(env_text("IMPORT_DIR", str(servers.var_dir(env) / "imports")))
+RECORDINGS_DIR = env_text("RECORDINGS_DIR", "/var/lib/freeswitch/recordings")
 # What a customer hears while parked or while a colleague is consulted: local_stream://NAME, a tone_stream or a sound
 # file of the switch; empty: silence.
 HOLD_MUSIC = env.get("HOLD_MUSIC", "local_stream://moh")
 # Recorded messages: uploaded by us, read by the switch under the same path.
-MESSAGES_DIR = env.get(
+MESSAGES_DIR = env_text(
     "MESSAGES_DIR",
     str(servers.var_dir(env) / "messages") if SWITCH == "simulator" else "/var/lib/freeswitch/messages",
 )
 
 # --- Retention, in days; 0 keeps for ever. `manage.py retention` removes what is older ------------------------------
-DECISIONS_KEEP_DAYS = int(env.get("DECISIONS_KEEP_DAYS", "90"))
+DECISIONS_KEEP_DAYS = env_int("DECISIONS_KEEP_DAYS", 90)
 # Orders to the switch and commands of people, once they are settled: a call's page tells its story from them.
-ORDERS_KEEP_DAYS = int(env.get("ORDERS_KEEP_DAYS", "90"))
-COMMANDS_KEEP_DAYS = int(env.get("COMMANDS_KEEP_DAYS", "90"))
-EVENTS_KEEP_DAYS = int(env.get("EVENTS_KEEP_DAYS", "30"))
-RECORDINGS_KEEP_DAYS = int(env.get("RECORDINGS_KEEP_DAYS", "0"))
+ORDERS_KEEP_DAYS = env_int("ORDERS_KEEP_DAYS", 90)
+COMMANDS_KEEP_DAYS = env_int("COMMANDS_KEEP_DAYS", 90)
+EVENTS_KEEP_DAYS = env_int("EVENTS_KEEP_DAYS", 30)
+RECORDINGS_KEEP_DAYS = env_int("RECORDINGS_KEEP_DAYS", 0)
 # 0: for ever. Trimmed by a command of its own (`trim_audit`), never beside the rest.
-AUDIT_KEEP_DAYS = int(env.get("AUDIT_KEEP_DAYS", "0"))
-MESSAGES_KEEP_DAYS = int(env.get("MESSAGES_KEEP_DAYS", "30"))
-ALERTS_KEEP_DAYS = int(env.get("ALERTS_KEEP_DAYS", "90"))
+AUDIT_KEEP_DAYS = env_int("AUDIT_KEEP_DAYS", 0)
+MESSAGES_KEEP_DAYS = env_int("MESSAGES_KEEP_DAYS", 30)
+ALERTS_KEEP_DAYS = env_int("ALERTS_KEEP_DAYS", 90)
 
 # --- Alerts: where each change of an alert is posted, and what it is signed with (docs/alerts.md) -------------------
-ALERT_WEBHOOK_URL = env.get("ALERT_WEBHOOK_URL", "").strip()
-ALERT_WEBHOOK_SECRET = env.get("ALERT_WEBHOOK_SECRET", "")
+ALERT_WEBHOOK_URL = env_text("ALERT_WEBHOOK_URL", "").strip()
+ALERT_WEBHOOK_SECRET = env_text("ALERT_WEBHOOK_SECRET", "")
 
 # --- Metrics: a bearer token for /metrics; without one it answers this machine only, and only while DEBUG is on -------
-METRICS_TOKEN = env.get("METRICS_TOKEN", "")
+METRICS_TOKEN = env_text("METRICS_TOKEN", "")
 
 # --- Logging --------------------------------------------------------------------------------------------------------
-LOG_DIR = Path(env.get("LOG_DIR", str(BASE_DIR / "logs")))
+LOG_DIR = Path(env_text("LOG_DIR", str(BASE_DIR / "logs")))
 LOG_DIR.mkdir(parents=True, exist_ok=True)
-LOG_LEVEL = env.get("LOG_LEVEL", "INFO")
+LOG_LEVEL = env_text("LOG_LEVEL", "INFO")
 # json: one object a line, for programs; text: for people (orchestrator/log_lines.py).
-LOG_FORMAT = env.get("LOG_FORMAT", "text" if DEBUG else "json")
+LOG_FORMAT = env_text("LOG_FORMAT", "text" if DEBUG else "json")
 if LOG_FORMAT not in {"json", "text"}:
     raise SystemExit(f"LOG_FORMAT must be json or text, not {LOG_FORMAT}")
 LOGGING = {

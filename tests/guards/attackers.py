@@ -112,6 +112,21 @@ GUARDS: list[Guard] = [
         "tests/security/test_every_address.py::test_nothing_is_changed_by_a_form_without_its_token_wherever_it_is_sent",
     ),
     Guard(
+        "host: a foreign one is refused at every address but those of probes",
+        "orchestrator/probes.py",
+        "        return super().process_request(request)\n",
+        "        return None\n",
+        "tests/security/test_every_address.py::"
+        "test_a_foreign_host_is_refused_at_every_address_but_those_that_probes_ask",
+    ),
+    Guard(
+        "host: what only looks like a probe's address is refused to a foreign one",
+        "orchestrator/probes.py",
+        "if request.path_info in PATHS:",
+        "if request.path_info.startswith(tuple(PATHS)):",
+        "tests/security/test_every_address.py::test_what_only_looks_like_a_probe_is_refused",
+    ),
+    Guard(
         "limits: a message over 64 KiB closes the socket",
         "console/consumers.py",
         "        if len(raw) > protocol.MESSAGE_BYTES:\n",

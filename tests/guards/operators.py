@@ -4,6 +4,7 @@ from tests.guards.guard import Guard
 
 _STOPPING = "tests/integration/test_stopping.py::"
 _RESTORE = "tests/integration/test_restore.py::"
+_COMPOSE = "tests/unit/test_stack_compose.py::"
 _RETENTION = "tests/integration/test_retention.py::"
 
 GUARDS: list[Guard] = [
@@ -97,6 +98,48 @@ GUARDS: list[Guard] = [
         "p.status IN ('pending', 'processing')",
         "p.status IN ('none')",
         _RETENTION + "test_old_events_go_with_what_was_made_of_them_unless_they_wait",
+    ),
+    Guard(
+        "compose: a restored database is the one that is used",
+        "docker-compose.yml",
+        "    DB_NAME: ${DB_NAME:-voice_orchestrator}\n",
+        "    DB_NAME: voice_orchestrator\n",
+        _COMPOSE + "test_a_restored_database_is_chosen_by_its_name",
+    ),
+    Guard(
+        "compose: a setting of the page reaches the processes",
+        "docker-compose.yml",
+        "    RECORDINGS_KEEP_DAYS:\n",
+        "",
+        _COMPOSE + "test_every_setting_of_the_page_is_passed_through_or_fixed_for_a_reason",
+    ),
+    Guard(
+        "compose: a setting of the page that is set to nothing changes no default",
+        "orchestrator/settings.py",
+        "    return value if value.strip() else default\n",
+        "    return env.get(name, default)\n",
+        "tests/unit/test_configuration_page.py::test_a_setting_that_is_set_to_nothing_is_not_set",
+    ),
+    Guard(
+        "compose: alerts have a way out",
+        "docker-compose.yml",
+        '    networks: [data, edge]\n    command: ["celery"',
+        '    command: ["celery"',
+        _COMPOSE + "test_who_posts_alerts_has_a_way_out",
+    ),
+    Guard(
+        "compose: retention removes recordings where they are",
+        "docker-compose.yml",
+        '    volumes: ["recordings:/var/lib/freeswitch/recordings"]\n',
+        "",
+        _COMPOSE + "test_recordings_are_mounted_where_they_are_made_played_and_removed",
+    ),
+    Guard(
+        "health: a web that is away has nobody restart the floor",
+        "docker/healthcheck.py",
+        "    except Unknown as error:\n        print(error, file=sys.stderr)\n        return 0\n",
+        "    except Unknown as error:\n        print(error, file=sys.stderr)\n        return 1\n",
+        "tests/unit/test_healthcheck.py::test_when_nobody_can_be_asked_no_part_is_dead",
     ),
     Guard(
         "a bridge takes no leg of another node for lost",

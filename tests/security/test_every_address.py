@@ -212,6 +212,41 @@ def test_nothing_is_changed_by_a_form_without_its_token_wherever_it_is_sent(floo
         assert browser.post(path, {"post": "yes"}).status_code in (403, 405), path
 
 
+PROBED = ("/healthz", "/readyz", "/metrics")
+
+
+def test_a_foreign_host_is_refused_at_every_address_but_those_that_probes_ask(floor):
+    browser, answered = browser_of(floor.users["administrator"]), set()
+    for space, name, pattern in addresses():
+        if space == "admin":
+            path = of_the_admin(name, pattern)
+        elif pattern.name:
+            given = next(found for where in ("", "elsewhere") if (found := floor.at(pattern, where)) is not None)
+            path = reverse(f"{space}:{name}" if space else name, kwargs=given)
+        else:
+            path = f"/{pattern.pattern}"
+        if browser.get(path, headers={"host": "evil.test"}).status_code != 400:
+            answered.add(path)
+    assert answered == set(PROBED)
+
+
+@pytest.mark.parametrize("path", ["/readyz/", "//readyz", "/login/?/readyz", "/console/../readyz", "/healthz%2f"])
+def test_what_only_looks_like_a_probe_is_refused(path):
+    assert Client().get(path, headers={"host": "evil.test"}).status_code == 400
+
+
+@pytest.mark.parametrize("host", ["10.0.0.7:8000", "web:8000", "evil.test", "", "a b"])
+def test_probes_may_ask_by_an_address_and_are_told_nothing_of_it(host, settings):
+    settings.METRICS_TOKEN = "a-token"
+    for path, status in zip(PROBED, (200, 503, 401), strict=True):
+        got = Client().get(path, headers={"host": host})
+        assert got.status_code == status, path
+        told = got.content.decode() + str(got.headers)
+        assert not host or host.partition(":")[0] not in told, path
+        # As every page's.
+        assert got.headers["X-Frame-Options"] == "DENY" and "frame-ancestors 'none'" in told
+
+
 # --- sign-in and its cookies ----------------------------------------------------------------------------------------
 
 
