@@ -44,7 +44,8 @@ class Recorded:
 def recording_of(call: CallLog) -> Recorded:
     if call.recording != "off":
         return Recorded(False, now=True, why="It is being recorded; it can be played when the recording has ended.")
-    if path_of(call.call_id).is_file():
+    # Not Path's own question, which fails at a folder that may not be entered.
+    if os.path.isfile(path_of(call.call_id)):
         return Recorded(True)
     if call.recording_stored or call.recording_url:
         return Recorded(

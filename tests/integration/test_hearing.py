@@ -169,7 +169,8 @@ def test_what_is_said_while_others_are_applied_is_applied_with_them(call, monkey
 
 def test_what_comes_meanwhile_is_left_to_a_task_that_waits_and_never_what_was_there(call, monkeypatch):
     """On a busy floor: a transaction for each fact that comes would keep those tasks waiting."""
-    client, apply_all, late = streams.shared(), facts.apply_all, [f.LegCreated(leg="late", at=now_us(), role="customer")]
+    client, apply_all = streams.shared(), facts.apply_all
+    late = [f.LegCreated(leg="late", at=now_us(), role="customer")]
     client.rpush("dialer_queue", "a task that waits")
 
     def meanwhile(told):

@@ -124,6 +124,12 @@ def test_a_missing_file_says_so(browser, folder):
     assert "It is being recorded" in text_of(browser.get(f"/console/calls/{made_now.call_id}/"))
 
 
+def test_a_folder_that_cannot_be_looked_into_takes_no_page_away(browser, call, settings):
+    settings.RECORDINGS_DIR = "/" + "x" * 300  # of no file system: as one that may not be entered, not merely missing
+    page = browser.get(f"/console/calls/{call.call_id}/")
+    assert page.status_code == 200 and "its file is not here" in text_of(page)
+
+
 def test_an_open_file_is_closed_though_nobody_read_it(browser, call, monkeypatch):
     closed = []
     monkeypatch.setattr(
