@@ -287,6 +287,20 @@ GUARDS: list[Guard] = [
         MODES + "test_without_a_recorded_message_it_dials_progressively_with_reserved_agents_and_says_so",
     ),
     Guard(
+        "a message recorded again is the one that the switch plays",
+        "dialer/models_modes.py",
+        "    def get_available_name(self, name: str, max_length: int | None = None) -> str:\n",
+        "    def get_any_name(self, name: str, max_length: int | None = None) -> str:\n",
+        MODES + "test_a_message_recorded_again_is_the_one_that_the_switch_plays",
+    ),
+    Guard(
+        "a message of which the switch has an older recording counts as none",
+        "dialer/models_modes.py",
+        "        return self.file.name == name and self.file.storage.exists(name)\n",
+        "        return self.file.storage.exists(name)\n",
+        MODES + "test_an_old_recording_under_the_name_that_the_switch_plays_counts_as_none",
+    ),
+    Guard(
         "nothing is dialled ahead for a team of two",
         "dialer/pacing/guards.py",
         "    if seen.assigned < limits.MIN_AGENTS_AHEAD:\n",
