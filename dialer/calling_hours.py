@@ -9,14 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from functools import cache, lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 DAY_MINUTES = 24 * 60
 # 16 CFR 310.4(c), 47 CFR 64.1200(c)(1): 8 a.m. to 9 p.m. where the called party is.
 DEFAULT_WINDOW = (8 * 60, 21 * 60)
 # Far enough for a week with one open hour and a run of holidays; further nobody plans a call by itself.
 SEARCH_DAYS = 16
+
+# Clocks that stand on no wall: "EST" stands still all year, and who writes it of New York is called an hour late in
+# summer; so does "GMT" of London. Of the names without a slash these have a country's clock, summer time included.
+_NO_PLACES = ("Etc/", "SystemV/", "posix/", "right/")
+_WITHOUT_A_SLASH = frozenset(
+    "CET CST6CDT Cuba EET EST5EDT Egypt Eire GB GB-Eire Hongkong Iceland Iran Israel Jamaica Japan Kwajalein Libya MET "
+    "MST7MDT NZ NZ-CHAT Navajo PRC PST8PDT Poland Portugal ROC ROK Singapore Turkey W-SU WET".split()
+)
 
 # Minutes of the day, [start, end); of one weekday in order, without overlap.
 Window = tuple[int, int]
@@ -38,11 +46,27 @@ class Holiday:
 
 @lru_cache(maxsize=1024)
 def zone(name: str) -> ZoneInfo | None:
-    """The zone of that name; None when there is none."""
+    """The zone of that name; None when there is none, or when no place has its clock."""
+    if not _is_of_a_place(name):
+        return None
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
+
+
+def named(text: str) -> str:
+    """The name of the zone that somebody has written (america/new york); '' when `zone` knows none."""
+    return _names().get(text.strip().replace(" ", "_").casefold(), "")
+
+
+@cache
+def _names() -> dict[str, str]:
+    return {name.casefold(): name for name in available_timezones() if _is_of_a_place(name)}
+
+
+def _is_of_a_place(name: str) -> bool:
+    return name in _WITHOUT_A_SLASH or ("/" in name and not name.startswith(_NO_PLACES))
 
 
 def is_open(week: Week, zones: Sequence[ZoneInfo], now: datetime) -> bool:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import NamedTuple
-from zoneinfo import available_timezones
 
 import orjson
 
-from dialer import numbers
+from dialer import calling_hours, numbers
 
 from .mapping import Columns
 
@@ -130,17 +128,12 @@ def _line(text: str) -> str:
     return " ".join(text.translate(_CONTROL).split())
 
 
-@cache
-def _zones() -> dict[str, str]:
-    return {zone.casefold(): zone for zone in available_timezones()}
-
-
 def _time_zone(text: str, found: tuple[str, ...]) -> str:
     """The zone given, or the only one the number can be in; empty when it may be in several."""
     named = text.strip()
     if named:
-        zone = _zones().get(named.replace(" ", "_").casefold())
-        if zone is None:
+        zone = calling_hours.named(named)
+        if not zone:
             raise RowRefusedError(f"There is no time zone “{_line(named)[:40]}”; write it like America/New_York.")
         return zone
     return found[0] if len(found) == 1 else ""

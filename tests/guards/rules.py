@@ -93,9 +93,30 @@ GUARDS: list[Guard] = [
     Guard(
         "calling hours: nobody is called where the time is unknown",
         ELIGIBILITY,
-        '*([] if zones else [Gate("time_zone", "nobody knows what time it is where this number is called")]),',
+        '*([] if zones else [Gate("time_zone", _why_no_zone(contact))]),',
         "",
         GATES + "test_nobody_is_called_where_the_time_is_unknown",
+    ),
+    Guard(
+        "calling hours: a clock without summer time is no place's",
+        "dialer/calling_hours.py",
+        "    if not _is_of_a_place(name):\n",
+        "    if False:\n",
+        GATES + "test_a_clock_without_summer_time_is_no_place_s",
+    ),
+    Guard(
+        "calling hours: no time zone without summer time is imported",
+        "dialer/calling_hours.py",
+        " for name in available_timezones() if _is_of_a_place(name)}\n",
+        " for name in available_timezones()}\n",
+        "tests/unit/test_import_rows.py::test_a_bad_row_is_refused_with_its_reason",
+    ),
+    Guard(
+        "calling hours: nobody enters a contact's time zone that has no place",
+        "dialer/models.py",
+        "        self.time_zone = zone_written(self.time_zone)\n",
+        "        pass\n",
+        "tests/integration/test_admin_actions.py::test_a_contact_s_time_zone_is_that_of_a_place",
     ),
     Guard(
         "calling hours: nobody is called on a holiday",

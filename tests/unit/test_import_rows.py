@@ -8,6 +8,8 @@ from dialer.target_import.contact_rows import LONGEST_FIELD, LONGEST_NAME, NewCo
 from dialer.target_import.errors import ImportRefusedError
 from dialer.target_import.mapping import MOST_CUSTOM_FIELDS, Columns, map_columns, parse_map
 
+# Clocks without summer time, and the server's own.
+NO_PLACES = ("PST", "EST", "mst", "HST", "GMT", "UTC", "Zulu", "Etc/GMT", "Etc/UTC", "Factory", "localtime")
 HEADER = ["Phone", "Name", "Time zone", "Priority", "Plan"]
 
 
@@ -102,6 +104,14 @@ def test_short_rows_leave_fields_empty_and_the_zone_follows_from_the_number():
     assert contact("3125551234") == NewContact("+13125551234", "3125551234", "", "America/Chicago", "{}", 0)
 
 
+@pytest.mark.parametrize(
+    ("written", "zone"),
+    [("us/eastern", "US/Eastern"), ("GB", "GB"), ("Japan", "Japan"), ("cet", "CET"), ("EST5EDT", "EST5EDT")],
+)
+def test_a_zone_by_any_name_that_has_the_summer_time_of_its_place_is_taken(written, zone):
+    assert contact("2125551234", "Bob", written).time_zone == zone
+
+
 def test_a_number_that_may_be_in_two_zones_gets_none():
     assert contact("9075551234").time_zone == ""
 
@@ -123,6 +133,7 @@ def test_first_and_last_name_make_a_name_unless_there_is_one():
         (("2125551234", "x" * (LONGEST_NAME + 1)), "name is longer"),
         (("2125551234", "Bob", "Mars/Olympus"), "no time zone “Mars/Olympus”"),
         (("2125551234", "Bob", "../../etc/passwd"), "no time zone"),
+        *((("2125551234", "Bob", name), f"no time zone “{name}”; write it like America") for name in NO_PLACES),
         (("2125551234", "Bob", "", "high"), "priority"),
         (("2125551234", "Bob", "", "1e3"), "priority"),
         (("2125551234", "Bob", "", "9" * 5000), "priority"),
