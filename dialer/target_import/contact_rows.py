@@ -112,8 +112,14 @@ def _name(cells: Sequence[str], roles: Mapping[str, int], printable: bool) -> st
     position = roles.get("name")
     name = line(cells[position]) if position is not None else ""
     if not name:
-        given, family = roles.get("first_name"), roles.get("last_name")
-        name = line(f"{cells[given] if given is not None else ''} {cells[family] if family is not None else ''}")
+        first, last = roles.get("first_name"), roles.get("last_name")
+        given = line(cells[first]) if first is not None else ""
+        family = line(cells[last]) if last is not None else ""
+        # A column taken for half of the name may hold all of it: Anna beside Anna Müller.
+        if family.startswith(f"{given} ") or given.endswith(f" {family}"):
+            name = max(given, family, key=len)
+        else:
+            name = f"{given} {family}".strip()
     if len(name) > LONGEST_NAME:
         raise RowRefusedError(f"The name is longer than {LONGEST_NAME} characters.")
     return name

@@ -6,7 +6,7 @@ import pytest
 
 from dialer.target_import.contact_rows import LONGEST_FIELD, LONGEST_NAME, NewContact, RowRefusedError, read_contact
 from dialer.target_import.errors import ImportRefusedError
-from dialer.target_import.mapping import MOST_CUSTOM_FIELDS, Columns, map_columns, parse_map
+from dialer.target_import.mapping import MOST_CUSTOM_FIELDS, Columns, guesses, map_columns, parse_map
 
 # Clocks without summer time, and the server's own.
 NO_PLACES = ("PST", "EST", "mst", "HST", "GMT", "UTC", "Zulu", "Etc/GMT", "Etc/UTC", "Factory", "localtime")
@@ -120,6 +120,36 @@ def test_first_and_last_name_make_a_name_unless_there_is_one():
     header = ["phone", "first name", "last name", "name"]
     assert contact("2125551234", "Ann", "Lee", "", header=header).name == "Ann Lee"
     assert contact("2125551234", "Ann", "Lee", "Dr Lee", header=header).name == "Dr Lee"
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "name"),
+    [
+        ("Name;Vorname;Telefon", "Müller;Anna;2125551234", "Anna Müller"),
+        ("Vorname;Name;Telefon", "Anna;Müller;2125551234", "Anna Müller"),
+        ("Nombre;Apellidos;Teléfono", "Ana;García López;2125551234", "Ana García López"),
+        ("Naam;Voornaam;Telefoon", "Jansen;Piet;2125551234", "Piet Jansen"),
+        # The name is the whole of it all the same, or is the only one of the two that a row has.
+        ("Name;First name;Phone", "Anna Müller;Anna;2125551234", "Anna Müller"),
+        ("Name;Last name;Phone", "Anna Müller;Müller;2125551234", "Anna Müller"),
+        ("Name;First name;Phone", "James;James;2125551234", "James James"),
+        ("Name;Vorname;Telefon", "Müller GmbH;;2125551234", "Müller GmbH"),
+        # Headers that say that the name is whole, and both halves beside it.
+        ("Full name;Vorname;Telefon", "Dr. Anna Müller;Anna;2125551234", "Dr. Anna Müller"),
+        ("Name;Vorname;Nachname;Telefon", "Dr. Müller;Anna;Müller;2125551234", "Dr. Müller"),
+    ],
+)
+def test_no_half_of_a_name_is_lost_where_the_other_half_is_called_the_name(header, cells, name):
+    assert contact(*cells.split(";"), header=header.split(";")).name == name
+
+
+def test_the_roles_of_a_name_s_halves_are_told_as_they_are_read_unless_a_person_says_otherwise():
+    german = ("Name", "Vorname", "Telefon")
+    assert columns(*german).described() == {"number": "Telefon", "first_name": "Vorname", "last_name": "Name"}
+    assert guesses(german) == ["last_name", "first_name", "number"]
+    assert columns(*german, wanted=["name=Name"]).roles == {"name": 0, "first_name": 1, "number": 2}
+    assert columns(*german, wanted=["custom=Vorname"]).roles == {"name": 0, "number": 2}
+    assert columns("Nom", "Prénom", "Téléphone").roles == {"last_name": 0, "first_name": 1, "number": 2}
 
 
 @pytest.mark.parametrize(
