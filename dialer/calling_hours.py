@@ -26,6 +26,8 @@ _WITHOUT_A_SLASH = frozenset(
     "MST7MDT NZ NZ-CHAT Navajo PRC PST8PDT Poland Portugal ROC ROK Singapore Turkey W-SU WET".split()
 )
 
+_EVER = tuple(datetime(year, month, 1, tzinfo=UTC) for year in range(1850, 2050) for month in range(1, 13))
+
 # Minutes of the day, [start, end); of one weekday in order, without overlap.
 Window = tuple[int, int]
 # Monday first.
@@ -88,10 +90,22 @@ def holiday_today(holidays: Iterable[Holiday], region: str, zones: Sequence[Zone
     """The holiday that one of the zones has now, if any."""
     for holiday in holidays:
         if holiday.region in ("", region) and any(
-            holiday.time_zone in ("", one.key) and now.astimezone(one).date() == holiday.day for one in zones
+            _is_kept(holiday, one) and now.astimezone(one).date() == holiday.day for one in zones
         ):
             return holiday
     return None
+
+
+def _is_kept(holiday: Holiday, one: ZoneInfo) -> bool:
+    return holiday.time_zone in ("", one.key) or _are_one(holiday.time_zone, one.key)
+
+
+@lru_cache(maxsize=8192)
+def _are_one(name: str, other: str) -> bool:
+    """Whether two names are of one zone: people write Asia/Kolkata, and numbers are in Asia/Calcutta. Clocks that have
+    never differed are one; before there were zones each place had its own."""
+    one, two = zone(name), zone(other)
+    return one is not None and two is not None and all(_offset(one, at) == _offset(two, at) for at in _EVER)
 
 
 def after_holidays(

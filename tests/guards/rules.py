@@ -126,6 +126,13 @@ GUARDS: list[Guard] = [
         GATES + "test_a_holiday_lasts_as_long_as_any_of_the_zones_has_it",
     ),
     Guard(
+        "calling hours: a holiday is kept by any name of its zone",
+        "dialer/calling_hours.py",
+        " or _are_one(holiday.time_zone, one.key)",
+        "",
+        GATES + "test_a_holiday_is_kept_in_its_zone_by_any_of_its_names",
+    ),
+    Guard(
         "calling hours: a profile that cannot be read allows nothing",
         "dialer/rules.py",
         "eligibility.Rules(week=((),) * 7, max_attempts=attempts, retry_default=fixed)",

@@ -133,6 +133,24 @@ def test_a_holiday_lasts_as_long_as_any_of_the_zones_has_it():
     assert gates(contact(), e.Rules(week=ALL_HOURS, max_attempts=4, holidays=(regional,))) == {}
 
 
+@pytest.mark.parametrize(
+    ("number", "written", "elsewhere"),
+    [
+        ("+919876543210", "Asia/Kolkata", "Asia/Colombo"),
+        ("+9779812345678", "Asia/Kathmandu", "Asia/Kolkata"),
+        (NEW_YORK, "US/Eastern", "America/Detroit"),
+        ("+4930901820", "Europe/Berlin", "Europe/Paris"),
+    ],
+)
+def test_a_holiday_is_kept_in_its_zone_by_any_of_its_names(number, written, elsewhere):
+    kept, other = (
+        e.Rules(week=ALL_HOURS, max_attempts=4, holidays=(Holiday(dt.date(2026, 1, 5), "Feast", "", zone),))
+        for zone in (written, elsewhere)
+    )
+    assert set(gates(contact(number), kept)) == {"holiday"}
+    assert gates(contact(number), other) == {}
+
+
 # --- Lists and numbers ---------------------------------------------------------------------------------------------
 
 
