@@ -9,14 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from functools import cache, lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 DAY_MINUTES = 24 * 60
 # 16 CFR 310.4(c), 47 CFR 64.1200(c)(1): 8 a.m. to 9 p.m. where the called party is.
 DEFAULT_WINDOW = (8 * 60, 21 * 60)
 # Far enough for a week with one open hour and a run of holidays; further nobody plans a call by itself.
 SEARCH_DAYS = 16
+
+# Clocks that stand on no wall: "EST" stands still all year, and who writes it of New York is called an hour late in
+# summer; so does "GMT" of London. Of the names without a slash these have a country's clock, summer time included.
+_NO_PLACES = ("Etc/", "SystemV/", "posix/", "right/")
+_WITHOUT_A_SLASH = frozenset(
+    "CET CST6CDT Cuba EET EST5EDT Egypt Eire GB GB-Eire Hongkong Iceland Iran Israel Jamaica Japan Kwajalein Libya MET "
+    "MST7MDT NZ NZ-CHAT Navajo PRC PST8PDT Poland Portugal ROC ROK Singapore Turkey UTC W-SU WET".split()
+)
+# Who writes UTC means no place, and knows it.
+_UTC = "Etc/UTC"
+
+_EVER = tuple(datetime(year, month, 1, tzinfo=UTC) for year in range(1850, 2050) for month in range(1, 13))
 
 # Minutes of the day, [start, end); of one weekday in order, without overlap.
 Window = tuple[int, int]
@@ -38,11 +50,27 @@ class Holiday:
 
 @lru_cache(maxsize=1024)
 def zone(name: str) -> ZoneInfo | None:
-    """The zone of that name; None when there is none."""
+    """The zone of that name; None when there is none, or when no place has its clock."""
+    if not _is_of_a_place(name):
+        return None
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
+
+
+def named(text: str) -> str:
+    """The name of the zone that somebody has written (america/new york); '' when `zone` knows none."""
+    return _names().get(text.strip().replace(" ", "_").casefold(), "")
+
+
+@cache
+def _names() -> dict[str, str]:
+    return {name.casefold(): name for name in available_timezones() if _is_of_a_place(name)}
+
+
+def _is_of_a_place(name: str) -> bool:
+    return name in _WITHOUT_A_SLASH or name == _UTC or ("/" in name and not name.startswith(_NO_PLACES))
 
 
 def is_open(week: Week, zones: Sequence[ZoneInfo], now: datetime) -> bool:
@@ -64,10 +92,22 @@ def holiday_today(holidays: Iterable[Holiday], region: str, zones: Sequence[Zone
     """The holiday that one of the zones has now, if any."""
     for holiday in holidays:
         if holiday.region in ("", region) and any(
-            holiday.time_zone in ("", one.key) and now.astimezone(one).date() == holiday.day for one in zones
+            _is_kept(holiday, one) and now.astimezone(one).date() == holiday.day for one in zones
         ):
             return holiday
     return None
+
+
+def _is_kept(holiday: Holiday, one: ZoneInfo) -> bool:
+    return holiday.time_zone in ("", one.key) or _are_one(holiday.time_zone, one.key)
+
+
+@lru_cache(maxsize=8192)
+def _are_one(name: str, other: str) -> bool:
+    """Whether two names are of one zone: people write Asia/Kolkata, and numbers are in Asia/Calcutta. Clocks that have
+    never differed are one; before there were zones each place had its own."""
+    one, two = zone(name), zone(other)
+    return one is not None and two is not None and all(_offset(one, at) == _offset(two, at) for at in _EVER)
 
 
 def after_holidays(

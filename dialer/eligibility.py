@@ -190,12 +190,18 @@ def room(campaign: CampaignView) -> int | None:
 
 def zones_of(contact: ContactView) -> tuple[ZoneInfo, ...]:
     """Every zone whose clock must allow the call: all that the number may be in, and the contact's own; () when one of
-    them is unknown or there is none."""
+    them is unknown, or no place's (EST), or there is none."""
     names = list(numbers.time_zones(contact.number))
     if contact.time_zone and contact.time_zone not in names:
         names.append(contact.time_zone)
     zones = [zone(name) for name in names]
     return tuple(one for one in zones if one is not None) if all(zones) else ()
+
+
+def _why_no_zone(contact: ContactView) -> str:
+    if contact.time_zone and zone(contact.time_zone) is None:
+        return "the contact's time zone is not that of a place, such as America/New_York"
+    return "nobody knows what time it is where this number is called"
 
 
 def contact_gates(
@@ -215,7 +221,7 @@ def contact_gates(
     zones = zones_of(contact)
     gates = [
         *_standing_gates(contact, allowed_prefixes, rules),
-        *([] if zones else [Gate("time_zone", "nobody knows what time it is where this number is called")]),
+        *([] if zones else [Gate("time_zone", _why_no_zone(contact))]),
         *_attempt_gates(contact, now, rules, agent),
         *_history_gates(contact, now, rules, agent_reserved),
     ]

@@ -52,6 +52,7 @@ from dialer.models_rules import (
     DoNotCall,
     Holiday,
     SystemLimits,
+    zone_written,
 )
 from dialer.models_work import AppliedCommand, Order, QueuedCommand, WorkerLease
 
@@ -341,6 +342,9 @@ class Contact(models.Model):
 
     def __str__(self) -> str:
         return self.name or f"contact {self.pk}"
+
+    def clean(self) -> None:
+        self.time_zone = zone_written(self.time_zone)
 
 
 class PacingDecision(models.Model):

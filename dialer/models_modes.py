@@ -61,6 +61,21 @@ class MessageStorage(FileSystemStorage):
     def location(self) -> str:
         return os.path.abspath(self.base_location)
 
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        """The name asked for, taken or not: the switch would go on playing what has the name already."""
+        return name
+
+    def _save(self, name: str, content: Any) -> str:
+        """Written beside it and then put in its place: the switch reads the old sound or the new one, never half."""
+        written = f".{uuid.uuid4().hex}.new"
+        try:
+            super()._save(written, content)
+            os.replace(self.path(written), self.path(name))
+        except BaseException:
+            self.delete(written)
+            raise
+        return name
+
 
 def message_path(message: "Message", filename: str) -> str:
     """Our own uuid: no text of anybody's becomes part of a command to the switch."""
@@ -105,5 +120,8 @@ class Message(models.Model):
 
     @property
     def is_recorded(self) -> bool:
-        """Whether the sound is where the switch looks for it."""
-        return bool(self.file) and self.file.storage.exists(self.file.name)
+        """Whether the sound is where the switch looks for it. Under another name it is not what customers would hear:
+        where one was saved again before messages kept their name, the switch has the old one. Asked with every
+        decision: one look at the folder."""
+        name = message_path(self, "")
+        return self.file.name == name and self.file.storage.exists(name)

@@ -4,7 +4,6 @@ decides. Part of dialer.models, which re-exports all of it."""
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
-from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -13,10 +12,18 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from dialer import numbers, rule_forms
+from dialer import calling_hours, numbers, rule_forms
 
 E164 = RegexValidator(r"^\+[1-9][0-9]{6,14}\Z", "A number is written as +, country code and digits (E.164).")
 LONGEST_DAYS = rule_forms.LONGEST_DAYS
+
+
+def zone_written(text: str) -> str:
+    """The time zone of a place, as its name is written; '' for nothing. Raises ValidationError for the field."""
+    name = calling_hours.named(text)
+    if text.strip() and not name:
+        raise ValidationError({"time_zone": "There is no such time zone; write it like America/New_York."})
+    return name
 
 
 class ComplianceProfile(models.Model):
@@ -204,8 +211,7 @@ class Holiday(models.Model):
         self.region = self.region.strip().upper()
         if self.region and not numbers.is_region(self.region):
             raise ValidationError({"region": "There is no such country; write it like US."})
-        if self.time_zone and self.time_zone not in available_timezones():
-            raise ValidationError({"time_zone": "There is no such time zone; write it like America/New_York."})
+        self.time_zone = zone_written(self.time_zone)
 
 
 class Callback(models.Model):

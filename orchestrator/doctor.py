@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from console import health
 from dialer import lease
-from dialer.models import DIALS_AHEAD, Agent, CampaignStatus, DialerCampaign
+from dialer.models import DIALS_AHEAD, Agent, CampaignStatus, DialerCampaign, Message
 from esl_bridge.framing import Frame, FrameSplitter, FramingError
 from events import streams
 from orchestrator import checks
@@ -253,6 +253,10 @@ def _floor() -> Iterator[Finding]:
     for campaign in active.filter(mode__in=DIALS_AHEAD, message=None):
         words = f"{campaign.name} dials ahead and has no message for customers without an agent"
         yield Finding("campaign", "warning", words, "Give it one; until then it dials progressively.")
+    for message in Message.objects.all():
+        if not message.is_recorded:
+            words = f"the recording of {message.name} is not where the switch looks for it: it counts as none"
+            yield Finding("message", "warning", words, "Upload its recording once more in the admin (Messages).")
     for campaign in active.filter(assigned_agents=None):
         yield Finding("campaign", "warning", f"{campaign.name} is active without agents", "Assign some in the admin.")
     over = active.filter(scheduled_end__lt=timezone.now())

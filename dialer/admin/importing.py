@@ -28,7 +28,7 @@ from kombu.exceptions import OperationalError
 from dialer import numbers
 from dialer.models import DialerTargetList, Duplicates, ImportRun
 from dialer.target_import import ImportRefusedError, contact_rows, runs, undo, uploads
-from dialer.target_import.mapping import CUSTOM, IGNORE, ROLES, role_of
+from dialer.target_import.mapping import CUSTOM, IGNORE, ROLES, guesses
 from events.admin.large_tables import ReadOnlyAdmin
 
 log = logging.getLogger(__name__)
@@ -303,8 +303,9 @@ def _preview(run: ImportRun) -> dict[str, Any]:
         columns, rows = runs.preview(run)
     except ImportRefusedError as refusal:
         headers = runs.headers(run)
-        guesses = [(position, header, role_of(header) or CUSTOM, []) for position, header in enumerate(headers)]
-        return {"columns": guesses, "choices": CHOICES, "mapping_error": str(refusal)}
+        found = zip(headers, guesses(headers), strict=True)
+        guessed = [(position, header, role or CUSTOM, []) for position, (header, role) in enumerate(found)]
+        return {"columns": guessed, "choices": CHOICES, "mapping_error": str(refusal)}
     except OSError:
         return {"mapping_error": "The file is not kept any more; upload it again."}
     role_at = {position: role for role, position in columns.roles.items()}

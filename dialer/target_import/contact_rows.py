@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import NamedTuple
-from zoneinfo import available_timezones
 
 import orjson
 
-from dialer import numbers
+from dialer import calling_hours, numbers
 
 from .mapping import Columns
 
@@ -114,8 +112,14 @@ def _name(cells: Sequence[str], roles: Mapping[str, int], printable: bool) -> st
     position = roles.get("name")
     name = line(cells[position]) if position is not None else ""
     if not name:
-        given, family = roles.get("first_name"), roles.get("last_name")
-        name = line(f"{cells[given] if given is not None else ''} {cells[family] if family is not None else ''}")
+        first, last = roles.get("first_name"), roles.get("last_name")
+        given = line(cells[first]) if first is not None else ""
+        family = line(cells[last]) if last is not None else ""
+        # A column taken for half of the name may hold all of it: Anna beside Anna Müller.
+        if family.startswith(f"{given} ") or given.endswith(f" {family}"):
+            name = max(given, family, key=len)
+        else:
+            name = f"{given} {family}".strip()
     if len(name) > LONGEST_NAME:
         raise RowRefusedError(f"The name is longer than {LONGEST_NAME} characters.")
     return name
@@ -130,17 +134,12 @@ def _line(text: str) -> str:
     return " ".join(text.translate(_CONTROL).split())
 
 
-@cache
-def _zones() -> dict[str, str]:
-    return {zone.casefold(): zone for zone in available_timezones()}
-
-
 def _time_zone(text: str, found: tuple[str, ...]) -> str:
     """The zone given, or the only one the number can be in; empty when it may be in several."""
     named = text.strip()
     if named:
-        zone = _zones().get(named.replace(" ", "_").casefold())
-        if zone is None:
+        zone = calling_hours.named(named)
+        if not zone:
             raise RowRefusedError(f"There is no time zone “{_line(named)[:40]}”; write it like America/New_York.")
         return zone
     return found[0] if len(found) == 1 else ""

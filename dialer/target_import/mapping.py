@@ -99,6 +99,8 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "time_zone": ("time zone", "timezone", "tz", "zeitzone", "zona horaria", "fuseau horaire"),
     "priority": ("priority", "prio", "prioritat", "prioridad", "priorite"),
 }
+# The whole name where they stand alone; beside a column of one half, the other: Name;Vorname, Nombre;Apellidos.
+_HALF_NAMES = frozenset({"name", "nombre", "naam", "nimi", "имя"})
 _ROLE_OF = {synonym: role for role, synonyms in _SYNONYMS.items() for synonym in synonyms}
 _RANK = {synonym: rank for synonyms in _SYNONYMS.values() for rank, synonym in enumerate(synonyms)}
 
@@ -129,6 +131,26 @@ def plain(header: str) -> str:
 
 def role_of(header: str) -> str | None:
     return _ROLE_OF.get(plain(header)) if len(header) <= LONGEST_HEADER else None
+
+
+def guesses(headers: Sequence[str]) -> list[str]:
+    """What each column is by the names alone, '' for no role: what a person chooses from where there is no number."""
+    found = [role_of(header) or "" for header in headers]
+    half = _other_half({role: position for position, role in enumerate(found)}, headers)
+    return [half if half and role == "name" else role for role in found]
+
+
+def _other_half(roles: Mapping[str, int], headers: Sequence[str]) -> str | None:
+    """Which half of it the column of the name is beside a column of only one; None where it is the whole name. As the
+    whole it would hide the other column, which is then neither read nor kept."""
+    if "name" not in roles or plain(headers[roles["name"]]) not in _HALF_NAMES:
+        return None
+    match "first_name" in roles, "last_name" in roles:
+        case True, False:
+            return "last_name"
+        case False, True:
+            return "first_name"
+    return None
 
 
 def parse_map(pairs: Iterable[str]) -> list[tuple[str, str]]:
@@ -175,6 +197,9 @@ def map_columns(cells: Sequence[str], wanted: Sequence[tuple[str, str]], region:
         if role not in roles and free:
             roles[role] = min(free)[1]
             taken.add(roles[role])
+    half = _other_half(roles, headers)
+    if half and all(role != "name" for role, _ in wanted):
+        roles[half] = roles.pop("name")
     if "number" not in roles:
         _refuse_without_number(cells, headers, region)
     custom = {position: header for position, header in enumerate(headers) if position not in taken}

@@ -93,9 +93,30 @@ GUARDS: list[Guard] = [
     Guard(
         "calling hours: nobody is called where the time is unknown",
         ELIGIBILITY,
-        '*([] if zones else [Gate("time_zone", "nobody knows what time it is where this number is called")]),',
+        '*([] if zones else [Gate("time_zone", _why_no_zone(contact))]),',
         "",
         GATES + "test_nobody_is_called_where_the_time_is_unknown",
+    ),
+    Guard(
+        "calling hours: a clock without summer time is no place's",
+        "dialer/calling_hours.py",
+        "    if not _is_of_a_place(name):\n",
+        "    if False:\n",
+        GATES + "test_a_clock_without_summer_time_is_no_place_s",
+    ),
+    Guard(
+        "calling hours: no time zone without summer time is imported",
+        "dialer/calling_hours.py",
+        " for name in available_timezones() if _is_of_a_place(name)}\n",
+        " for name in available_timezones()}\n",
+        "tests/unit/test_import_rows.py::test_a_bad_row_is_refused_with_its_reason",
+    ),
+    Guard(
+        "calling hours: nobody enters a contact's time zone that has no place",
+        "dialer/models.py",
+        "        self.time_zone = zone_written(self.time_zone)\n",
+        "        pass\n",
+        "tests/integration/test_admin_actions.py::test_a_contact_s_time_zone_is_that_of_a_place",
     ),
     Guard(
         "calling hours: nobody is called on a holiday",
@@ -103,6 +124,13 @@ GUARDS: list[Guard] = [
         "    if holiday is not None:\n",
         "    if False:\n",
         GATES + "test_a_holiday_lasts_as_long_as_any_of_the_zones_has_it",
+    ),
+    Guard(
+        "calling hours: a holiday is kept by any name of its zone",
+        "dialer/calling_hours.py",
+        " or _are_one(holiday.time_zone, one.key)",
+        "",
+        GATES + "test_a_holiday_is_kept_in_its_zone_by_any_of_its_names",
     ),
     Guard(
         "calling hours: a profile that cannot be read allows nothing",
@@ -285,6 +313,20 @@ GUARDS: list[Guard] = [
         "    if not profile.message_asset:\n",
         "    if False:\n",
         MODES + "test_without_a_recorded_message_it_dials_progressively_with_reserved_agents_and_says_so",
+    ),
+    Guard(
+        "a message recorded again is the one that the switch plays",
+        "dialer/models_modes.py",
+        "    def get_available_name(self, name: str, max_length: int | None = None) -> str:\n",
+        "    def get_any_name(self, name: str, max_length: int | None = None) -> str:\n",
+        MODES + "test_a_message_recorded_again_is_the_one_that_the_switch_plays",
+    ),
+    Guard(
+        "a message of which the switch has an older recording counts as none",
+        "dialer/models_modes.py",
+        "        return self.file.name == name and self.file.storage.exists(name)\n",
+        "        return self.file.storage.exists(name)\n",
+        MODES + "test_an_old_recording_under_the_name_that_the_switch_plays_counts_as_none",
     ),
     Guard(
         "nothing is dialled ahead for a team of two",

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dialer import tasks
-from dialer.models import Agent, AppliedCommand, Contact, DialerCampaign, DialerTargetList
+from dialer.models import Agent, AppliedCommand, Contact, DialerCampaign, DialerTargetList, Holiday
 from events import streams
 from events.models import EventProcessingStatus, FreeSwitchEvent
 from tests.fakes.floor import make_agents, make_campaign, set_state
@@ -269,6 +269,28 @@ def test_a_contacts_number_is_fixed_and_bad_numbers_are_refused(client):
     add = {"target_list": campaign.target_list.pk, "number": "12;drop", "priority": 0, "custom_fields": "{}"}
     assert client.post(reverse("admin:dialer_contact_add"), add).status_code == 200
     assert Contact.objects.count() == 1
+
+
+def test_a_contact_s_time_zone_is_that_of_a_place(client):
+    make_campaign([], contacts=1)
+    contact = Contact.objects.get()
+    address = reverse("admin:dialer_contact_change", args=[contact.pk])
+    refused = client.post(address, form_of(client, address) | {"time_zone": "EST"})
+    assert "There is no such time zone; write it like America/New_York." in refused.content.decode()
+    contact.refresh_from_db()
+    assert contact.time_zone == ""
+    assert client.post(address, form_of(client, address) | {"time_zone": "us/eastern"}).status_code == 302
+    contact.refresh_from_db()
+    assert contact.time_zone == "US/Eastern"
+
+
+def test_a_holiday_is_kept_where_a_place_is(client):
+    address = reverse("admin:dialer_holiday_add")
+    day = {"day": "2026-07-03", "name": "Feast", "region": "us"}
+    assert client.post(address, day | {"time_zone": "EST"}).status_code == 200
+    assert not Holiday.objects.exists(), "no number is in that zone: the day would be kept nowhere"
+    assert client.post(address, day | {"time_zone": "america/new york"}).status_code == 302
+    assert Holiday.objects.get().time_zone == "America/New_York"
 
 
 def test_failed_events_can_be_retried():

@@ -129,6 +129,18 @@ def test_only_checking_changes_nothing_and_can_be_followed_by_the_import(client)
     assert (run.state, Contact.objects.count()) == (State.DONE, 1)
 
 
+@pytest.mark.parametrize("header", ["Name,Vorname,Telefon", "Name,Vorname,Apparat"])
+def test_the_page_shows_the_halves_of_a_name_as_they_are_read(client, header):
+    run = upload(client, f"{header}\nMüller,Anna,2125551234\n")
+    shown = client.get(page(run)).content.decode()
+    for choice in ("last_name", "first_name"):
+        assert f'<option value="{choice}" selected' in shown, choice
+    assert '<option value="name" selected' not in shown
+    chosen = {"column_0": "last_name", "column_1": "first_name", "column_2": "number", "mapped": "1"}
+    act(client, run, "import", **chosen)
+    assert Contact.objects.get().name == "Anna Müller"
+
+
 def test_columns_are_chosen_by_hand_also_where_two_have_one_name(client):
     run = upload(client, "a,b,name,b\nx,2125551234,Bob,2125551235\n")
     assert "There is no number column" in client.get(page(run)).content.decode()

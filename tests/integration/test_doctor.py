@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from dialer.models import CampaignStatus, DialerCampaign, DialingMode
+from dialer.models import CampaignStatus, DialerCampaign, DialingMode, Message
 from events import streams
 from orchestrator import doctor
 from tests.conftest import wait_until
@@ -111,6 +111,18 @@ def test_a_campaign_that_cannot_dial_as_it_is_told_to_is_named(redis_empty):
     words = " ".join(row["detail"] for row in about("campaign", found))
     assert "Ahead dials ahead and has no message" in words
     assert "Ahead is active without agents" in words
+
+
+def test_a_message_that_the_switch_would_not_find_is_named(redis_empty, settings, tmp_path):
+    settings.MESSAGES_DIR = str(tmp_path)
+    here, elsewhere = (Message(name=name, text="This was Example Ltd, ...") for name in ("Here", "Elsewhere"))
+    here.file, elsewhere.file = f"{here.message_id}.wav", f"{elsewhere.message_id}_Y3pGUy2.wav"
+    for message in (here, elsewhere):
+        (tmp_path / message.file.name).write_bytes(b"RIFF")
+        (tmp_path / f"{message.message_id}.wav").write_bytes(b"RIFF")
+        message.save()
+    (row,) = about("message", findings()[1])
+    assert "Elsewhere" in row["detail"] and "once more" in row["mend"]
 
 
 def test_unsafe_settings_are_told_one_by_one(redis_empty, settings):

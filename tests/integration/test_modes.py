@@ -256,6 +256,55 @@ def test_the_file_is_named_by_us():
     assert asset.file.name == f"{asset.message_id}.wav" and asset.is_recorded
 
 
+def test_a_message_recorded_again_is_the_one_that_the_switch_plays(tmp_path, monkeypatch):
+    asset = message()
+    played = tmp_path / f"{asset.message_id}.wav"
+    before = played.read_bytes()
+    asset.file = sound(3.0)
+    with monkeypatch.context() as disk:
+        disk.setattr("dialer.models_modes.os.replace", disk_full)
+        with pytest.raises(OSError, match="full"):
+            asset.save()
+    assert played.read_bytes() == before, "the switch never finds half a message"
+    assert [file.name for file in tmp_path.iterdir()] == [played.name]
+
+    asset = Message.objects.get(pk=asset.pk)
+    asset.file = sound(3.0)
+    asset.save()
+    asset = Message.objects.get(pk=asset.pk)
+    assert asset.file.name == played.name and asset.is_recorded
+    assert played.read_bytes() == sound(3.0).read() != before
+    assert [file.name for file in tmp_path.iterdir()] == [played.name]
+
+
+def disk_full(*_: object) -> None:
+    raise OSError("the disk is full")
+
+
+def test_an_old_recording_under_the_name_that_the_switch_plays_counts_as_none(switch, tmp_path):
+    """So was a message left that was saved again before it kept its name: the row names the new file, the switch plays
+    the old one."""
+    asset = message()
+    (tmp_path / f"{asset.message_id}_Y3pGUy2.wav").write_bytes(sound(3.0).read())
+    Message.objects.filter(pk=asset.pk).update(file=f"{asset.message_id}_Y3pGUy2.wav")
+    asset = Message.objects.get(pk=asset.pk)
+    assert not asset.is_recorded
+    crew = ready_agents(switch, 3)
+    dial(make_campaign(crew, contacts=20, mode="power", power_ratio=2, message=asset))
+    assert decision().mode == "progressive"
+
+    asset.file = sound(3.0)
+    asset.save()
+    asset = Message.objects.get(pk=asset.pk)
+    assert asset.is_recorded and (tmp_path / asset.file.name).read_bytes() == sound(3.0).read()
+
+
+def test_a_message_whose_file_is_taken_away_counts_as_none(tmp_path):
+    asset = message()
+    asset.file.delete()
+    assert not asset.is_recorded and list(tmp_path.iterdir()) == []
+
+
 def test_an_agent_found_after_the_two_seconds_is_joined_and_counted_as_late(switch):
     [agent, *_] = crew = ready_agents(switch, 3)
     campaign = make_campaign(crew, contacts=20, mode="power", power_ratio=1, message=message())

@@ -5,6 +5,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
+from phonenumbers.tzdata import TIMEZONE_DATA
 
 from dialer import calling_hours, numbers, retry, rule_forms
 from dialer import eligibility as e
@@ -107,6 +108,20 @@ def test_nobody_is_called_where_the_time_is_unknown():
     assert "time_zone" in gates(contact(time_zone="Mars/Olympus"))
 
 
+@pytest.mark.parametrize("zone", ["EST", "MST", "HST", "GMT", "Etc/GMT+5", "Zulu", "Factory", "localtime"])
+def test_a_clock_without_summer_time_is_no_place_s(zone):
+    # In July, half past nine in the evening in New York: by "EST" half past eight, and in Chicago, too.
+    chicago, late = "+13125551234", utc("2026-07-15T01:30")
+    assert "calling_hours" in gates(contact(chicago, time_zone="America/New_York"), e.Rules(), late)
+    closed = e.contact_gates(contact(chicago, time_zone=zone), ["+1"], late, e.Rules())
+    assert [gate.name for gate in closed] == ["time_zone"] and "not that of a place" in closed[0].reason
+
+
+def test_every_zone_that_a_person_may_write_or_a_number_has_is_known():
+    for name in {*calling_hours._names().values(), *(z for zones in TIMEZONE_DATA.values() for z in zones)}:
+        assert calling_hours.zone(name) is not None and calling_hours.named(name.lower()) == name, name
+
+
 def test_a_holiday_lasts_as_long_as_any_of_the_zones_has_it():
     feast = Holiday(dt.date(2026, 1, 5), "Feast", "US")
     rules = e.Rules(week=ALL_HOURS, max_attempts=4, holidays=(feast,))
@@ -116,6 +131,24 @@ def test_a_holiday_lasts_as_long_as_any_of_the_zones_has_it():
     assert gates(contact("+441312345678"), rules) == {}
     regional = Holiday(dt.date(2026, 1, 5), "Feast", "US", "America/Denver")
     assert gates(contact(), e.Rules(week=ALL_HOURS, max_attempts=4, holidays=(regional,))) == {}
+
+
+@pytest.mark.parametrize(
+    ("number", "written", "elsewhere"),
+    [
+        ("+919876543210", "Asia/Kolkata", "Asia/Colombo"),
+        ("+9779812345678", "Asia/Kathmandu", "Asia/Kolkata"),
+        (NEW_YORK, "US/Eastern", "America/Detroit"),
+        ("+4930901820", "Europe/Berlin", "Europe/Paris"),
+    ],
+)
+def test_a_holiday_is_kept_in_its_zone_by_any_of_its_names(number, written, elsewhere):
+    kept, other = (
+        e.Rules(week=ALL_HOURS, max_attempts=4, holidays=(Holiday(dt.date(2026, 1, 5), "Feast", "", zone),))
+        for zone in (written, elsewhere)
+    )
+    assert set(gates(contact(number), kept)) == {"holiday"}
+    assert gates(contact(number), other) == {}
 
 
 # --- Lists and numbers ---------------------------------------------------------------------------------------------

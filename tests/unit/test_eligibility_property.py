@@ -31,6 +31,8 @@ ZONES = (
     "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "Australia/Adelaide", "Pacific/Chatham",
     "America/Santiago", "Africa/Cairo", "Pacific/Apia", "Mars/Olympus",
 )  # fmt: skip
+# As numbers are told to be in them.
+OTHER_NAMES = {"Asia/Kolkata": "Asia/Calcutta", "Asia/Kathmandu": "Asia/Katmandu"}
 # Local days on which some of these clocks change, and two on which none does.
 CHANGES = tuple(
     dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC)
@@ -152,7 +154,8 @@ class Situation:
         for zone in zones:
             wall = now.astimezone(ZoneInfo(zone))
             for day, only_region, only_zone in self.holidays:
-                if wall.date() == day and only_region in ("", region) and only_zone in ("", zone):
+                kept_in = (only_zone or zone, OTHER_NAMES.get(only_zone))
+                if wall.date() == day and only_region in ("", region) and zone in kept_in:
                     return True
             hours = self.hours or {day: [["08:00", "21:00"]] for day in DAYS}
             shown = wall.strftime("%H:%M")

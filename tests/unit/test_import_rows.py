@@ -6,8 +6,10 @@ import pytest
 
 from dialer.target_import.contact_rows import LONGEST_FIELD, LONGEST_NAME, NewContact, RowRefusedError, read_contact
 from dialer.target_import.errors import ImportRefusedError
-from dialer.target_import.mapping import MOST_CUSTOM_FIELDS, Columns, map_columns, parse_map
+from dialer.target_import.mapping import MOST_CUSTOM_FIELDS, Columns, guesses, map_columns, parse_map
 
+# Clocks without summer time, and the server's own.
+NO_PLACES = ("PST", "EST", "mst", "HST", "GMT", "UCT", "Zulu", "Etc/GMT", "Etc/UCT", "Factory", "localtime")
 HEADER = ["Phone", "Name", "Time zone", "Priority", "Plan"]
 
 
@@ -102,6 +104,14 @@ def test_short_rows_leave_fields_empty_and_the_zone_follows_from_the_number():
     assert contact("3125551234") == NewContact("+13125551234", "3125551234", "", "America/Chicago", "{}", 0)
 
 
+@pytest.mark.parametrize(
+    ("written", "zone"),
+    [("us/eastern", "US/Eastern"), ("GB", "GB"), ("Japan", "Japan"), ("cet", "CET"), ("EST5EDT", "EST5EDT")],
+)
+def test_a_zone_by_any_name_that_has_the_summer_time_of_its_place_is_taken(written, zone):
+    assert contact("2125551234", "Bob", written).time_zone == zone
+
+
 def test_a_number_that_may_be_in_two_zones_gets_none():
     assert contact("9075551234").time_zone == ""
 
@@ -110,6 +120,36 @@ def test_first_and_last_name_make_a_name_unless_there_is_one():
     header = ["phone", "first name", "last name", "name"]
     assert contact("2125551234", "Ann", "Lee", "", header=header).name == "Ann Lee"
     assert contact("2125551234", "Ann", "Lee", "Dr Lee", header=header).name == "Dr Lee"
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "name"),
+    [
+        ("Name;Vorname;Telefon", "Müller;Anna;2125551234", "Anna Müller"),
+        ("Vorname;Name;Telefon", "Anna;Müller;2125551234", "Anna Müller"),
+        ("Nombre;Apellidos;Teléfono", "Ana;García López;2125551234", "Ana García López"),
+        ("Naam;Voornaam;Telefoon", "Jansen;Piet;2125551234", "Piet Jansen"),
+        # The name is the whole of it all the same, or is the only one of the two that a row has.
+        ("Name;First name;Phone", "Anna Müller;Anna;2125551234", "Anna Müller"),
+        ("Name;Last name;Phone", "Anna Müller;Müller;2125551234", "Anna Müller"),
+        ("Name;First name;Phone", "James;James;2125551234", "James James"),
+        ("Name;Vorname;Telefon", "Müller GmbH;;2125551234", "Müller GmbH"),
+        # Headers that say that the name is whole, and both halves beside it.
+        ("Full name;Vorname;Telefon", "Dr. Anna Müller;Anna;2125551234", "Dr. Anna Müller"),
+        ("Name;Vorname;Nachname;Telefon", "Dr. Müller;Anna;Müller;2125551234", "Dr. Müller"),
+    ],
+)
+def test_no_half_of_a_name_is_lost_where_the_other_half_is_called_the_name(header, cells, name):
+    assert contact(*cells.split(";"), header=header.split(";")).name == name
+
+
+def test_the_roles_of_a_name_s_halves_are_told_as_they_are_read_unless_a_person_says_otherwise():
+    german = ("Name", "Vorname", "Telefon")
+    assert columns(*german).described() == {"number": "Telefon", "first_name": "Vorname", "last_name": "Name"}
+    assert guesses(german) == ["last_name", "first_name", "number"]
+    assert columns(*german, wanted=["name=Name"]).roles == {"name": 0, "first_name": 1, "number": 2}
+    assert columns(*german, wanted=["custom=Vorname"]).roles == {"name": 0, "number": 2}
+    assert columns("Nom", "Prénom", "Téléphone").roles == {"last_name": 0, "first_name": 1, "number": 2}
 
 
 @pytest.mark.parametrize(
@@ -123,6 +163,7 @@ def test_first_and_last_name_make_a_name_unless_there_is_one():
         (("2125551234", "x" * (LONGEST_NAME + 1)), "name is longer"),
         (("2125551234", "Bob", "Mars/Olympus"), "no time zone “Mars/Olympus”"),
         (("2125551234", "Bob", "../../etc/passwd"), "no time zone"),
+        *((("2125551234", "Bob", name), f"no time zone “{name}”; write it like America") for name in NO_PLACES),
         (("2125551234", "Bob", "", "high"), "priority"),
         (("2125551234", "Bob", "", "1e3"), "priority"),
         (("2125551234", "Bob", "", "9" * 5000), "priority"),
