@@ -99,6 +99,20 @@ GUARDS: list[Guard] = [
         _RETENTION + "test_old_events_go_with_what_was_made_of_them_unless_they_wait",
     ),
     Guard(
+        "with a setting below 0 the retention removes nothing",
+        "dialer/management/commands/retention.py",
+        'name.endswith("_KEEP_DAYS") and getattr(settings, name) < 0',
+        'name.endswith("_KEEP_DAYS") and False',
+        _RETENTION + "test_with_a_setting_below_zero_nothing_at_all_goes",
+    ),
+    Guard(
+        "no process starts with a time below 0",
+        "orchestrator/checks.py",
+        "        if (value := getattr(values, here)) < 0:\n",
+        "        if (value := getattr(values, here)) is None:\n",
+        "tests/unit/test_checks.py::test_a_time_below_zero_is_refused_by_name_also_while_debugging",
+    ),
+    Guard(
         "a bridge takes no leg of another node for lost",
         "esl_bridge/resync.py",
         "        if node and there != node:\n            continue\n",
