@@ -4,6 +4,10 @@ from tests.guards.guard import Guard
 
 _STOPPING = "tests/integration/test_stopping.py::"
 _RESTORE = "tests/integration/test_restore.py::"
+_PAGES = (
+    "tests/integration/test_page_connections.py::"
+    "test_a_burst_of_pages_holds_a_bounded_number_of_connections_and_leaves_none"
+)
 _RETENTION = "tests/integration/test_retention.py::"
 
 GUARDS: list[Guard] = [
@@ -153,6 +157,27 @@ GUARDS: list[Guard] = [
         "    close_old_connections()\n",
         "    pass\n",
         "tests/integration/test_worker_connections.py::test_a_connection_that_was_lost_between_two_tasks_costs_neither",
+    ),
+    Guard(
+        "a page's connection to PostgreSQL goes with its request",
+        "orchestrator/page_connections.py",
+        "sync_to_async(connections.close_all)",
+        "sync_to_async(int)",
+        _PAGES,
+    ),
+    Guard(
+        "a burst of pages leaves connections to PostgreSQL for the dialer",
+        "orchestrator/page_connections.py",
+        "asyncio.Semaphore(AT_ONCE)",
+        "asyncio.Semaphore(10 * AT_ONCE)",
+        _PAGES,
+    ),
+    Guard(
+        "a process whose pages wait says that it is alive",
+        "orchestrator/page_connections.py",
+        '        if scope["path"] == _ALIVE:\n',
+        "        if False:\n",
+        _PAGES,
     ),
     Guard(
         "a worker's pool forks before there are other threads",
