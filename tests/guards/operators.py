@@ -4,6 +4,7 @@ from tests.guards.guard import Guard
 
 _STOPPING = "tests/integration/test_stopping.py::"
 _RESTORE = "tests/integration/test_restore.py::"
+_INDEXES = "tests/integration/test_index_changes.py::"
 _PAGES = (
     "tests/integration/test_page_connections.py::"
     "test_a_burst_of_pages_holds_a_bounded_number_of_connections_and_leaves_none"
@@ -178,6 +179,20 @@ GUARDS: list[Guard] = [
         '        if scope["path"] == _ALIVE:\n',
         "        if False:\n",
         _PAGES,
+    ),
+    Guard(
+        "an index that a migration makes takes as long as it takes",
+        "events/index_changes.py",
+        "        if not _whole(schema_editor, self.index.name):\n            with _however_long(schema_editor):\n",
+        "        if not _whole(schema_editor, self.index.name):\n            if True:\n",
+        _INDEXES + "test_an_index_is_made_however_long_it_takes_also_after_an_attempt_that_was_ended",
+    ),
+    Guard(
+        "a migration that was ended in the middle of an index can be repeated",
+        "events/index_changes.py",
+        "        if not _whole(schema_editor, self.index.name):\n",
+        "        if True:\n",
+        _INDEXES + "test_an_index_is_made_however_long_it_takes_also_after_an_attempt_that_was_ended",
     ),
     Guard(
         "a worker's pool forks before there are other threads",
