@@ -195,6 +195,20 @@ GUARDS: list[Guard] = [
         _INDEXES + "test_an_index_is_made_however_long_it_takes_also_after_an_attempt_that_was_ended",
     ),
     Guard(
+        "the doctor takes nobody who gave the dialer's lease up for its holder",
+        "dialer/lease.py",
+        " AND expires_at > clock_timestamp()",
+        "",
+        "tests/integration/test_doctor.py::test_a_lease_that_its_last_holder_gave_up_is_held_by_nobody",
+    ),
+    Guard(
+        "the doctor names scripts and styles of another release",
+        "orchestrator/doctor.py",
+        "    elif stale := _stale_static_files():\n",
+        "    elif stale := list[str]():\n",
+        "tests/integration/test_doctor.py::test_static_files_of_the_release_before_are_named",
+    ),
+    Guard(
         "a worker's pool forks before there are other threads",
         "dialer/worker.py",
         "    if QUEUE not in queues:\n        return\n",
