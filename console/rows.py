@@ -86,7 +86,7 @@ class Ratio(Value, frozen=True, kw_only=True):
 class AgentToday(Value, frozen=True, kw_only=True):
     """An agent's day so far, up to the beginning of the present state: what runs now is not in it yet.
 
-    Definitions and sources: dialer/figures.py.
+    Definitions and sources: dialer/figures/definitions.py.
     """
 
     handled: Annotated[int, Meta(description="calls joined to the agent, and over")] = 0

@@ -48,6 +48,16 @@ def holder_of(name: str = NAME) -> str:
     return row[0] if row else ""
 
 
+def is_held(name: str = NAME) -> bool:
+    """Whether somebody holds it now. Who gave it up, or died with it, is its holder still until another takes it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM dialer_workerlease WHERE name = %s AND expires_at > clock_timestamp()",
+            [name],
+        )
+        return cursor.fetchone() is not None
+
+
 def acquire(holder: str, seconds: float = LEASE_SECONDS, name: str = NAME, *, dead: str = "") -> Held | None:
     """The lease, when it is free, expired or already the holder's; None while another holds it.
 

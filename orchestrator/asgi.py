@@ -12,11 +12,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 pages = get_asgi_application()
 
 from events import collector  # noqa: E402
-from orchestrator import access_lines, doorway, leaving  # noqa: E402
+from orchestrator import access_lines, doorway, leaving, page_connections  # noqa: E402
 from orchestrator.routing import websockets  # noqa: E402
 
 doorway.guard()
 access_lines.guard()
-application = ProtocolTypeRouter({"http": leaving.counted(pages), "websocket": websockets})
+application = ProtocolTypeRouter({"http": leaving.counted(page_connections.bounded(pages)), "websocket": websockets})
 leaving.watch_signals()
 collector.settle()

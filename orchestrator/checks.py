@@ -1,5 +1,5 @@
-"""Unsafe production settings refuse to start, each by its name and with what to do. While DEBUG is on only one thing is
-refused: to be reachable by a public name.
+"""Unsafe production settings refuse to start, each by its name and with what to do. While DEBUG is on only two things
+are refused: to be reachable by a public name, and a time below 0.
 """
 
 from __future__ import annotations
@@ -30,14 +30,20 @@ TOKEN_LENGTH = 16
 _PREFIX = re.compile(r"\+[1-9][0-9]{0,14}")
 _REDIS = ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "REDIS_URL", "CACHE_URL")
 _FOLDERS = ("RECORDINGS_DIR", "MESSAGES_DIR", "IMPORT_DIR", "LOG_DIR")
+# Besides every *_KEEP_DAYS; here what the environment calls it, there what the settings do.
+_TIMES = {
+    "PANEL_GRACE_SECONDS": "PANEL_GRACE_SECONDS",
+    "STATIC_MAX_AGE": "WHITENOISE_MAX_AGE",
+    "SECURE_HSTS_SECONDS": "SECURE_HSTS_SECONDS",
+}
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
 def problems(values: Any) -> list[Problem]:
     """(id, what is wrong, what to do) for each unsafe value in a settings object."""
     if values.DEBUG:
-        return list(_public(values))
-    found = [*_transport(values), *_stores(values), *_dialling(values)]
+        return [*_below_zero(values), *_public(values)]
+    found = [*_below_zero(values), *_transport(values), *_stores(values), *_dialling(values)]
     letters = len(set(values.SECRET_KEY))
     if (
         values.SECRET_KEY == values.INSECURE_SECRET_KEY
@@ -108,6 +114,14 @@ def problems(values: Any) -> list[Problem]:
                 )
             )
     return found
+
+
+def _below_zero(values: Any) -> Iterator[Problem]:
+    """Nowhere does it mean "for ever": what is kept until tomorrow is removed today, recordings too."""
+    kept = {name: name for name in dir(values) if name.endswith("_KEEP_DAYS")}
+    for name, here in (kept | _TIMES).items():
+        if (value := getattr(values, here)) < 0:
+            yield ("orchestrator.E016", f"{name} is {value}, which is below 0.", "Set 0 or more.")
 
 
 def _public(values: Any) -> Iterator[Problem]:

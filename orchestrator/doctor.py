@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import redis
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import staticfiles_storage
+from django.core.files.storage import Storage
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -122,8 +125,7 @@ def _processes() -> Iterator[Finding]:
     for name, part in health.assess(beats, time.time()).items():
         mend = "" if part.ok else f"Start it, or read its log: {_START[name]}"
         yield Finding(health.PARTS[name], "ok" if part.ok else "fault", part.detail, mend)
-    holder = lease.holder_of()
-    if not holder:
+    if not lease.is_held():
         words = "nobody holds the dialer's lease: nothing is dialled"
         yield Finding("Dialer lease", "fault", words, _START["dialer"])
 
@@ -242,8 +244,36 @@ def _folders() -> Iterator[Finding]:
     free = shutil.disk_usage(settings.BASE_DIR).free
     if free < LEAST_DISK_BYTES:
         yield Finding("disk", "fault", f"{free // 1024**2} MiB free", "Make room: manage.py retention --dry-run.")
-    if not settings.DEBUG and not staticfiles_storage.exists("console/base.css"):
-        yield Finding("static files", "fault", "not collected: pages come without style", "manage.py collectstatic")
+
+
+def _static_files() -> Iterator[Finding]:
+    """With DEBUG off what was collected is served, and nothing else: after an upgrade, old scripts in new pages."""
+    if settings.DEBUG:
+        return
+    mend = "manage.py collectstatic --no-input --clear, then restart the web processes."
+    if not staticfiles_storage.exists("console/base.css"):
+        yield Finding("static files", "fault", "not collected: pages come without style", mend)
+    elif stale := _stale_static_files():
+        names = ", ".join(stale[:4])
+        yield Finding("static files", "fault", f"{len(stale)} not as this release has them: {names}", mend)
+
+
+def _stale_static_files() -> list[str]:
+    """By content: what was unpacked may be older than what was collected before it."""
+    ignored = apps.get_app_config("staticfiles").ignore_patterns
+    sources: dict[str, tuple[Storage, str]] = {}
+    for finder in get_finders():
+        for path, storage in finder.list(ignored):
+            # The first one is collected.
+            sources.setdefault(str(Path(getattr(storage, "prefix", None) or "") / path), (storage, path))
+    return sorted(name for name, source in sources.items() if not _is_collected(name, *source))
+
+
+def _is_collected(name: str, storage: Storage, path: str) -> bool:
+    if not staticfiles_storage.exists(name):
+        return False
+    with storage.open(path) as source, staticfiles_storage.open(name) as collected:
+        return bool(source.read() == collected.read())
 
 
 def _floor() -> Iterator[Finding]:
@@ -267,5 +297,5 @@ def _floor() -> Iterator[Finding]:
 
 
 CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
-    _settings, _postgresql, _redis, _processes, _switch, _folders, _floor,
+    _settings, _postgresql, _redis, _processes, _switch, _folders, _static_files, _floor,
 )  # fmt: skip

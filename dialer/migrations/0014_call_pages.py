@@ -1,8 +1,9 @@
 """Indexes of the call pages. Made beside the dialling, without a lock: the tables may be large."""
 
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 from django.db.models import Q
+
+from events.index_changes import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

@@ -1,7 +1,8 @@
 """Events of a leg within a time. Made beside the ingest, without a lock: the table is the largest of all."""
 
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
+
+from events.index_changes import AddIndexConcurrently, RemoveIndexConcurrently
 
 
 class Migration(migrations.Migration):

@@ -2,8 +2,9 @@
 that nobody asks. Made beside the storing: constraints go in milliseconds, indexes without a lock."""
 
 import django.db.models.deletion
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
+
+from events.index_changes import AddIndexConcurrently, IndexSQL, RemoveIndexConcurrently
 
 # Of the batches' lists: the unique index begins with the same column.
 REDUNDANT = "events_eventbatch_events_eventbatch_id_e4d03146"
@@ -47,8 +48,11 @@ class Migration(migrations.Migration):
                 to="events.freeswitchevent",
             ),
         ),
-        migrations.RunSQL(
+        IndexSQL(
             f"DROP INDEX CONCURRENTLY IF EXISTS {REDUNDANT}",
-            f"CREATE INDEX CONCURRENTLY {REDUNDANT} ON events_eventbatch_events (eventbatch_id)",
+            [
+                f"DROP INDEX CONCURRENTLY IF EXISTS {REDUNDANT}",
+                f"CREATE INDEX CONCURRENTLY {REDUNDANT} ON events_eventbatch_events (eventbatch_id)",
+            ],
         ),
     ]  # fmt: skip

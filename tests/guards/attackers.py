@@ -380,7 +380,7 @@ GUARDS: list[Guard] = [
     Guard(
         "settings: an error page for everybody is unsafe",
         "orchestrator/checks.py",
-        "        return list(_public(values))\n",
+        "        return [*_below_zero(values), *_public(values)]\n",
         "        return []\n",
         "tests/unit/test_checks.py::test_debug_is_refused_where_others_can_reach_it",
     ),

@@ -5,6 +5,11 @@ from tests.guards.guard import Guard
 _STOPPING = "tests/integration/test_stopping.py::"
 _RESTORE = "tests/integration/test_restore.py::"
 _COMPOSE = "tests/unit/test_stack_compose.py::"
+_INDEXES = "tests/integration/test_index_changes.py::"
+_PAGES = (
+    "tests/integration/test_page_connections.py::"
+    "test_a_burst_of_pages_holds_a_bounded_number_of_connections_and_leaves_none"
+)
 _RETENTION = "tests/integration/test_retention.py::"
 
 GUARDS: list[Guard] = [
@@ -142,6 +147,20 @@ GUARDS: list[Guard] = [
         "tests/unit/test_healthcheck.py::test_when_nobody_can_be_asked_no_part_is_dead",
     ),
     Guard(
+        "with a setting below 0 the retention removes nothing",
+        "dialer/management/commands/retention.py",
+        'name.endswith("_KEEP_DAYS") and getattr(settings, name) < 0',
+        'name.endswith("_KEEP_DAYS") and False',
+        _RETENTION + "test_with_a_setting_below_zero_nothing_at_all_goes",
+    ),
+    Guard(
+        "no process starts with a time below 0",
+        "orchestrator/checks.py",
+        "        if (value := getattr(values, here)) < 0:\n",
+        "        if (value := getattr(values, here)) is None:\n",
+        "tests/unit/test_checks.py::test_a_time_below_zero_is_refused_by_name_also_while_debugging",
+    ),
+    Guard(
         "a bridge takes no leg of another node for lost",
         "esl_bridge/resync.py",
         "        if node and there != node:\n            continue\n",
@@ -182,6 +201,55 @@ GUARDS: list[Guard] = [
         "    close_old_connections()\n",
         "    pass\n",
         "tests/integration/test_worker_connections.py::test_a_connection_that_was_lost_between_two_tasks_costs_neither",
+    ),
+    Guard(
+        "a page's connection to PostgreSQL goes with its request",
+        "orchestrator/page_connections.py",
+        "sync_to_async(connections.close_all)",
+        "sync_to_async(int)",
+        _PAGES,
+    ),
+    Guard(
+        "a burst of pages leaves connections to PostgreSQL for the dialer",
+        "orchestrator/page_connections.py",
+        "asyncio.Semaphore(AT_ONCE)",
+        "asyncio.Semaphore(10 * AT_ONCE)",
+        _PAGES,
+    ),
+    Guard(
+        "a process whose pages wait says that it is alive",
+        "orchestrator/page_connections.py",
+        '        if scope["path"] == _ALIVE:\n',
+        "        if False:\n",
+        _PAGES,
+    ),
+    Guard(
+        "an index that a migration makes takes as long as it takes",
+        "events/index_changes.py",
+        "        if not _whole(schema_editor, self.index.name):\n            with _however_long(schema_editor):\n",
+        "        if not _whole(schema_editor, self.index.name):\n            if True:\n",
+        _INDEXES + "test_an_index_is_made_however_long_it_takes_also_after_an_attempt_that_was_ended",
+    ),
+    Guard(
+        "a migration that was ended in the middle of an index can be repeated",
+        "events/index_changes.py",
+        "        if not _whole(schema_editor, self.index.name):\n",
+        "        if True:\n",
+        _INDEXES + "test_an_index_is_made_however_long_it_takes_also_after_an_attempt_that_was_ended",
+    ),
+    Guard(
+        "the doctor takes nobody who gave the dialer's lease up for its holder",
+        "dialer/lease.py",
+        " AND expires_at > clock_timestamp()",
+        "",
+        "tests/integration/test_doctor.py::test_a_lease_that_its_last_holder_gave_up_is_held_by_nobody",
+    ),
+    Guard(
+        "the doctor names scripts and styles of another release",
+        "orchestrator/doctor.py",
+        "    elif stale := _stale_static_files():\n",
+        "    elif stale := list[str]():\n",
+        "tests/integration/test_doctor.py::test_static_files_of_the_release_before_are_named",
     ),
     Guard(
         "a worker's pool forks before there are other threads",

@@ -8,6 +8,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
+from dialer import lease
 from dialer.models import CampaignStatus, DialerCampaign, DialingMode, Message
 from events import streams
 from orchestrator import doctor
@@ -58,6 +59,40 @@ def test_processes_that_do_not_run_are_named_with_their_command(redis_empty):
         }
     ]
     assert about("Switch link", found)[0]["level"] == "ok"
+
+
+def test_a_lease_that_its_last_holder_gave_up_is_held_by_nobody(redis_empty):
+    held = lease.acquire("a worker")
+    assert not about("Dialer lease", findings()[1])
+    lease.release(held)
+    (row,) = about("Dialer lease", findings()[1])
+    assert row["level"] == "fault" and "nothing is dialled" in row["detail"] and "dialer_queue" in row["mend"]
+
+
+def test_a_lease_that_ran_out_is_held_by_nobody(redis_empty):
+    lease.acquire("a worker that died", seconds=-1)
+    assert about("Dialer lease", findings()[1])
+
+
+def test_static_files_of_the_release_before_are_named(redis_empty, settings, tmp_path):
+    settings.DEBUG, settings.STATIC_ROOT = False, tmp_path / "static"
+    (row,) = about("static files", findings()[1])
+    assert row["level"] == "fault" and "not collected" in row["detail"] and "collectstatic" in row["mend"]
+    collect()
+    assert about("static files", findings()[1]) == []
+    changed, missing = tmp_path / "static" / "console" / "base.css", tmp_path / "static" / "console" / "board.css"
+    was = changed.read_bytes()
+    changed.write_bytes(was[::-1])  # of the same size, and younger than its source
+    missing.unlink()
+    (row,) = about("static files", findings()[1])
+    assert row["level"] == "fault" and "2 not as this release" in row["detail"]
+    assert "console/base.css, console/board.css" in row["detail"]
+    collect(clear=True)
+    assert about("static files", findings()[1]) == [] and changed.read_bytes() == was
+
+
+def collect(**options):
+    call_command("collectstatic", interactive=False, verbosity=0, **options)
 
 
 def test_a_switch_that_nobody_answers_for_is_told_by_its_address(redis_empty, settings):

@@ -6,7 +6,7 @@ from io import StringIO
 
 import pytest
 from django.contrib.sessions.models import Session
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from dialer import retention
@@ -170,3 +170,21 @@ def test_nothing_goes_of_what_is_kept_for_ever_and_minutes_go_when_no_window_rea
     assert "decisions: kept for ever" in text and "recordings: kept for ever" in text
     assert "minutes of figures: 2 removed" in text
     assert PacingDecision.objects.count() == 1 and CampaignMinute.objects.count() == 2
+
+
+@pytest.mark.parametrize("name", ["RECORDINGS_KEEP_DAYS", "EVENTS_KEEP_DAYS", "ALERTS_KEEP_DAYS"])
+def test_with_a_setting_below_zero_nothing_at_all_goes(settings, tmp_path, name):
+    """Whoever writes -1 means "for ever"; counted back from now it is tomorrow, which is everything."""
+    setattr(settings, name, -1)
+    campaign = make_campaign([])
+    decision(campaign, 999 * DAY)
+    record = call(campaign, age=DAY / 24)
+    recording = tmp_path / "recordings" / f"{record.call_id}.wav"
+    recording.write_bytes(b"sound")
+    CallLog.objects.filter(pk=record.pk).update(recording_url="x", recording_stored=True)
+    for dry_run in (True, False):
+        with pytest.raises(CommandError, match=name):
+            retained(dry_run=dry_run)
+    assert recording.read_bytes() == b"sound" and PacingDecision.objects.count() == 1
+    record.refresh_from_db()
+    assert record.recording_stored

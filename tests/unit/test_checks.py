@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from django.conf import settings as django_settings
 
 from orchestrator import checks
 
@@ -33,6 +34,11 @@ SAFE = {
     "MESSAGES_DIR": "/var/lib/freeswitch/messages",
     "IMPORT_DIR": "/var/imports",
     "LOG_DIR": "/var/log",
+    "RECORDINGS_KEEP_DAYS": 0,
+    "EVENTS_KEEP_DAYS": 30,
+    "PANEL_GRACE_SECONDS": 0,
+    "WHITENOISE_MAX_AGE": 60,
+    "SECURE_HSTS_SECONDS": 0,
     "ORIGINATE_CUSTOMER": "sofia/gateway/carrier/{number}",
     "ORIGINATE_AGENT": "user/{extension}",
     "CALLER_ID_NUMBER": "+12125550100",
@@ -93,6 +99,31 @@ def test_each_unsafe_setting_is_refused_by_name(name, value):
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:9000/", "http://localhost/x", "http://[::1]:80/"])
 def test_alerts_may_be_posted_in_plain_http_to_this_machine(url):
     assert checks.problems(SimpleNamespace(**{**SAFE, "ALERT_WEBHOOK_URL": url})) == []
+
+
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [
+        ("RECORDINGS_KEEP_DAYS", "RECORDINGS_KEEP_DAYS"),
+        ("EVENTS_KEEP_DAYS", "EVENTS_KEEP_DAYS"),
+        ("PANEL_GRACE_SECONDS", "PANEL_GRACE_SECONDS"),
+        ("STATIC_MAX_AGE", "WHITENOISE_MAX_AGE"),
+        ("SECURE_HSTS_SECONDS", "SECURE_HSTS_SECONDS"),
+    ],
+)
+def test_a_time_below_zero_is_refused_by_name_also_while_debugging(name, here, debug):
+    near = {"DEBUG": debug, "ALLOWED_HOSTS": ["localhost"], here: -1}
+    [(_, wrong, _)] = checks.problems(SimpleNamespace(**{**SAFE, **near}))
+    assert wrong.startswith(f"{name} is -1")
+
+
+def test_every_setting_that_says_how_long_something_is_kept_is_looked_at(settings):
+    kept = [name for name in dir(django_settings) if name.endswith("_KEEP_DAYS")]
+    assert len(kept) >= 8
+    for name in kept:
+        setattr(settings, name, -1)
+    assert {wrong.split()[0] for _, wrong, _ in checks.problems(django_settings)} >= set(kept)
 
 
 def test_the_default_database_password_is_refused():

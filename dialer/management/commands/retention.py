@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from dialer import retention
@@ -22,6 +22,9 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="remove nothing, say what would be removed")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # "Older than tomorrow" is everything, and what is removed is gone.
+        if below := [name for name in dir(settings) if name.endswith("_KEEP_DAYS") and getattr(settings, name) < 0]:
+            raise CommandError(f"{', '.join(below)}: below 0, so nothing is removed. 0 keeps for ever.")
         dry_run: bool = options["dry_run"]
         verb = "would be removed" if dry_run else "removed"
         for days, of in self._parts(timezone.now()):
