@@ -294,6 +294,20 @@ GUARDS: list[Guard] = [
         MODES + "test_what_forbids_dialling_ahead_makes_it_progressive",
     ),
     Guard(
+        "nothing is dialled ahead for agents who lack a skill that the campaign requires",
+        "dialer/services/observing.py",
+        "    able = agents.skilled(campaign.pk).filter(campaigns=campaign.pk)\n",
+        "    able = campaign.assigned_agents.all()\n",
+        MODES + "test_agents_without_the_required_skills_are_not_dialled_for[predictive]",
+    ),
+    Guard(
+        "shared agents: another campaign's calls want those only who have its skills",
+        "dialer/services/observing.py",
+        """places.filter(~agents.lacking(OuterRef("campaign"), agent="agent"))""",
+        "places",
+        MODES + "test_another_campaigns_calls_do_not_want_agents_who_lack_its_skills",
+    ),
+    Guard(
         "nothing is dialled ahead on a floor known only from before",
         "dialer/pacing/guards.py",
         "    if seen.age > limits.OBSERVATION_STALE_SECONDS:\n",
