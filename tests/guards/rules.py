@@ -168,6 +168,27 @@ GUARDS: list[Guard] = [
         RULES + "test_after_an_abandon_only_a_call_with_an_agent_reserved_is_chosen",
     ),
     Guard(
+        "after an abandoned call an appointment is kept by its agent, also where calls are dialled ahead",
+        "dialer/services/choosing.py",
+        "        reserved = agent_reserved or agent is not None\n",
+        "        reserved = agent_reserved\n",
+        MODES + "test_dialled_ahead_an_appointment_after_an_abandon_is_kept_by_its_agent_who_is_reserved_for_it",
+    ),
+    Guard(
+        "after an abandoned call an appointment is looked at as soon as its agent is idle",
+        "dialer/services/choosing.py",
+        """    seen |= Q(contact__blocked_by="abandon_reserved") & reserved\n""",
+        "",
+        RULES + "test_dialled_ahead_an_appointment_after_an_abandon_waits_for_its_agent_and_no_longer",
+    ),
+    Guard(
+        "after an abandoned call a mode that reserves an agent frees who waits for that",
+        "dialer/services/commands.py",
+        "            freeing.later([campaign.target_list_id])\n",
+        "            pass\n",
+        RULES + "test_a_mode_that_reserves_an_agent_for_each_call_frees_who_waits_for_that",
+    ),
+    Guard(
         "an appointment waits for its time",
         ELIGIBILITY,
         "        if now < appointment.at:\n",

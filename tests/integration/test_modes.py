@@ -12,6 +12,7 @@ from django.utils import timezone
 from dialer.models import (
     Agent,
     AgentSkill,
+    Callback,
     CallLog,
     CampaignDay,
     DialerCampaign,
@@ -20,7 +21,7 @@ from dialer.models import (
     RequiredSkill,
     Skill,
 )
-from dialer.services import dialing, observing, pacers
+from dialer.services import choosing, dialing, observing, pacers
 from dialer.services.acting import acting
 from tests.fakes.dialling import ready_agents, tick
 from tests.fakes.floor import UP, Switch, make_campaign, set_state
@@ -135,6 +136,26 @@ def test_the_link_down_places_nothing_in_any_mode(switch):
     campaign = make_campaign(ready_agents(switch, 3), contacts=20, mode="predictive", message=message())
     assert dial(campaign, observing.Link(False)) == []
     assert decision().binding_reason == "stale_state"
+
+
+def test_dialled_ahead_an_appointment_after_an_abandon_is_kept_by_its_agent_who_is_reserved_for_it(switch):
+    [_, own, _] = crew = ready_agents(switch, 3)
+    campaign = make_campaign(crew, contacts=2, mode="power", power_ratio=2, message=message())
+    contact, other = campaign.target_list.contacts.order_by("pk")
+    ago, idle = timezone.now() - dt.timedelta(hours=1), tuple(agent.pk for agent in crew)
+    for n in (contact, other):
+        CallLog.objects.create(
+            freeswitch_uuid=str(n.pk), to_number=n.number, status="completed", outcome="abandoned",
+            initiated_at=ago, answered_at=ago, ended_at=ago, abandoned=True,
+        )  # fmt: skip
+    at = timezone.now() - dt.timedelta(minutes=1)
+    Callback.objects.create(campaign=campaign, contact=contact, agent=own, at=at)
+    with acting("test") as act:
+        chosen = choosing.choose(campaign, 1, act.now, idle=idle, agent_reserved=False)
+    assert chosen.contacts == [(contact, own.pk)]
+    [call] = dial(campaign)
+    assert (call.contact, call.agent) == (contact, own), "and nobody is reserved for the other"
+    assert decision().mode == "power"
 
 
 def nobody_free(switch: Switch) -> CallLog:
