@@ -301,6 +301,14 @@ GUARDS: list[Guard] = [
         PACING + "test_strict_over_the_cap_is_progressive_until_the_bank_is_positive",
     ),
     Guard(
+        "abandonment figures: the UK rate takes machines out once",
+        "dialer/services/drops.py",
+        "figures.uk_drop_rate(self.dropped,",
+        "figures.uk_drop_rate(self.abandoned,",
+        "tests/integration/test_drops.py"
+        "::test_the_uk_rate_takes_machines_out_of_the_abandoned_once_in_the_share_that_agents_found",
+    ),
+    Guard(
         "nothing is dialled ahead without a message for who is abandoned",
         "dialer/pacing/guards.py",
         "    if not profile.message_asset:\n",
