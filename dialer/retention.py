@@ -13,23 +13,38 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dialer.models import CallLog
+from django.db import connection, transaction
+
+from dialer.models import CallLog, ContactReservation
 from dialer.services import drops
-from events.retention import BATCH, Counted, rows_from_before
+from events.retention import BATCH, Counted, old_ranges, removed, rows_from_before
 
 # What a switch writes; anything else beside the recordings is not ours.
 SUFFIXES = frozenset({".wav", ".mp3", ".ogg", ".opus", ".flac"})
 
 
 # A call record that points to a decision keeps it: it is why that call was placed.
-_UNUSED = "NOT EXISTS (SELECT 1 FROM dialer_calllog c WHERE c.decision_id = dialer_pacingdecision.id)"
+_OLD_DECISIONS = """
+SELECT d.id FROM dialer_pacingdecision d
+WHERE d.id BETWEEN %s AND %s AND d.last_at < %s
+  AND NOT EXISTS (SELECT 1 FROM dialer_calllog c WHERE c.decision_id = d.id)
+"""
 
 
 def decisions(before: dt.datetime, *, dry_run: bool) -> Counted:
-    """Decisions last made before then, but never one that placed a call: it is kept as long as the call's record."""
-    return rows_from_before(
-        "decisions", "dialer_pacingdecision", "last_at", before, also=_UNUSED, begun="decided_at", dry_run=dry_run
-    )
+    """Decisions last made before then, but never one that placed a call: it is kept as long as the call's record. What
+    was offered for preview stays, too, and says by itself how it ended; it no longer says by which decision."""
+    counted = Counted("decisions")
+    for first, last in old_ranges("dialer_pacingdecision", "decided_at", before):
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(_OLD_DECISIONS, [first, last, before])
+                keys = [key for (key,) in cursor.fetchall()]
+            counted.rows += len(keys)
+            if keys and not dry_run:
+                ContactReservation.objects.filter(decision__in=keys).update(decision=None)
+                removed("dialer_pacingdecision", "id = ANY(%s)", [keys], dry_run=False)
+    return counted
 
 
 # The order is over, or so old that nobody waits for it; and so is the call that it was about.

@@ -48,13 +48,12 @@ def removed(table: str, condition: str, values: list[object], *, dry_run: bool) 
 
 
 def rows_from_before(
-    what: str, table: str, column: str, before: dt.datetime, *, also: str = "", begun: str = "", dry_run: bool
+    what: str, table: str, column: str, before: dt.datetime, *, also: str = "", dry_run: bool
 ) -> Counted:
-    """Remove the rows whose `column` is from before then, a batch at a time. also: a further condition of ours. begun:
-    the column that grows with the keys, where it is another one."""
+    """Remove the rows whose `column` is from before then, a batch at a time. also: a further condition of ours."""
     counted = Counted(what)
     old = " AND ".join(filter(None, ("id BETWEEN %s AND %s", f"{column} < %s", also)))
-    for first, last in old_ranges(table, begun or column, before):
+    for first, last in old_ranges(table, column, before):
         counted.rows += removed(table, old, [first, last, before], dry_run=dry_run)
     return counted
 

@@ -47,8 +47,8 @@ DEFINITIONS: Final[dict[str, Definition]] = {
     ),
     "uk_drop_rate": Definition(
         "Drop rate, UK",
-        "d' / (H + d') with d' = d (1 - AM / (H + AM)): d abandoned, H people passed to an agent, AM machines that "
-        "agents heard; over 24 hours",
+        "d' / (H + d') with d' = d (1 - AM / (H + AM)): d abandoned, machines among them, H people passed to an "
+        "agent, AM machines that agents heard; over 24 hours",
         "share",
         "Ofcom, persistent misuse policy (2010, as calculated by VICIdial, UK_OFCOM_OUTBOUND_COMPLIANCE)",
     ),

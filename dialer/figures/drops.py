@@ -53,8 +53,8 @@ def us_drop_rate(abandoned: int, answered: int, window: str = "30 d") -> Figure:
 def uk_drop_rate(abandoned: int, handled: int, machines: int = 0, window: str = "24 h") -> Figure:
     """Ofcom's rate: abandoned d, passed to an agent H, machines among those agents heard AM.
 
-    Abandoned calls may have been answered by machines too, in the share agents found: d' = d (1 - AM / (H + AM)).
-    The rate is d' / (H + d').
+    Abandoned calls, all of them, may have been answered by machines too, in the share agents found:
+    d' = d (1 - AM / (H + AM)). The rate is d' / (H + d').
     """
     _checked(abandoned, handled, machines)
     heard = handled + machines

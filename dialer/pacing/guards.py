@@ -42,7 +42,7 @@ def halted(seen: Observation, mode: str) -> Decision | None:
         late = f"what happens is known {seen.age:.0f} s late, so who answered could not be joined in time"
         return none("stale_state", late)
     if seen.assigned == 0:
-        return none("no_agents", "no agent of the campaign is logged in")
+        return none("no_agents", "no agent who may get the campaign's calls is logged in")
     return None
 
 

@@ -64,12 +64,12 @@ class Ceilings:
 class Observation:
     """The floor of one campaign at `at` (seconds, any origin, never backwards).
 
-    assigned: agents of the campaign who are logged in. idle: those free with an open softphone leg and no call reserved
-    for them. talking, wrapping: seconds since the phase began, one entry per busy agent who will come back; whoever
-    asked for a break or to log out is in neither. ringing: unreserved calls by whole seconds since they were placed,
-    per stratum. waiting: answered, no agent yet. windows: counts under the profile's caps. next_stratum: of the next
-    contacts. age: seconds since the floor was known to be as told. winding_down: the shift or the list ends within a
-    call's length. closed_gate, closed: name and reason of the first closed campaign gate, '' when open. link_ok: the
+    assigned: agents logged in who may get the campaign's calls. idle: those free with an open softphone leg and no call
+    reserved for them. talking, wrapping: seconds since the phase began, one entry per busy agent who will come back;
+    whoever asked for a break or to log out is in neither. ringing: unreserved calls by whole seconds since they were
+    placed, per stratum. waiting: answered, no agent yet. windows: counts under the profile's caps. next_stratum: of the
+    next contacts. age: seconds since the floor was known to be as told. winding_down: the shift or the list ends within
+    a call's length. closed_gate, closed: name and reason of the first closed campaign gate, '' when open. link_ok: the
     bridge said within limits.LINK_STALE_SECONDS that it is connected.
     """
 

@@ -331,12 +331,17 @@ def why_not_idle(agent: Agent) -> str:
     )
 
 
+def lacking(campaign: int | OuterRef | None, agent: str = "pk") -> Exists:
+    """A condition: a skill that the campaign requires is missing, or its level. agent: the field that is the agent."""
+    able = AgentSkill.objects.filter(
+        agent=OuterRef(OuterRef(agent)), skill=OuterRef("skill"), level__gte=OuterRef("least_level")
+    )
+    return Exists(RequiredSkill.objects.filter(~Exists(able), campaign=campaign))
+
+
 def skilled(campaign_pk: int | None) -> QuerySet[Agent]:
     """Agents who have every skill the campaign requires, at its level."""
-    able = AgentSkill.objects.filter(
-        agent=OuterRef(OuterRef("pk")), skill=OuterRef("skill"), level__gte=OuterRef("least_level")
-    )
-    return Agent.objects.filter(~Exists(RequiredSkill.objects.filter(~Exists(able), campaign=campaign_pk)))
+    return Agent.objects.filter(~lacking(campaign_pk))
 
 
 def idle(campaign_pk: int | None) -> QuerySet[Agent]:

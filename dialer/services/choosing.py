@@ -79,7 +79,8 @@ def choose(
     """Up to `want` contacts to call now, locked until the transaction ends. Appointments come first.
 
     idle: agents who could take a call, longest idle first: an appointment that is one agent's own waits for them.
-    agent_reserved: one of them waits for each call (eligibility.contact_gates).
+    agent_reserved: one of them waits for each call (eligibility.contact_gates). Otherwise one waits for an appointment
+    that is theirs alone (`paired`).
     """
     chosen = Chosen()
     if campaign.target_list_id is None or want <= 0:
@@ -87,7 +88,7 @@ def choose(
     rule_set = rules.of(campaign, now)
     seen: set[str] = set()
     passed = passed_over.by(campaign, rule_set, agent_reserved, now)
-    keys = _appointments(campaign, idle, now, want, passed.appointments_at(now))
+    keys = _appointments(campaign, idle, agent_reserved, now, want, passed.appointments_at(now))
     if keys:
         _examine(chosen, campaign, rule_set, keys, want, now, idle, agent_reserved, seen)
         passed.over_appointments([key for key in keys if chosen.left.get(key)], now)
@@ -112,12 +113,19 @@ def choose(
 
 
 def _appointments(
-    campaign: DialerCampaign, idle: tuple[int, ...], now: dt.datetime, want: int, passed: Iterable[int]
+    campaign: DialerCampaign,
+    idle: tuple[int, ...],
+    agent_reserved: bool,
+    now: dt.datetime,
+    want: int,
+    passed: Iterable[int],
 ) -> list[int]:
     """Contacts whose appointment has come and whose agent, if it is one's own, is idle."""
     whose = Q(agent=None) | Q(agent__in=idle) | Q(anyone_at__lte=now)
-    # What a gate has set aside is not looked at before that opens; what waits for its own agent is.
+    # What a gate has set aside is not looked at before that opens; what waits for its own agent, or for any, is.
+    reserved = Q() if agent_reserved else Q(agent__in=idle)
     seen = Q(contact__blocked_by__in=["", "callback"]) | Q(contact__next_attempt_at__lte=now)
+    seen |= Q(contact__blocked_by="abandon_reserved") & reserved
     rows = Callback.objects.filter(
         whose, seen, campaign=campaign, status=Callback.Status.OPEN, at__lte=now, contact__status=ContactStatus.READY
     ).exclude(contact__in=passed)
@@ -147,8 +155,9 @@ def _examine(
         view = views[contact.pk]
         whose = view.callback.agent if view.callback else None
         agent = whose if whose in idle else None
+        reserved = agent_reserved or agent is not None
         gates = eligibility.contact_gates(
-            view, settings.DIAL_ALLOWED_PREFIXES, now, rule_set, agent=agent, agent_reserved=agent_reserved
+            view, settings.DIAL_ALLOWED_PREFIXES, now, rule_set, agent=agent, agent_reserved=reserved
         )
         if gates:
             chosen.blocked[gates[0].name] += 1

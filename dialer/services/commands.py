@@ -13,6 +13,7 @@ from dialer import agent_states as machine
 from dialer import announce, inbox
 from dialer.limits import COMMAND_SECONDS, OVERLOOKED_AFTER, OVERLOOKED_LIMIT
 from dialer.models import (
+    DIALS_AHEAD,
     Agent,
     AppliedCommand,
     CampaignStatus,
@@ -29,6 +30,7 @@ from dialer.services import (
     dialing,
     disposing,
     failing,
+    freeing,
     limiting,
     manual,
     messages,
@@ -241,6 +243,9 @@ def _set_mode(act: Act, campaign: DialerCampaign, mode: str) -> Result:
     if mode not in DialingMode.values:
         raise Rejected(f"{mode[:30]!r} is not one of {', '.join(DialingMode.values)}")
     if campaign.mode != mode:
+        if campaign.mode in DIALS_AHEAD:
+            # What waits for a call with an agent reserved can have it now.
+            freeing.later([campaign.target_list_id])
         campaign.mode = mode
         campaign.version += 1
         campaign.save(update_fields=["mode", "version", "updated_at"])

@@ -33,13 +33,14 @@ _OF_DAYS = f"SELECT %s, {_SUMS} FROM dialer_campaignday WHERE campaign_id = %s A
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Calls of one window. people: answered by a person, abandoned ones among them. handled: people joined to an agent.
-    machines: those that agents heard."""
+    machines: those that agents heard. dropped: abandoned, machines among them, known or not."""
 
     window: CapWindow
     people: int = 0
     abandoned: int = 0
     handled: int = 0
     machines: int = 0
+    dropped: int = 0
 
     @property
     def us(self) -> figures.Figure:
@@ -47,7 +48,8 @@ class Counts:
 
     @property
     def uk(self) -> figures.Figure:
-        return figures.uk_drop_rate(self.abandoned, self.handled, self.machines, self.window.name)
+        # The formula itself takes the machines out, in the share that agents found: they are not taken out twice.
+        return figures.uk_drop_rate(self.dropped, self.handled, self.machines, self.window.name)
 
     @property
     def budget(self) -> figures.DropBudget:
@@ -118,7 +120,8 @@ def _counts(window: CapWindow, row: Sequence[int]) -> Counts:
     people = max(0, answered - machines)
     lost = max(0, abandoned - machines_abandoned)
     # A table that was emptied while a call went on knows its end, not its answer.
-    return Counts(window, max(people, lost), lost, max(0, connected - machines_connected), machines_connected)
+    handled = max(0, connected - machines_connected)
+    return Counts(window, max(people, lost), lost, handled, machines_connected, abandoned)
 
 
 def _is_short(window: CapWindow) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import redis
-from django.db.models import Count, Q
+from django.db.models import Count, OuterRef, Q
 
 from dialer import agent_states as machine
 from dialer import eligibility, limits, rules, shares
@@ -143,8 +143,9 @@ def look(act: Act, campaign: DialerCampaign, told: Link) -> Floor:
 
 
 def _crew(campaign: DialerCampaign) -> dict[int, dict[str, Any]]:
-    """The campaign's agents who are logged in, by key."""
-    rows = campaign.assigned_agents.filter(is_active=True).exclude(status=machine.Status.OFFLINE)
+    """The campaign's agents who are logged in and have the skills it requires, by key: no other can get its calls."""
+    able = agents.skilled(campaign.pk).filter(campaigns=campaign.pk)
+    rows = able.filter(is_active=True).exclude(status=machine.Status.OFFLINE)
     fields = ("pk", "status", "status_reason", "status_since", "pending_status")
     return {row["pk"]: row for row in rows.order_by().values(*fields)}
 
@@ -187,9 +188,11 @@ def _talking(calls: Iterable[_Call], crew: Container[int], now: dt.datetime) -> 
 
 
 def _siblings(campaign: DialerCampaign, crew: Collection[int]) -> dict[int, shares.Sibling]:
-    """By campaign, the others that dial ahead and share agents with this one."""
+    """By campaign, the others that dial ahead and share agents with this one; of their agents those who may get their
+    calls."""
     places = Assignment.objects.filter(campaign__mode__in=DIALS_AHEAD, campaign__status=CampaignStatus.ACTIVE)
-    at_work = places.filter(agent__is_active=True).exclude(agent__status=machine.Status.OFFLINE)
+    able = places.filter(~agents.lacking(OuterRef("campaign"), agent="agent"))
+    at_work = able.filter(agent__is_active=True).exclude(agent__status=machine.Status.OFFLINE)
     idle, ours = Q(agent__status=machine.Status.AVAILABLE), Q(agent__in=crew)
     counted = at_work.exclude(campaign=campaign.pk).values_list("campaign").order_by()
     counted = counted.annotate(

@@ -215,6 +215,13 @@ GUARDS: list[Guard] = [
         STOPS + "test_an_order_left_by_a_dead_worker_is_not_sent_when_its_call_was_stopped_meanwhile",
     ),
     Guard(
+        "stop: what a dead worker had committed is not sent after consent was revoked",
+        "dialer/services/withdrawing.py",
+        "listed | revoked | paused",
+        "listed | paused",
+        STOPS + "test_an_order_left_by_a_dead_worker_is_not_sent_when_its_call_was_stopped_meanwhile[consent]",
+    ),
+    Guard(
         "what was decided while Redis was away does not leave: a stop may have left no mark",
         "esl_bridge/order_runner.py",
         "if targets and decided_at <= self._blind_until:",

@@ -79,9 +79,23 @@ GUARDS: list[Guard] = [
     Guard(
         "a decision that a call points to is kept",
         "dialer/retention.py",
-        " also=_UNUSED,",
-        "",
+        "SELECT 1 FROM dialer_calllog c WHERE c.decision_id = d.id",
+        "SELECT 1 WHERE FALSE",
         _RETENTION + "test_old_decisions_go_but_those_that_placed_a_call_stay_as_long_as_its_record",
+    ),
+    Guard(
+        "retention: a decision that offered contacts for preview keeps no other from going",
+        "dialer/retention.py",
+        "                ContactReservation.objects.filter(decision__in=keys).update(decision=None)\n",
+        "",
+        _RETENTION + "test_old_decisions_that_offered_contacts_go_and_the_offers_stay",
+    ),
+    Guard(
+        "retention: a part that fails stops no other, and the command says so",
+        "dialer/management/commands/retention.py",
+        "            except Exception as error:\n",
+        "            except ZeroDivisionError as error:\n",
+        _RETENTION + "test_a_part_that_fails_stops_no_other_and_is_told",
     ),
     Guard(
         "an order of a call that goes on is kept",

@@ -196,6 +196,27 @@ GUARDS: list[Guard] = [
         RULES + "test_after_an_abandon_only_a_call_with_an_agent_reserved_is_chosen",
     ),
     Guard(
+        "after an abandoned call an appointment is kept by its agent, also where calls are dialled ahead",
+        "dialer/services/choosing.py",
+        "        reserved = agent_reserved or agent is not None\n",
+        "        reserved = agent_reserved\n",
+        MODES + "test_dialled_ahead_an_appointment_after_an_abandon_is_kept_by_its_agent_who_is_reserved_for_it",
+    ),
+    Guard(
+        "after an abandoned call an appointment is looked at as soon as its agent is idle",
+        "dialer/services/choosing.py",
+        """    seen |= Q(contact__blocked_by="abandon_reserved") & reserved\n""",
+        "",
+        RULES + "test_dialled_ahead_an_appointment_after_an_abandon_waits_for_its_agent_and_no_longer",
+    ),
+    Guard(
+        "after an abandoned call a mode that reserves an agent frees who waits for that",
+        "dialer/services/commands.py",
+        "            freeing.later([campaign.target_list_id])\n",
+        "            pass\n",
+        RULES + "test_a_mode_that_reserves_an_agent_for_each_call_frees_who_waits_for_that",
+    ),
+    Guard(
         "an appointment waits for its time",
         ELIGIBILITY,
         "        if now < appointment.at:\n",
@@ -308,6 +329,14 @@ GUARDS: list[Guard] = [
         PACING + "test_strict_over_the_cap_is_progressive_until_the_bank_is_positive",
     ),
     Guard(
+        "abandonment figures: the UK rate takes machines out once",
+        "dialer/services/drops.py",
+        "figures.uk_drop_rate(self.dropped,",
+        "figures.uk_drop_rate(self.abandoned,",
+        "tests/integration/test_drops.py"
+        "::test_the_uk_rate_takes_machines_out_of_the_abandoned_once_in_the_share_that_agents_found",
+    ),
+    Guard(
         "nothing is dialled ahead without a message for who is abandoned",
         "dialer/pacing/guards.py",
         "    if not profile.message_asset:\n",
@@ -334,6 +363,20 @@ GUARDS: list[Guard] = [
         "    if seen.assigned < limits.MIN_AGENTS_AHEAD:\n",
         "    if False:\n",
         MODES + "test_what_forbids_dialling_ahead_makes_it_progressive",
+    ),
+    Guard(
+        "nothing is dialled ahead for agents who lack a skill that the campaign requires",
+        "dialer/services/observing.py",
+        "    able = agents.skilled(campaign.pk).filter(campaigns=campaign.pk)\n",
+        "    able = campaign.assigned_agents.all()\n",
+        MODES + "test_agents_without_the_required_skills_are_not_dialled_for[predictive]",
+    ),
+    Guard(
+        "shared agents: another campaign's calls want those only who have its skills",
+        "dialer/services/observing.py",
+        """places.filter(~agents.lacking(OuterRef("campaign"), agent="agent"))""",
+        "places",
+        MODES + "test_another_campaigns_calls_do_not_want_agents_who_lack_its_skills",
     ),
     Guard(
         "nothing is dialled ahead on a floor known only from before",

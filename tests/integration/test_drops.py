@@ -61,7 +61,21 @@ def test_every_window_says_what_a_count_of_the_call_records_says():
             within.filter(outcome=retry.MACHINE, bridged_at__isnull=False).count(),
         ), found.window.name
         assert found.people > 10 and found.machines, "the sample shows something"
-        assert found.us.calls == found.uk.calls + (found.us.abandoned - found.uk.abandoned), "the same people in both"
+        assert found.dropped == within.filter(abandoned=True).count() > found.abandoned
+        assert found.uk.calls - found.uk.abandoned == pytest.approx(found.handled)
+
+
+def test_the_uk_rate_takes_machines_out_of_the_abandoned_once_in_the_share_that_agents_found():
+    """The published example, of whose 29 abandoned calls the switch heard 12 machines."""
+    campaign = make_campaign([])
+    CampaignMinute.objects.create(
+        campaign=campaign, minute=NOW.replace(second=0), answered=45, connected=16, abandoned=29,
+        machines=19, machines_connected=7, machines_abandoned=12,
+    )  # fmt: skip
+    (_, day, _) = drops.counts(campaign.pk, NOW)
+    assert str(day.uk) == "64.44 % (16.3125 of 25.3125), 24 h"
+    assert (day.us.abandoned, day.us.calls) == (17, 26), "where each is known for itself"
+    assert day.budget.left == -17
 
 
 def test_a_policy_is_told_the_counts_with_the_caps_of_the_profile():

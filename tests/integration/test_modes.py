@@ -9,8 +9,19 @@ from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
-from dialer.models import CallLog, CampaignDay, DialerCampaign, Message, PacingDecision
-from dialer.services import dialing, observing, pacers
+from dialer.models import (
+    Agent,
+    AgentSkill,
+    Callback,
+    CallLog,
+    CampaignDay,
+    DialerCampaign,
+    Message,
+    PacingDecision,
+    RequiredSkill,
+    Skill,
+)
+from dialer.services import choosing, dialing, observing, pacers
 from dialer.services.acting import acting
 from tests.fakes.dialling import ready_agents, tick
 from tests.fakes.floor import UP, Switch, make_campaign, set_state
@@ -91,6 +102,29 @@ def test_what_forbids_dialling_ahead_makes_it_progressive(switch, crew, told, wo
     assert words in decision().summary
 
 
+def require_skill(campaign: DialerCampaign, able: list[Agent]) -> None:
+    skill, _ = Skill.objects.get_or_create(code="spanish", label="Spanish")
+    RequiredSkill.objects.create(campaign=campaign, skill=skill, least_level=5)
+    for agent in able:
+        AgentSkill.objects.get_or_create(agent=agent, skill=skill, level=5)
+
+
+@pytest.mark.parametrize("mode", ["power", "predictive"])
+def test_agents_without_the_required_skills_are_not_dialled_for(switch, mode):
+    able, *others = crew = ready_agents(switch, 8)
+    campaign = make_campaign(crew, contacts=40, mode=mode, power_ratio=3, message=message())
+    require_skill(campaign, [able])
+    AgentSkill.objects.create(agent=others[0], skill=Skill.objects.get(), level=4)
+    soon = timezone.now() - dt.timedelta(seconds=9)
+    wrapping = {"status": "busy", "status_reason": "wrap_up", "status_since": soon}
+    Agent.objects.filter(pk__in=[agent.pk for agent in others]).update(**wrapping)
+    with acting("test") as act:
+        seen = observing.look(act, campaign, UP).seen
+    assert (seen.assigned, seen.idle, seen.wrapping) == (1, 1, [])
+    assert [call.agent for call in dial(campaign)] == [able], "for a team of one it is progressive"
+    assert decision().mode == "progressive" and "fewer than 3 agents" in decision().summary
+
+
 @pytest.mark.parametrize("mode", ["progressive", "power", "predictive"])
 def test_facts_that_come_too_late_to_join_anybody_stop_the_dialling(switch, mode):
     campaign = make_campaign(ready_agents(switch, 3), contacts=20, mode=mode, message=message())
@@ -102,6 +136,26 @@ def test_the_link_down_places_nothing_in_any_mode(switch):
     campaign = make_campaign(ready_agents(switch, 3), contacts=20, mode="predictive", message=message())
     assert dial(campaign, observing.Link(False)) == []
     assert decision().binding_reason == "stale_state"
+
+
+def test_dialled_ahead_an_appointment_after_an_abandon_is_kept_by_its_agent_who_is_reserved_for_it(switch):
+    [_, own, _] = crew = ready_agents(switch, 3)
+    campaign = make_campaign(crew, contacts=2, mode="power", power_ratio=2, message=message())
+    contact, other = campaign.target_list.contacts.order_by("pk")
+    ago, idle = timezone.now() - dt.timedelta(hours=1), tuple(agent.pk for agent in crew)
+    for n in (contact, other):
+        CallLog.objects.create(
+            freeswitch_uuid=str(n.pk), to_number=n.number, status="completed", outcome="abandoned",
+            initiated_at=ago, answered_at=ago, ended_at=ago, abandoned=True,
+        )  # fmt: skip
+    at = timezone.now() - dt.timedelta(minutes=1)
+    Callback.objects.create(campaign=campaign, contact=contact, agent=own, at=at)
+    with acting("test") as act:
+        chosen = choosing.choose(campaign, 1, act.now, idle=idle, agent_reserved=False)
+    assert chosen.contacts == [(contact, own.pk)]
+    [call] = dial(campaign)
+    assert (call.contact, call.agent) == (contact, own), "and nobody is reserved for the other"
+    assert decision().mode == "power"
 
 
 def nobody_free(switch: Switch) -> CallLog:
@@ -185,6 +239,17 @@ def test_of_another_campaigns_calls_only_those_count_that_will_want_a_shared_age
     assert len(placed) == 12
     assert len(dial(other)) == 2 * 4 - 4
     assert dial(other) == []
+
+
+def test_another_campaigns_calls_do_not_want_agents_who_lack_its_skills(switch):
+    crew = ready_agents(switch, 8)
+    asset = message()
+    ahead = make_campaign(crew[:6], contacts=40, mode="power", power_ratio=2, message=asset)
+    require_skill(ahead, crew[:4])
+    other = make_campaign(crew[3:], contacts=40, mode="power", power_ratio=2, message=asset, name="Autumn", offset=100)
+    assert len(dial(ahead)) == 8
+    # Three of its six are the other's, too, and one of those three may get its calls: a fourth of eight.
+    assert len(dial(other)) == 2 * 5 - 2
 
 
 def test_customers_of_another_campaign_who_wait_count_up_to_the_number_of_shared_agents(switch):

@@ -10,10 +10,10 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from dialer import retention
-from dialer.models import AppliedCommand, CallLog, CampaignMinute, Order, PacingDecision
+from dialer.models import AppliedCommand, CallLog, CampaignMinute, ContactReservation, Order, PacingDecision
 from events import retention as of_events
 from events.models import CallStateEvent, EventBatch, EventProcessingStatus, FreeSwitchEvent
-from tests.fakes.floor import make_campaign
+from tests.fakes.floor import make_agents, make_campaign
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1)
@@ -61,6 +61,41 @@ def test_old_decisions_go_but_those_that_placed_a_call_stay_as_long_as_its_recor
     record.refresh_from_db()
     assert record.decision == placed
     assert "decisions: 0 removed" in retained() and not PacingDecision.objects.filter(pk=lonely.pk).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_old_decisions_that_offered_contacts_go_and_the_offers_stay():
+    campaign, age = make_campaign([], contacts=2), 100 * DAY
+    for _ in range(4):
+        decision(campaign, age)
+    old, fresh = decision(campaign, age, placed=1), decision(campaign, DAY, placed=1)
+    ended = {"state": "skipped", "offered_at": timezone.now() - age, "expires_at": timezone.now() - age}
+    first, second = (
+        ContactReservation.objects.create(
+            campaign=campaign, contact=contact, agent=agent, decision=why, ended_at=timezone.now() - age, **ended
+        )
+        for contact, agent, why in zip(campaign.target_list.contacts.all(), make_agents(2), (old, fresh), strict=True)
+    )
+    assert "decisions: 5 would be removed" in retained(dry_run=True)
+    first.refresh_from_db()
+    assert first.decision == old, "a dry run changes nothing"
+    assert "decisions: 5 removed" in retained()
+    first.refresh_from_db(), second.refresh_from_db()
+    assert (first.decision, first.state, second.decision) == (None, "skipped", fresh)
+    assert list(PacingDecision.objects.all()) == [fresh]
+
+
+def test_a_part_that_fails_stops_no_other_and_is_told(monkeypatch):
+    def broken(before, *, dry_run):
+        raise OSError("no route to +12125550100")
+
+    monkeypatch.setattr(retention, "decisions", broken)
+    Session.objects.create(session_key="s", session_data="x", expire_date=timezone.now() - 3 * DAY)
+    out = StringIO()
+    with pytest.raises(CommandError, match="Not all was looked at: decisions"):
+        call_command("retention", stdout=out, stderr=out)
+    assert "decisions: failed, OSError" in out.getvalue() and "5550100" not in out.getvalue()
+    assert "sessions: 1 removed" in out.getvalue() and not Session.objects.exists()
 
 
 def test_old_orders_go_unless_their_call_goes_on():

@@ -28,7 +28,7 @@ from dialer.models import (
 )
 from dialer.services import choosing, dialing, freeing
 from dialer.services.acting import acting
-from tests.fakes.dialling import link, tick
+from tests.fakes.dialling import link, say, tick
 from tests.fakes.floor import UP, Switch, any_hour, make_agents, make_campaign, place, set_state
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
@@ -198,16 +198,51 @@ def test_after_an_abandon_there_is_no_call_for_the_hours_of_waiting(switch):
     assert Contact.objects.get().next_attempt_at == call.ended_at + 3 * HOUR
 
 
+def abandoned(contact: Contact, at: dt.datetime) -> CallLog:
+    """An ended call to this number that nobody took."""
+    return CallLog.objects.create(
+        freeswitch_uuid="x", to_number=contact.number, status="completed", outcome="abandoned",
+        initiated_at=at, answered_at=at, ended_at=at, abandoned=True,
+    )  # fmt: skip
+
+
 def test_after_an_abandon_only_a_call_with_an_agent_reserved_is_chosen(switch):
     campaign = make_campaign([], contacts=1)
-    now = timezone.now()
-    CallLog.objects.create(
-        freeswitch_uuid="x", to_number=Contact.objects.get().number, status="completed", outcome="abandoned",
-        initiated_at=now - HOUR, answered_at=now - HOUR, ended_at=now - HOUR, abandoned=True,
-    )  # fmt: skip
+    abandoned(Contact.objects.get(), timezone.now() - HOUR)
     with acting("test") as act:
         assert len(choosing.choose(campaign, 1, act.now).contacts) == 1
         assert choosing.choose(campaign, 1, act.now, agent_reserved=False).blocked == {"abandon_reserved": 1}
+
+
+@pytest.mark.parametrize("minutes", [None, 30, -1], ids=["theirs alone", "anyone's later", "anyone's already"])
+def test_dialled_ahead_an_appointment_after_an_abandon_waits_for_its_agent_and_no_longer(switch, minutes):
+    [other, own] = ready(switch, 2)
+    campaign = make_campaign([other, own], contacts=1)
+    contact, now = Contact.objects.get(), timezone.now()
+    abandoned(contact, now - HOUR)
+    anyone_at = None if minutes is None else now + dt.timedelta(minutes=minutes)
+    at = now - dt.timedelta(minutes=5)
+    Callback.objects.create(campaign=campaign, contact=contact, agent=own, at=at, anyone_at=anyone_at)
+
+    def chosen(*idle: Agent, ahead: bool = True) -> list[tuple[Contact, int | None]]:
+        with acting("test") as act:
+            keys = tuple(agent.pk for agent in idle)
+            return choosing.choose(campaign, 1, act.now, idle=keys, agent_reserved=not ahead).contacts
+
+    assert chosen(other) == []
+    assert chosen(other, own) == [(contact, own.pk)], "although it was set aside"
+    assert chosen(other) == []
+    assert chosen(other, ahead=False) == ([(contact, None)] if minutes == -1 else [])
+
+
+@pytest.mark.parametrize(("before", "after"), [("predictive", "progressive"), ("power", "preview")])
+def test_a_mode_that_reserves_an_agent_for_each_call_frees_who_waits_for_that(switch, redis_empty, before, after):
+    campaign = make_campaign([], contacts=1, mode=before)
+    say("campaign_control", campaign_id=str(campaign.campaign_id), action="set_mode", mode=after)
+    asked = [json.loads(task)["headers"] for task in redis_empty.lrange("default", 0, -1)]
+    assert [task["argsrepr"] for task in asked if task["task"] == "dialer.tasks.free_contacts"] == [
+        f"[{campaign.target_list_id}]"
+    ]
 
 
 # --- Retry per outcome ---------------------------------------------------------------------------------------------

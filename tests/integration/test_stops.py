@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from dialer import outbox, stops
-from dialer.models import CallLog, Contact, DoNotCall, Order
+from dialer.models import CallLog, ConsentRevocation, Contact, DoNotCall, Order
 from dialer.services import commands, dialing
 from dialer.tasks import process_dialer_logic
 from events import streams
@@ -73,13 +73,14 @@ def held_back(campaign, monkeypatch) -> Order:
     return Order.objects.get(call=call)
 
 
-@pytest.mark.parametrize("stop", ["campaign", "number"])
+@pytest.mark.parametrize("stop", ["campaign", "number", "number here", "consent", "consent here"])
 def test_an_order_left_by_a_dead_worker_is_not_sent_when_its_call_was_stopped_meanwhile(campaign, monkeypatch, stop):
     order = held_back(campaign, monkeypatch)
     if stop == "campaign":
         dialing.set_status(campaign, "paused")
     else:
-        DoNotCall.objects.create(number=order.call.to_number)
+        entry = DoNotCall if "number" in stop else ConsentRevocation
+        entry.objects.create(number=order.call.to_number, campaign=campaign if "here" in stop else None)
     streams.shared().flushdb()  # with the mark
     process_dialer_logic()
     order.refresh_from_db()
@@ -91,7 +92,10 @@ def test_an_order_left_by_a_dead_worker_is_not_sent_when_its_call_was_stopped_me
 
 def test_an_order_left_by_a_dead_worker_is_sent_otherwise_and_says_that_it_may_be_a_repetition(campaign, monkeypatch):
     order = held_back(campaign, monkeypatch)
-    streams.shared().delete(streams.ORDERS)
+    other = make_campaign([], contacts=0, name="Other")
+    for entry in (DoNotCall, ConsentRevocation):
+        entry.objects.create(number=order.call.to_number, campaign=other)
+    streams.shared().flushdb()  # with the mark, which names no campaign
     process_dialer_logic()
     order.refresh_from_db()
     assert order.status == "sent"

@@ -1,6 +1,7 @@
 """`manage.py retention [--dry-run]`: remove what is older than the settings keep it; see docs/operations.md."""
 
 import datetime as dt
+import logging
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,11 +9,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
 from dialer import retention
 from events import retention as of_events
 from events.retention import Counted
+
+log = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -27,16 +31,29 @@ class Command(BaseCommand):
             raise CommandError(f"{', '.join(below)}: below 0, so nothing is removed. 0 keeps for ever.")
         dry_run: bool = options["dry_run"]
         verb = "would be removed" if dry_run else "removed"
+        failed = []
         for days, of in self._parts(timezone.now()):
+            name = of.__name__.replace("_", " ")
             kept = f"kept {days} days" if days else "kept for ever"
             if not days:
-                self.stdout.write(f"{of.__name__.replace('_', ' ')}: {kept}")
+                self.stdout.write(f"{name}: {kept}")
                 continue
-            found = of(dry_run)
+            try:
+                found = of(dry_run)
+            except Exception as error:
+                # The others are not to grow for its sake.
+                failed.append(name)
+                log.exception("retention of %s failed", name)
+                self.stderr.write(f"{name}: failed, {type(error).__name__}; what is left goes with the next run")
+                if isinstance(error, (DatabaseError, InterfaceError)):
+                    close_old_connections()
+                continue
             size = f", {found.bytes:,} bytes" if found.bytes is not None else ""
             self.stdout.write(f"{found.what}: {found.rows:,}{size} {verb} ({kept})")
             for problem in found.problems:
                 self.stderr.write(f"  left alone: {problem}")
+        if failed:
+            raise CommandError(f"Not all was looked at: {', '.join(failed)}. The log says why.")
 
     def _parts(self, now: dt.datetime) -> Iterator[tuple[int, Callable[[bool], Counted]]]:
         def ago(days: int) -> dt.datetime:

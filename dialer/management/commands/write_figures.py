@@ -20,9 +20,10 @@ This page is written by `manage.py write_figures`.
 |---|---|---|---|---|
 """
 _TAIL = """
-Machines are answered calls, and neither contacts nor abandoned. A call that waited longer than 2 s counts as abandoned,
-also when an agent came in the end. Waits are counted in steps (50, 100, 150, 200, 300, 400, 500, 750 ms, 1, 1.5, 2, 3,
-5, 10, 30 s), so that those of several campaigns add up; a percentile is the upper end of its step.
+Machines are answered calls, and neither contacts nor abandoned, but for the UK rate, whose formula takes them out. A
+call that waited longer than 2 s counts as abandoned, also when an agent came in the end. Waits are counted in steps
+(50, 100, 150, 200, 300, 400, 500, 750 ms, 1, 1.5, 2, 3, 5, 10, 30 s), so that those of several campaigns add up; a
+percentile is the upper end of its step.
 
 Worked example of the UK rate, from its own document: d 29, H 9, AM 7. d' = 29 (1 - 7/16) = 16.3125, and
 16.3125 / (9 + 16.3125) = 64.44 %.
