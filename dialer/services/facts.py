@@ -340,9 +340,9 @@ def _order_reported(act: Act, fact: f.OrderReported) -> None:
         case "bridge" if fact.status != "done":
             if (call := calls.locked(_leg_of(order))) is not None:
                 calls.bridge_failed(act, call, in_doubt=fact.status == "in_doubt")
-        case "play_message" if fact.status in {"failed", "refused", "expired"}:
+        case "play_message" if fact.status in {"failed", "refused", "expired", "in_doubt"}:
             if (call := calls.locked(_leg_of(order))) is not None:
-                calls.message_failed(act, call)
+                calls.not_let_go(act, call)
         case "transfer" | "play_message" if fact.status == "done":
             if (call := calls.locked(_leg_of(order))) is not None:
                 calls.transferred(act, call)
