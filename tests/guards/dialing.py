@@ -329,6 +329,28 @@ GUARDS: list[Guard] = [
         CALLS + "test_an_attempt_that_may_still_be_carried_out_is_not_given_back",
     ),
     Guard(
+        "a softphone whose call may still be on its way is not called a second time",
+        "dialer/services/doubts.py",
+        "    elif not exists and not _may_still_come(act, leg, softphone.requested_at, softphone.opened_at):\n",
+        "    elif not exists:\n",
+        CALLS + "test_a_softphone_that_may_still_be_called_is_not_given_up_for_another_call_to_it",
+    ),
+    Guard(
+        "a softphone that answers although it was given up is hung up",
+        "dialer/services/facts.py",
+        '        or (isinstance(fact, f.LegAnswered) and ours.get(fact.leg) == "over")\n',
+        "",
+        CALLS + "test_a_softphone_that_answers_although_it_was_given_up_is_hung_up",
+    ),
+    Guard(
+        "a colleague whose call may still be on its way is not taken for lost",
+        "dialer/services/doubts.py",
+        " and not _may_still_come(act, leg, side.requested_at, side.known_at or side.answered_at):\n",
+        ":\n",
+        "tests/integration/test_call_control.py::"
+        "test_one_who_may_still_be_called_is_not_taken_for_lost_and_one_who_answers_all_the_same_is_hung_up",
+    ),
+    Guard(
         "a call ends once",
         "dialer/services/calls.py",
         "    if call.ended_at is not None:\n        return\n    if answered_at is not None",

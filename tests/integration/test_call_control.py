@@ -7,9 +7,12 @@ import uuid
 
 import pytest
 from django.db.models import F
+from django.utils import timezone
 
 from dialer import floor_rows, tasks
 from dialer.models import Agent, AppliedCommand, CallLog, Order, SideLeg
+from dialer.services import doubts
+from dialer.services.acting import acting
 from events import facts as f
 from events import streams
 from tests.fakes.dialling import dial, link, ready_agents, tick
@@ -254,6 +257,30 @@ def test_a_supervisor_who_does_not_answer_listens_to_nobody_and_is_told_why(talk
     talk.reports(talk.last("eavesdrop"), "failed", reply="-ERR NO_ANSWER", leg_exists=False)
     assert confirmation(listen) == ("failed", "nobody answered")
     assert talk.row["listeners"] == [] and talk.side().ended_at
+
+
+def test_one_who_may_still_be_called_is_not_taken_for_lost_and_one_who_answers_all_the_same_is_hung_up(talk):
+    talk.ask("consult", extension="1002")
+    side = talk.side()
+    SideLeg.objects.update(requested_at=timezone.now() - dt.timedelta(seconds=7))
+
+    def asked() -> list[Order]:
+        tick()
+        return [order for order in talk.switch.orders("probe") if order.leg_uuid == side.leg_uuid]
+
+    def not_there() -> None:
+        with acting("test") as act:
+            doubts.probed(act, str(side.leg_uuid), exists=False)
+        side.refresh_from_db()
+
+    not_there()
+    assert asked() == [] and side.ended_at is None
+    SideLeg.objects.update(requested_at=timezone.now() - dt.timedelta(seconds=20))
+    assert len(asked()) == 1
+    not_there()
+    assert side.ended_at is not None
+    talk.answers(str(side.leg_uuid))
+    assert [order.leg_uuid for order in talk.switch.orders("hangup")] == [side.leg_uuid]
 
 
 def came_to_nothing(talk: Talk, order: Order, fate: str) -> None:
