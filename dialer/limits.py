@@ -20,6 +20,9 @@ PROBE_EVERY = timedelta(seconds=5)
 # Open calls and legs missing from the live state are asked for, this long after they were begun: an order that left has
 # brought its leg there by then, and to ask for one that is only late does no harm.
 MISSING_AFTER = timedelta(seconds=5)
+# A hang-up that has come to nothing is ordered again, this long after it was ordered: by then a link that was lost is
+# mostly back, and the comparison that follows has told who is joined or gone.
+HANG_UP_AGAIN_AFTER = timedelta(seconds=5)
 # US and UK rules: a person who answers waits at most this long for an agent.
 ANSWER_GRACE = timedelta(seconds=2)
 # An ordered bridge is given this long to be made before the customer is let go.

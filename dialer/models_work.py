@@ -18,6 +18,9 @@ class Order(models.Model):
         EXPIRED = "expired"
         IN_DOUBT = "in_doubt", "in doubt"
 
+    NOT_DONE = (Status.FAILED, Status.REFUSED, Status.EXPIRED)
+    GIVEN_UP = (*NOT_DONE, Status.IN_DOUBT)
+
     order_id = models.UUIDField(unique=True)
     kind = models.CharField(max_length=30)
     payload = models.JSONField()

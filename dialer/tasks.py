@@ -27,6 +27,7 @@ from dialer.services import (
     doubts,
     freeing,
     hearing,
+    insisting,
     observing,
     panels,
     preview,
@@ -112,6 +113,7 @@ def process_dialer_logic() -> int:
             _last_doubts = now
             doubts.settle(act)
             told.missed(act)
+            insisting.overdue(act)
             answering.overdue(act)
         preview.upkeep(act)
     if now - _last_overlooked >= OVERLOOKED_EVERY_SECONDS:

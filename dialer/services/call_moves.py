@@ -4,7 +4,7 @@ told the same thing again, and does something only the first time."""
 
 from dialer import call_operations as ops
 from dialer import orders, outbox
-from dialer.models import CallLog, SideLeg
+from dialer.models import CallLog, Order, SideLeg
 from dialer.services import answering, call_control, calls, live_legs, side_legs
 from dialer.services.acting import Act
 
@@ -191,7 +191,8 @@ def agent_leg_ended(act: Act, leg: str) -> None:
 
 def _hang_up_customer(act: Act, call: CallLog) -> None:
     """And with them, at their end, whoever was called for the call."""
-    if not call.orders.filter(kind="hangup", leg_uuid=call.freeswitch_uuid).exists():
+    ordered = call.orders.filter(kind="hangup", leg_uuid=call.freeswitch_uuid)
+    if not ordered.exclude(status__in=Order.GIVEN_UP).exists():
         order = orders.Hangup(**outbox.header(), leg=call.freeswitch_uuid)
         outbox.add(order, token=act.token, call_id=call.pk, agent_id=call.agent_id)
 

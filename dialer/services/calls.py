@@ -40,7 +40,6 @@ from dialer.services.acting import Act, campaigns_of, note
 from events import nodes
 
 log = logging.getLogger(__name__)
-_BRIDGE_GIVEN_UP = (Order.Status.FAILED, Order.Status.REFUSED, Order.Status.EXPIRED, Order.Status.IN_DOUBT)
 
 
 def locked(leg_uuid: str) -> CallLog | None:
@@ -292,7 +291,7 @@ def overdue_answers(act: Act) -> None:
     for call in waiting:
         # Ordered once more, a bridge that has just been made would be torn and made again: +OK says nothing of when.
         # And one that is about to be made is better than a message: it counts as late when it comes.
-        given_up = Q(status__in=_BRIDGE_GIVEN_UP) & ~Q(reply=orders.JOINED)
+        given_up = Q(status__in=Order.GIVEN_UP) & ~Q(reply=orders.JOINED)
         bridging = call.orders.filter(kind="bridge").exclude(given_up).order_by("-id").first()
         assert call.answered_at is not None
         if bridging is not None and act.now - bridging.created_at < BRIDGE_PATIENCE:
@@ -318,10 +317,18 @@ def _abandon(act: Act, call: CallLog) -> None:
     pacers.lost(call, act.now)
 
 
-def message_failed(act: Act, call: CallLog) -> None:
-    """The switch would not play the message: nobody is kept in silence."""
+def not_let_go(act: Act, call: CallLog) -> None:
+    """The message was not played, or may not have been, or the hangup came to nothing: nobody is kept in silence."""
     if call.ended_at is None:
         _play_or_hang_up(act, call, None)
+
+
+def nobody_comes(act: Act, call: CallLog) -> None:
+    """An abandoned customer is still there. The agent who was to take them need not wait for their end, if the switch
+    has never been given the bridge; else the two may talk, and only the fact of it is late."""
+    not_made = Q(status__in=Order.NOT_DONE) & ~Q(reply=orders.JOINED)
+    if not call.orders.filter(kind="bridge").exclude(not_made).exists():
+        transferred(act, call)
 
 
 def _play_or_hang_up(act: Act, call: CallLog, message: Message | None) -> None:

@@ -4,13 +4,17 @@ An attempt whose order can no longer be executed and which the switch has not me
 the same for calls and softphone legs that are missing from the live state.
 """
 
+import datetime as dt
+
 from django.db.models import Q
 
 from dialer import orders, outbox
 from dialer.limits import IN_DOUBT_AFTER, MISSING_AFTER, PROBE_EVERY
 from dialer.models import AgentLeg, CallLog, CallStatus, Order, SideLeg
-from dialer.services import agents, call_moves, calls, live_legs
+from dialer.services import agents, call_moves, calls, live_legs, side_legs
 from dialer.services.acting import Act
+
+_CALLS = ("originate_agent", "call_extension", "eavesdrop")
 
 
 def doubt(act: Act, call: CallLog) -> None:
@@ -42,20 +46,23 @@ def settle(act: Act) -> int:
     live = live_legs.every()
     if live is None:
         return asked
-    before = act.now - MISSING_AFTER
+    before, never_came = act.now - MISSING_AFTER, act.now - IN_DOUBT_AFTER
     for pk, leg in CallLog.objects.filter(
         ended_at=None, initiated_at__lt=before, status__in=[CallStatus.DIALING, CallStatus.ANSWERED]
     ).values_list("pk", "freeswitch_uuid"):
         if leg not in live:
             probe(act, leg, call_id=pk)
             asked += 1
-    for leg_uuid, agent_pk in AgentLeg.objects.filter(ended_at=None, requested_at__lt=before).values_list(
-        "leg_uuid", "agent_id"
-    ):
+    softphones = AgentLeg.objects.filter(ended_at=None, requested_at__lt=before).exclude(
+        opened_at=None, requested_at__gte=never_came
+    )
+    for leg_uuid, agent_pk in softphones.values_list("leg_uuid", "agent_id"):
         if str(leg_uuid) not in live:
             probe(act, str(leg_uuid), agent_id=agent_pk)
             asked += 1
-    sides = SideLeg.objects.filter(ended_at=None, requested_at__lt=before)
+    sides = SideLeg.objects.filter(ended_at=None, requested_at__lt=before).exclude(
+        known_at=None, answered_at=None, requested_at__gte=never_came
+    )
     for side_uuid, call_pk in sides.values_list("leg_uuid", "call_id"):
         if str(side_uuid) not in live:
             probe(act, str(side_uuid), call_id=call_pk)
@@ -81,14 +88,24 @@ def probed(act: Act, leg: str, *, exists: bool) -> None:
         return
     softphone = AgentLeg.objects.select_for_update(of=("self",)).filter(leg_uuid=leg, ended_at=None).first()
     if softphone is None:
-        if not exists:
+        side = None if exists else side_legs.locked(leg)
+        if side is not None and not _may_still_come(act, leg, side.requested_at, side.known_at or side.answered_at):
             call_moves.side_ended(act, leg, "LOST")
         return
     if exists and softphone.opened_at is None and _is_live_and_answered(leg):
         agents.leg_opened(act, softphone)
-    elif not exists:
+    elif not exists and not _may_still_come(act, leg, softphone.requested_at, softphone.opened_at):
         agents.leg_ended(act, softphone, "LOST")
         call_moves.agent_leg_ended(act, leg)
+
+
+def _may_still_come(act: Act, leg: str, requested_at: dt.datetime, came_at: dt.datetime | None) -> bool:
+    """Whether a leg that the switch does not have may only be on its way there: after a restart its order and the
+    question leave together, and the question is answered first."""
+    if came_at is not None or act.now - requested_at > IN_DOUBT_AFTER:
+        return False
+    settled = (Order.Status.DONE, *Order.NOT_DONE)
+    return Order.objects.filter(leg_uuid=leg, kind__in=_CALLS).exclude(status__in=settled).exists()
 
 
 def _is_live_and_answered(leg: str) -> bool:

@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, connection
 from dialer import hangup_causes, orders, outbox
 from dialer.lease import LeaseLost
 from dialer.models import Agent, AgentLeg, CallLog, Order
-from dialer.services import agents, ahead, call_moves, call_orders, calls, doubts, holds, live_legs
+from dialer.services import agents, ahead, call_moves, call_orders, calls, doubts, holds, live_legs, side_legs
 from dialer.services.acting import Act, acting
 from events import facts as f
 from events import trail
@@ -185,6 +185,8 @@ def _relevant(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
         for fact in facts
         if isinstance(fact, f.OrderReported)
         or (isinstance(fact, _ABOUT_OPEN_LEGS) and ours.get(fact.leg) in _OPEN)
+        # Declared lost, and it was only late: nobody knows it any more who could hang up.
+        or (isinstance(fact, f.LegAnswered) and ours.get(fact.leg) == "over")
         or (isinstance(fact, f.LegBridged) and ours.get(fact.leg) in {"call", "side"})
         # Every leg parks, between customers and before the first; it is news where somebody moves the call.
         or (isinstance(fact, f.LegParked) and fact.leg in moving)
@@ -195,9 +197,10 @@ def _relevant(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
 
 
 _OURS = """
-SELECT leg_uuid::text, 'agent' FROM dialer_agentleg WHERE leg_uuid = ANY(%(uuids)s::uuid[]) AND ended_at IS NULL
-UNION ALL SELECT leg_uuid::text, 'side' FROM dialer_sideleg
-  WHERE leg_uuid = ANY(%(uuids)s::uuid[]) AND ended_at IS NULL
+SELECT leg_uuid::text, CASE WHEN ended_at IS NULL THEN 'agent' ELSE 'over' END
+  FROM dialer_agentleg WHERE leg_uuid = ANY(%(uuids)s::uuid[])
+UNION ALL SELECT leg_uuid::text, CASE WHEN ended_at IS NULL THEN 'side' ELSE 'over' END
+  FROM dialer_sideleg WHERE leg_uuid = ANY(%(uuids)s::uuid[])
 UNION ALL SELECT freeswitch_uuid, CASE WHEN ended_at IS NULL THEN 'call' ELSE 'ended' END
   FROM dialer_calllog WHERE freeswitch_uuid = ANY(%(legs)s)
 """
@@ -210,8 +213,8 @@ UNION ALL SELECT unnest(ARRAY[call.freeswitch_uuid, leg.leg_uuid::text]), 'movin
 
 
 def _ours(legs: set[str], *, parked: bool) -> tuple[dict[str, str], frozenset[str]]:
-    """What each of the legs is to us: `call`, a customer's, or `ended`; `side` or `agent`, while they are open. And, if
-    some are parked, the legs for which that is news."""
+    """What each of the legs is to us: `call`, a customer's, or `ended`; `side` or `agent`, or `over`. And, if some are
+    parked, the legs for which that is news."""
     if not legs and not parked:
         return {}, frozenset()
     uuids = [leg for leg in legs if orders.is_uuid(leg)]
@@ -261,8 +264,10 @@ def apply(act: Act, fact: f.AnyFact) -> None:
         case f.LegAnswered():
             if (call := calls.locked(fact.leg)) is not None:
                 calls.answered(act, call, moment(fact.at, act.now))
-            elif (leg := _agent_leg(fact.leg)) is not None and leg.ended_at is None:
-                agents.leg_opened(act, leg)
+            elif (leg := _agent_leg(fact.leg)) is not None:
+                (agents.leg_opened if leg.ended_at is None else agents.hang_up)(act, leg)
+            elif (side := side_legs.of_the_past(fact.leg)) is not None:
+                side_legs.hang_up(act, side)
             else:
                 call_moves.side_answered(act, fact.leg)
         case f.LegBridged():
@@ -340,9 +345,9 @@ def _order_reported(act: Act, fact: f.OrderReported) -> None:
         case "bridge" if fact.status != "done":
             if (call := calls.locked(_leg_of(order))) is not None:
                 calls.bridge_failed(act, call, in_doubt=fact.status == "in_doubt")
-        case "play_message" if fact.status in {"failed", "refused", "expired"}:
+        case "play_message" if fact.status in {"failed", "refused", "expired", "in_doubt"}:
             if (call := calls.locked(_leg_of(order))) is not None:
-                calls.message_failed(act, call)
+                calls.not_let_go(act, call)
         case "transfer" | "play_message" if fact.status == "done":
             if (call := calls.locked(_leg_of(order))) is not None:
                 calls.transferred(act, call)

@@ -18,6 +18,12 @@ def locked(leg_uuid: str) -> SideLeg | None:
     return rows.filter(leg_uuid=leg_uuid).first() if orders.is_uuid(leg_uuid) else None
 
 
+def of_the_past(leg_uuid: str) -> SideLeg | None:
+    """The side leg with this uuid, if it is over."""
+    rows = SideLeg.objects.filter(ended_at__isnull=False)
+    return rows.filter(leg_uuid=leg_uuid).first() if orders.is_uuid(leg_uuid) else None
+
+
 def open_one(call: CallLog, purpose: str, actor: str | None = None) -> SideLeg | None:
     rows = SideLeg.objects.select_for_update(of=("self",)).filter(call=call, ended_at=None, purpose=purpose)
     return (rows if actor is None else rows.filter(actor=actor)).first()

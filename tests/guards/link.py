@@ -240,6 +240,20 @@ GUARDS: list[Guard] = [
         f"{CONTROL}::test_a_customer_whom_the_softphone_itself_has_transferred_holds_its_agent_no_longer",
     ),
     Guard(
+        "a hangup that came to nothing is none for a customer whom nobody can take back",
+        "dialer/services/call_moves.py",
+        "ordered.exclude(status__in=Order.GIVEN_UP)",
+        "ordered",
+        f"{CONTROL}::test_a_hangup_that_came_to_nothing_is_none_for_a_customer_whom_nobody_can_take_back",
+    ),
+    Guard(
+        "an agent who is back at work keeps their softphone, whatever hang-up came to nothing before",
+        "dialer/services/insisting.py",
+        " AND agent.status = %(offline)s\n",
+        "\n",
+        f"{CONTROL}::test_the_softphone_of_an_agent_who_has_left_is_hung_up_again_if_that_came_to_nothing",
+    ),
+    Guard(
         "a move that is over already frees nobody",
         "dialer/services/call_moves.py",
         "    if live is not None and live.peer != peer:\n",

@@ -289,6 +289,14 @@ GUARDS: list[Guard] = [
         CONTROL + "test_when_the_call_ends_the_supervisors_leg_is_hung_up_although_the_agents_leg_lives_on",
     ),
     Guard(
+        "listening: whoever is to leave is hung up again if that came to nothing",
+        "dialer/services/insisting.py",
+        "            side_legs.hang_up(act, side)\n",
+        "            pass\n",
+        CONTROL + "test_whoever_listens_is_hung_up_again_if_that_came_to_nothing_or_they_would_hear_the_next"
+        "[the call is over-expired]",
+    ),
+    Guard(
         "listening: one who answers after the call does not hear the next",
         "dialer/services/call_orders.py",
         "            if call.ended_at is not None or call.agent_id is None:\n                side_legs",

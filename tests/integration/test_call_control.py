@@ -1,17 +1,22 @@
 """Live calls in people's hands, down to the switch's word: given by hand here, in test_call_control_stack.py by the
 simulated switch."""
 
+import datetime as dt
 import json
 import uuid
 
 import pytest
+from django.db.models import F
+from django.utils import timezone
 
 from dialer import floor_rows, tasks
 from dialer.models import Agent, AppliedCommand, CallLog, Order, SideLeg
+from dialer.services import doubts
+from dialer.services.acting import acting
 from events import facts as f
 from events import streams
-from tests.fakes.dialling import dial, ready_agents, tick
-from tests.fakes.floor import Switch, make_campaign, now_us
+from tests.fakes.dialling import dial, link, ready_agents, tick
+from tests.fakes.floor import Switch, make_campaign, now_us, set_state
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
 
@@ -252,6 +257,104 @@ def test_a_supervisor_who_does_not_answer_listens_to_nobody_and_is_told_why(talk
     talk.reports(talk.last("eavesdrop"), "failed", reply="-ERR NO_ANSWER", leg_exists=False)
     assert confirmation(listen) == ("failed", "nobody answered")
     assert talk.row["listeners"] == [] and talk.side().ended_at
+
+
+def test_one_who_may_still_be_called_is_not_taken_for_lost_and_one_who_answers_all_the_same_is_hung_up(talk):
+    talk.ask("consult", extension="1002")
+    side = talk.side()
+    SideLeg.objects.update(requested_at=timezone.now() - dt.timedelta(seconds=7))
+
+    def asked() -> list[Order]:
+        tick()
+        return [order for order in talk.switch.orders("probe") if order.leg_uuid == side.leg_uuid]
+
+    def not_there() -> None:
+        with acting("test") as act:
+            doubts.probed(act, str(side.leg_uuid), exists=False)
+        side.refresh_from_db()
+
+    not_there()
+    assert asked() == [] and side.ended_at is None
+    SideLeg.objects.update(requested_at=timezone.now() - dt.timedelta(seconds=20))
+    assert len(asked()) == 1
+    not_there()
+    assert side.ended_at is not None
+    talk.answers(str(side.leg_uuid))
+    assert [order.leg_uuid for order in talk.switch.orders("hangup")] == [side.leg_uuid]
+
+
+def came_to_nothing(talk: Talk, order: Order, fate: str) -> None:
+    """An order of a while ago; the link is well, and the legs live."""
+    talk.reports(order, fate)
+    Order.objects.update(created_at=F("created_at") - dt.timedelta(seconds=6))
+    link()
+    leg = str(order.leg_uuid)
+    streams.shared().hset(streams.LIVE_LEGS, leg, json.dumps({"leg": leg, "state": "answered"}))
+
+
+@pytest.mark.parametrize("fate", ["expired", "refused", "in_doubt"])
+@pytest.mark.parametrize("until", ["the call is over", "the agent is done with it"])
+def test_whoever_listens_is_hung_up_again_if_that_came_to_nothing_or_they_would_hear_the_next(talk, fate, until):
+    talk.ask("listen", extension="1010")
+    talk.reports(talk.last("eavesdrop"))
+    if until == "the call is over":
+        talk.ends(talk.customer)
+    else:
+        talk.ask("transfer", extension="1002")
+        talk.reports(talk.last("transfer"))
+    side = talk.side()
+
+    def hangups() -> int:
+        tick()
+        return Order.objects.filter(kind="hangup", leg_uuid=side.leg_uuid).count()
+
+    assert hangups() == 1
+    came_to_nothing(talk, talk.last("hangup"), fate)
+    assert hangups() == 2
+    assert hangups() == 2, "what is under way is waited for"
+    streams.shared().hdel(streams.LIVE_LEGS, str(side.leg_uuid))
+    Order.objects.update(status="expired")
+    assert hangups() == 2, "it may be gone, and is asked for"
+
+
+def test_whoever_listens_while_the_call_goes_on_is_not_hung_up_for_an_end_that_came_to_nothing(talk):
+    talk.ask("listen", extension="1010")
+    talk.reports(talk.last("eavesdrop"))
+    talk.ask("stop_listening")
+    came_to_nothing(talk, talk.last("hangup"), "expired")
+    tick()
+    assert len(talk.switch.orders("hangup")) == 1, "they may have thought better of it"
+
+
+def test_the_softphone_of_an_agent_who_has_left_is_hung_up_again_if_that_came_to_nothing(talk):
+    talk.ends(talk.customer)
+    set_state(talk.agent, "offline")
+    came_to_nothing(talk, talk.last("hangup"), "expired")
+    tick()
+    assert [str(order.leg_uuid) for order in talk.switch.orders("hangup")] == [talk.agent_leg] * 2
+    came_to_nothing(talk, talk.last("hangup"), "expired")
+    set_state(talk.agent, "available")
+    tick()
+    assert len(talk.switch.orders("hangup")) == 2, "they are back at work"
+
+
+def test_a_parked_customer_whom_nobody_can_take_back_is_hung_up_until_they_are_gone(talk):
+    talk.ask("park")
+    talk.parks(talk.customer, talk.agent_leg)
+    talk.ends(talk.agent_leg)
+    came_to_nothing(talk, talk.last("hangup"), "expired")
+    tick()
+    again = talk.last("hangup")
+    assert len(talk.switch.orders("hangup")) == 2 and again.payload["leg"] == talk.customer
+
+
+def test_a_hangup_that_came_to_nothing_is_none_for_a_customer_whom_nobody_can_take_back(talk):
+    hangup = talk.ask("hangup")
+    talk.reports(talk.last("hangup"), "expired")
+    talk.ask("park")
+    talk.parks(talk.customer, talk.agent_leg)
+    talk.ends(talk.agent_leg)
+    assert len(talk.switch.orders("hangup")) == 2 and confirmation(hangup)[0] == "failed"
 
 
 def test_a_listening_leg_that_the_switch_has_lost_leaves_the_board(talk):

@@ -14,6 +14,7 @@ from django.utils import timezone
 from dialer import inbox, lease, limits, tasks
 from dialer.models import (
     Agent,
+    AgentLeg,
     AgentState,
     AppliedCommand,
     CallLog,
@@ -371,6 +372,60 @@ def test_an_attempt_that_may_still_be_carried_out_is_not_given_back(switch):
         doubts.probed(act, call.freeswitch_uuid, exists=False)
     call.refresh_from_db()
     assert call.ended_at is not None
+
+
+def ask_in_vain(leg: AgentLeg) -> bool:
+    """The switch says that it has no such leg; whether that is believed."""
+    with acting("test") as act:
+        doubts.probed(act, str(leg.leg_uuid), exists=False)
+    leg.refresh_from_db()
+    return leg.ended_at is not None
+
+
+def test_a_softphone_that_may_still_be_called_is_not_given_up_for_another_call_to_it(switch):
+    """After a restart of the switch its order and the question arrive together, and the question is answered first."""
+    [agent] = make_agents(1)
+    set_state(agent, "available")
+    leg = agent.legs.get()
+    AgentLeg.objects.update(requested_at=timezone.now() - dt.timedelta(seconds=7))
+    tick()
+    assert switch.orders("probe") == [] and not ask_in_vain(leg)
+    switch.open_softphones()
+    agent.refresh_from_db()
+    assert agent.softphone == "open" and len(switch.orders("originate_agent")) == 1
+
+
+def test_a_softphone_that_nobody_calls_any_more_is_given_up(switch):
+    [agent] = make_agents(1)
+    set_state(agent, "available")
+    AgentLeg.objects.update(requested_at=timezone.now() - dt.timedelta(seconds=20))
+    tick()
+    assert len(switch.orders("probe")) == 1 and ask_in_vain(agent.legs.get())
+
+
+@pytest.mark.parametrize("fate", ["failed", "done"])
+def test_a_softphone_of_whose_call_the_outcome_is_known_is_given_up_at_once(switch, fate):
+    [agent] = make_agents(1)
+    set_state(agent, "available")
+    switch.report(switch.orders("originate_agent")[0], fate)
+    assert ask_in_vain(agent.legs.get())
+
+
+def test_a_softphone_that_was_open_is_given_up_at_once(switch):
+    [agent] = ready_agents(switch)
+    assert ask_in_vain(agent.legs.get())
+
+
+def test_a_softphone_that_answers_although_it_was_given_up_is_hung_up(switch):
+    """Else it would be a second call on the phone, and one of which nobody knows."""
+    [agent] = make_agents(1)
+    set_state(agent, "available")
+    leg = agent.legs.get()
+    switch.tell(f.LegEnded(leg=str(leg.leg_uuid), at=now_us(), cause="LOST"))
+    switch.tell(f.LegAnswered(leg=str(leg.leg_uuid), at=now_us()))
+    [hangup] = switch.orders("hangup")
+    leg.refresh_from_db()
+    assert hangup.leg_uuid == leg.leg_uuid and leg.opened_at is None
 
 
 def test_an_attempt_in_doubt_that_exists_is_kept(switch):

@@ -5,15 +5,18 @@ import json
 from contextlib import closing
 
 import pytest
+from django.core.files.base import ContentFile
 from django.db import OperationalError, connections
+from django.db.models import F
 from django.utils import timezone
 
-from dialer import lease, orders, outbox, tasks
-from dialer.models import Agent, CallLog, Order
-from dialer.services import live_legs
+from dialer import demo, lease, orders, outbox, tasks
+from dialer.models import Agent, CallLog, DialerCampaign, Message, Order
+from dialer.services import agents, live_legs
 from dialer.services.acting import acting
 from events import facts as f
 from events import streams
+from tests.fakes.dialling import link
 from tests.fakes.floor import Switch, make_agents, make_campaign, now_us, place, set_state
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
@@ -27,11 +30,11 @@ def switch() -> Switch:
 @pytest.fixture
 def waiting(switch) -> CallLog:
     """A customer who answered, for whom a bridge was ordered long ago; of two agents the other is idle."""
-    agents = make_agents(2)
-    for agent in agents:
+    both = make_agents(2)
+    for agent in both:
         set_state(agent, "available")
     switch.open_softphones()
-    [call] = place(make_campaign(agents))
+    [call] = place(make_campaign(both))
     switch.answer(call)
     long_ago = timezone.now() - dt.timedelta(seconds=4)
     CallLog.objects.update(answered_at=long_ago, initiated_at=long_ago)
@@ -107,6 +110,114 @@ def test_a_customer_who_is_joined_to_a_leg_of_somebody_elses_is_still_told_of(sw
     name = "zzzzzzzz-zzzz-zzzz-zzzz-zzzzzzzzzzzz"
     switch.tell(f.LegBridged(leg=waiting.freeswitch_uuid, at=now_us(), peer=name))
     assert "could not be applied" not in caplog.text
+
+
+# --- Let go, and still there ------------------------------------------------------------------------------------------
+
+
+def later(seconds: float) -> None:
+    """What has been ordered so far was ordered so much earlier; the bridge of the moment is well."""
+    Order.objects.update(created_at=F("created_at") - dt.timedelta(seconds=seconds))
+    link()
+
+
+def with_message() -> None:
+    """The campaign has one for those for whom nobody comes."""
+    sound = ContentFile(demo.message_sound(), "x.wav")
+    DialerCampaign.objects.update(message=Message.objects.create(name="x", text="x", file=sound))
+
+
+@pytest.mark.parametrize("fate", ["expired", "refused", "failed", "in_doubt"])
+def test_an_end_that_came_to_nothing_is_ordered_again_and_the_agent_does_not_wait_for_it(switch, waiting, fate):
+    agent = waiting.agent
+    tick()
+    [hangup] = switch.orders("hangup")
+    switch.report(hangup, fate)
+    switch.report(switch.orders("bridge")[0], "expired")
+    later(1)
+    tick()
+    assert len(switch.orders("hangup")) == 1, "not at once: the link may be about to tell of an end"
+    later(6)
+    tick()
+    [_, again] = switch.orders("hangup")
+    assert again.payload["leg"] == waiting.freeswitch_uuid and again.payload["unless_joined"]
+    assert agent in agents.idle(waiting.campaign_id)
+    waiting.refresh_from_db()
+    assert waiting.ended_at is None and waiting.agent is None, "the switch alone ends a call"
+    tick()
+    assert len(switch.orders("hangup")) == 2, "what is under way is waited for"
+    switch.report(again, fate)
+    later(6)
+    tick()
+    assert len(switch.orders("hangup")) == 3
+
+
+@pytest.mark.parametrize("fate", ["expired", "refused", "failed", "in_doubt"])
+def test_a_message_that_may_not_have_been_played_ends_in_a_hangup_and_that_is_insisted_on(switch, waiting, fate):
+    with_message()
+    tick()
+    [played] = switch.orders("play_message")
+    switch.report(played, fate)
+    [hangup] = switch.orders("hangup")
+    assert hangup.payload["leg"] == waiting.freeswitch_uuid and hangup.payload["unless_joined"]
+    switch.report(hangup, fate)
+    later(6)
+    tick()
+    assert len(switch.orders("hangup")) == 2 and len(switch.orders("play_message")) == 1
+
+
+def test_an_end_of_which_nobody_says_what_became_is_ordered_again(switch, waiting):
+    """Redis has lost the stream of orders."""
+    tick()
+    later(8)
+    tick()
+    assert len(switch.orders("hangup")) == 1, "it may still be carried out"
+    later(8)
+    tick()
+    assert len(switch.orders("hangup")) == 2
+
+
+def test_nothing_is_insisted_on_while_the_link_is_down(switch, waiting):
+    tick()
+    switch.report(switch.orders("hangup")[0], "refused")
+    later(60)
+    link(up=False)
+    tick()
+    assert len(switch.orders("hangup")) == 1
+
+
+def test_an_agent_whose_bridge_may_have_been_made_is_given_nobody_else(switch, waiting):
+    tick()
+    switch.report(switch.orders("hangup")[0], "in_doubt")
+    switch.report(switch.orders("bridge")[0], "in_doubt")
+    later(6)
+    tick()
+    assert len(switch.orders("hangup")) == 2
+    waiting.refresh_from_db()
+    assert waiting.agent is not None
+
+
+@pytest.mark.parametrize("said", ["the order is refused since they are joined", "the live state"])
+def test_who_turns_out_to_be_joined_is_not_insisted_on(switch, waiting, said):
+    tick()
+    if said == "the live state":
+        switch.report(switch.orders("hangup")[0], "in_doubt")
+        joined_in_live_state(waiting)
+    else:
+        switch.report(switch.orders("hangup")[0], "refused", reply=orders.JOINED)
+    later(6)
+    tick()
+    assert len(switch.orders("hangup")) == 1
+
+
+def test_who_is_joined_late_and_then_parked_is_not_hung_up_for_having_waited(switch, waiting):
+    tick()
+    switch.bridge(waiting)
+    switch.report(switch.orders("hangup")[0], "in_doubt")
+    CallLog.objects.update(parked_at=timezone.now())
+    later(6)
+    tick()
+    assert len(switch.orders("hangup")) == 1
 
 
 def test_a_bridge_that_the_switch_refused_goes_to_the_next_idle_agent(switch, waiting):
