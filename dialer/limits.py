@@ -79,6 +79,10 @@ PARK_PATIENCE = timedelta(seconds=1.5)
 # A customer whose agent's softphone goes is hung up by the switch within milliseconds. One who by its word is with
 # nobody for this long was sent elsewhere, by none of our orders.
 PARTED_PATIENCE = timedelta(seconds=3)
+# The eavesdropping of a softphone that has just answered hears digits after half a second (esl_bridge/order_runner.py).
+LISTEN_SETTLES = timedelta(seconds=1)
+# A mute that nobody has taken back is ordered off again this often: each loss is one of the link, and they are rare.
+UNMUTE_TRIES = 10
 # Whatever a command asks of the switch is done by then, or is not done: the longest is a ring and two operations.
 CONFIRM_WITHIN = timedelta(seconds=SIDE_RING_SECONDS + 40)
 
