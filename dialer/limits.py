@@ -29,7 +29,8 @@ SOFTPHONE_TRIES = 3
 SOFTPHONE_RETRY_SECONDS = (1, 5, 15)
 SOFTPHONE_STEADY = timedelta(seconds=10)
 # A softphone that has told the switch it is gone is not called until it registers again; or for this long, should that
-# event have been lost.
+# event have been lost. Nor is one whose leg is open given anybody meanwhile: by then the switch has ended a leg that
+# brings no sound (its rtp-timeout-sec, 300 as it comes).
 UNREGISTERED_WAIT = timedelta(minutes=5)
 # Panels are looked for this often; a lost one has a grace time of its own (PANEL_GRACE_SECONDS).
 PRESENCE_EVERY_SECONDS = 2.0
