@@ -83,7 +83,7 @@ def probed(act: Act, leg: str, *, exists: bool) -> None:
     if softphone is None:
         if not exists:
             call_moves.side_ended(act, leg, "LOST")
-        elif _is_live_and_answered(leg):
+        elif exists and _is_live_and_answered(leg):
             call_moves.side_answered(act, leg)
         return
     if exists and softphone.opened_at is None and _is_live_and_answered(leg):
