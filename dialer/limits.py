@@ -32,8 +32,12 @@ SOFTPHONE_TRIES = 3
 SOFTPHONE_RETRY_SECONDS = (1, 5, 15)
 SOFTPHONE_STEADY = timedelta(seconds=10)
 # A softphone that has told the switch it is gone is not called until it registers again; or for this long, should that
-# event have been lost.
+# event have been lost. Nor is one whose leg is open given anybody meanwhile: by then the switch has ended a leg that
+# brings no sound (its rtp-timeout-sec, 300 as it comes).
 UNREGISTERED_WAIT = timedelta(minutes=5)
+# A softphone that comes under another Call-ID has restarted, and its leg is hung up; but some take another with every
+# registration, and two may share an extension: after one such hang-up that says nothing for this long.
+SOFTPHONE_CHANGES = timedelta(minutes=15)
 # Panels are looked for this often; a lost one has a grace time of its own (PANEL_GRACE_SECONDS).
 PRESENCE_EVERY_SECONDS = 2.0
 # Shares among campaigns are of calls within RATE_WINDOW, and counted again after this long.
@@ -82,6 +86,10 @@ PARK_PATIENCE = timedelta(seconds=1.5)
 # A customer whose agent's softphone goes is hung up by the switch within milliseconds. One who by its word is with
 # nobody for this long was sent elsewhere, by none of our orders.
 PARTED_PATIENCE = timedelta(seconds=3)
+# The eavesdropping of a softphone that has just answered hears digits after half a second (esl_bridge/order_runner.py).
+LISTEN_SETTLES = timedelta(seconds=1)
+# A mute that nobody has taken back is ordered off again this often: each loss is one of the link, and they are rare.
+UNMUTE_TRIES = 10
 # Whatever a command asks of the switch is done by then, or is not done: the longest is a ring and two operations.
 CONFIRM_WITHIN = timedelta(seconds=SIDE_RING_SECONDS + 40)
 

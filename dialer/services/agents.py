@@ -9,7 +9,14 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from dialer import agent_states as machine
 from dialer import announce, dispositions, orders, outbox, preview, rules
-from dialer.limits import SOFTPHONE_RETRY_SECONDS, SOFTPHONE_STEADY, SOFTPHONE_TRIES, UNREGISTERED_WAIT
+from dialer.limits import (
+    PROBE_EVERY,
+    SOFTPHONE_CHANGES,
+    SOFTPHONE_RETRY_SECONDS,
+    SOFTPHONE_STEADY,
+    SOFTPHONE_TRIES,
+    UNREGISTERED_WAIT,
+)
 from dialer.models import (
     Agent,
     AgentLeg,
@@ -17,6 +24,7 @@ from dialer.models import (
     AgentState,
     CallLog,
     ContactReservation,
+    Order,
     ReasonCode,
     Registered,
     RequiredSkill,
@@ -185,13 +193,17 @@ def save(agent: Agent) -> None:
 
 def ensure_leg(act: Act, agent: Agent) -> None:
     """Call the softphone of an agent who works and has no leg, unless it was tried too recently."""
-    if not agent.is_active or open_leg(agent) is not None:
+    if not agent.is_active:
+        return
+    leg = open_leg(agent)
+    if leg is not None:
+        if agent.softphone == Softphone.LOST:
+            _doubted_still(act, agent, leg)
         return
     if agent.softphone_retry_at is not None and agent.softphone_retry_at > act.now:
         return
-    if agent.registered == Registered.NO and agent.registered_since is not None:
-        if act.now - agent.registered_since < UNREGISTERED_WAIT:
-            return
+    if _is_away(act, agent):
+        return
     leg = AgentLeg.objects.create(agent=agent, leg_uuid=uuid.uuid4())
     order = orders.OriginateAgent(
         **outbox.header(), leg=str(leg.leg_uuid), extension=agent.extension, agent_id=agent.agent_id
@@ -201,6 +213,37 @@ def ensure_leg(act: Act, agent: Agent) -> None:
     save(agent)
 
 
+def _is_away(act: Act, agent: Agent) -> bool:
+    """The softphone is not registered, unless the news of its return has been lost."""
+    since = agent.registered_since
+    return agent.registered == Registered.NO and since is not None and act.now - since < UNREGISTERED_WAIT
+
+
+def doubt_leg(act: Act, agent: Agent) -> None:
+    """A softphone that has registered anew, or is registered no more, since its leg was opened may have died without a
+    word, and customers would be joined to silence: nobody is any more. A new registration has the leg hung up, and the
+    softphone called again; a lost one ends nothing, and counts for UNREGISTERED_WAIT."""
+    leg, since = open_leg(agent), agent.registered_since
+    if agent.status == machine.Status.OFFLINE or since is None:
+        return
+    if leg is None or leg.opened_at is None or leg.opened_at >= since:
+        return
+    agent.softphone = Softphone.LOST
+    save(agent)
+    _doubted_still(act, agent, leg)
+
+
+def _doubted_still(act: Act, agent: Agent, leg: AgentLeg) -> None:
+    if agent.registered == Registered.YES:
+        lately = Order.objects.filter(leg_uuid=leg.leg_uuid, kind="hangup", created_at__gt=act.now - PROBE_EVERY)
+        if not lately.exists():
+            hang_up(act, leg)
+    elif not _is_away(act, agent):
+        agent.softphone = Softphone.OPEN
+        save(agent)
+        wake.dialer()
+
+
 def hang_up(act: Act, leg: AgentLeg) -> None:
     outbox.add(orders.Hangup(**outbox.header(), leg=str(leg.leg_uuid)), token=act.token, agent_id=leg.agent_id)
 
@@ -208,12 +251,13 @@ def hang_up(act: Act, leg: AgentLeg) -> None:
 def leg_opened(act: Act, leg: AgentLeg) -> None:
     """The softphone answered: the agent can be given calls, or is let go when they left meanwhile."""
     agent = locked(leg.agent_id)
-    if leg.opened_at is None:
+    told_again = leg.opened_at is not None
+    if not told_again:
         leg.opened_at = act.now
         leg.save(update_fields=["opened_at"])
     if agent.status == machine.Status.OFFLINE:
         hang_up(act, leg)
-    if agent.softphone != Softphone.OPEN:
+    if agent.softphone != Softphone.OPEN and not told_again:  # else it is doubted, see doubt_leg
         agent.softphone = Softphone.OPEN
         agent.softphone_retry_at = None
         save(agent)
@@ -248,7 +292,8 @@ def leg_ended(act: Act, leg: AgentLeg, cause: str) -> None:
 
 
 def registration_changed(act: Act, extension: str, *, registered: bool, registration: str) -> None:
-    """The switch has a registration of this softphone, or has it no more. One that is back is called at once.
+    """The switch has a registration of this softphone, or has it no more. One that is back is called at once. During a
+    conversation nothing else follows; calls.release comes back to it.
 
     registration: the SIP Call-ID under which it registered. After a restart of the softphone, or with a second one, the
     end of another registration than the last is no news.
@@ -257,14 +302,26 @@ def registration_changed(act: Act, extension: str, *, registered: bool, registra
     if agent is None or is_old_news(agent.registered, agent.registration, registered, registration):
         return
     now = Registered.YES if registered else Registered.NO
+    first = registered and agent.registered == Registered.UNKNOWN
+    another = registered and bool(agent.registration and registration) and not _hung_up_lately(act, agent)
     agent.registration = registration[:200] if registered else ""
-    if agent.registered != now:
-        agent.registered, agent.registered_since = now, act.now
-        if registered:
-            agent.softphone_failures, agent.softphone_retry_at = 0, None
+    if agent.registered != now and registered:
+        agent.softphone_failures, agent.softphone_retry_at = 0, None
+    if agent.registered != now or another:
+        # One that is heard of for the first time has been there before.
+        agent.registered, agent.registered_since = now, None if first else act.now
     save(agent)
+    call = open_call(agent)
+    if call is None or call.answered_at is None:
+        doubt_leg(act, agent)
     if registered and agent.status == machine.Status.AVAILABLE:
         ensure_leg(act, agent)
+
+
+def _hung_up_lately(act: Act, agent: Agent) -> bool:
+    """Whether the softphone's leg was hung up a while ago: once more, another Call-ID is no sign of a restart."""
+    recent = Order.objects.filter(agent=agent, call=None, kind="hangup", created_at__gt=act.now - SOFTPHONE_CHANGES)
+    return recent.exists()
 
 
 def is_old_news(known: str, known_registration: str, registered: bool, registration: str) -> bool:

@@ -50,6 +50,8 @@ def customer_bridged(act: Act, call: CallLog, peer: str) -> None:
         _back(act, call)
         return
     if call.agent_id is None:
+        if call.operation == ops.TRANSFER:
+            _transferred_on(act, call, peer)
         return
     side = side_legs.locked(peer)
     if side is None or side.call_id != call.pk:
@@ -79,6 +81,15 @@ def _with_a_stranger(act: Act, call: CallLog, peer: str) -> None:
     if consulted is not None:
         side_legs.hang_up(act, consulted)
     calls.transferred(act, call)
+    answering.confirm(act, call, "transfer")
+
+
+def _transferred_on(act: Act, call: CallLog, peer: str) -> None:
+    """A call that was taken over is with somebody else: whoever took it over has nothing more to do with it."""
+    if orders.is_uuid(peer) and call.side_legs.filter(leg_uuid=peer).exists():
+        return
+    call.taken_over_by = ""
+    call_control.begin(act, call, "")
     answering.confirm(act, call, "transfer")
 
 
@@ -133,11 +144,27 @@ def side_answered(act: Act, leg: str) -> None:
     side.answered_at = act.now
     side_legs.save(side, "answered_at")
     if side.purpose == side_legs.LISTEN:
-        return  # it listens when the order is reported as done
+        # It listens when the order is reported as done; of one in doubt nothing more will be reported.
+        order = call.orders.filter(kind="eavesdrop", leg_uuid=leg, status=Order.Status.IN_DOUBT).first()
+        if order is not None:
+            listens_in_doubt(act, side, call, order)
+        return
     if call.ended_at is not None or call.operation not in RINGING:
         side_legs.hang_up(act, side)  # nobody waits for it any longer
     else:
         step(act, call)
+
+
+def listens_in_doubt(act: Act, side: SideLeg, call: CallLog, order: Order) -> None:
+    """The order that called it is in doubt, and it has answered: so it listens, as everybody begins. Another mode is
+    set by call_silence.py."""
+    if side.joined_at is not None:
+        return
+    side_legs.mode_confirmed(act, side, "listen")
+    if call.ended_at is not None or call.agent_id is None:
+        side_legs.hang_up(act, side)  # the agent's leg outlives the call that was to be heard
+    elif side_legs.mode_asked_for(order) == "listen":
+        answering.confirm(act, call, "listen", actor=side.actor)
 
 
 def side_bridged(act: Act, leg: str, peer: str) -> None:
@@ -170,6 +197,10 @@ def side_ended(act: Act, leg: str, cause: str) -> None:
     elif side.purpose == side_legs.TAKE_OVER:
         if call.operation in (ops.TAKE_OVER, ops.TAKE_OVER_JOIN):
             call_control.begin(act, call, "")
+        elif call.operation == ops.TRANSFER:
+            # Because it was done, whatever we know of the order; else the switch hangs up the customer, too.
+            call.taken_over_by = ""
+            calls.save(call, "taken_over_by")
         elif call.taken_over_by and not call.operation:
             _hang_up_customer(act, call)  # as the switch does; nobody is left in silence should it not
         answering.fail(act, call, _why(cause), "take_over", actor=side.actor)

@@ -6,10 +6,12 @@ import logging
 from django.db.models import Q
 
 from dialer import call_operations as ops
-from dialer.limits import OPERATION_PATIENCE, PARK_PATIENCE, PARTED_PATIENCE, SIDE_RING_SECONDS
-from dialer.models import CallLog, SideLeg
-from dialer.services import answering, call_moves, call_orders, calls, live_legs
+from dialer import orders, outbox
+from dialer.limits import LISTEN_SETTLES, OPERATION_PATIENCE, PARK_PATIENCE, PARTED_PATIENCE, SIDE_RING_SECONDS
+from dialer.models import CallLog, Order, SideLeg
+from dialer.services import answering, call_moves, call_orders, calls, live_legs, observing, side_legs
 from dialer.services.acting import Act
+from events import nodes
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +31,37 @@ def overdue(act: Act) -> None:
         if not call.operation or call.operation_at is None:
             continue
         call_moves.step(act, call, patient=False)
-        age = act.now - call.operation_at
-        if age > OPERATION_PATIENCE + (RING if call.operation in call_moves.RINGING else dt.timedelta()):
+        patience = OPERATION_PATIENCE + (RING if call.operation in call_moves.RINGING else dt.timedelta())
+        if act.now - call.operation_at > patience and not _may_yet_be_told(call):
             log.warning("call %s: %s was not confirmed by the switch", call.call_id, call.operation)
             call_orders.move_failed(act, call, answering.UNCONFIRMED)
     _unasked(act)
+    _modes_in_doubt(act)
+
+
+def _may_yet_be_told(call: CallLog) -> bool:
+    """Its order is in doubt, and the bridge has not yet compared what it missed: a switch that was frozen carries out
+    what it has taken when it goes on, perhaps minutes later."""
+    doubtful = call.orders.filter(status=Order.Status.IN_DOUBT, created_at__gte=call.operation_at)
+    return doubtful.exists() and not observing.has_compared(nodes.of_extension(call.from_extension))
+
+
+def _modes_in_doubt(act: Act) -> None:
+    """Supervisors whose calling is in doubt listen (call_moves.listens_in_doubt); who asked to be heard has yet to
+    be. Each is tried once."""
+    listening = SideLeg.objects.filter(
+        ended_at=None, purpose=side_legs.LISTEN, mode="listen", answered_at__lt=act.now - LISTEN_SETTLES
+    )
+    doubtful = Order.objects.filter(kind="eavesdrop", status=Order.Status.IN_DOUBT, call__ended_at=None)
+    for order in doubtful.filter(leg_uuid__in=listening.values("leg_uuid")).exclude(payload__mode="listen"):
+        if not Order.objects.filter(kind="listen_mode", leg_uuid=order.leg_uuid).exists():
+            mode = orders.ListenMode(
+                **outbox.header(),
+                leg=str(order.leg_uuid),
+                mode=side_legs.mode_asked_for(order),  # type: ignore[arg-type]  # the outbox validates it
+            )
+            outbox.add(mode, token=act.token, call_id=order.call_id, agent_id=order.agent_id,
+                       command_id=order.command_id)  # fmt: skip
 
 
 def _unasked(act: Act) -> None:

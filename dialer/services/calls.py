@@ -192,6 +192,8 @@ def release(act: Act, call: CallLog, *, talked: bool) -> None:
         call=call,
         engagement=machine.Engagement.NONE,
     )
+    if agent.registered_since is not None and agent.registered_since > call.initiated_at:
+        agents.doubt_leg(act, agent)
     announce.changed("agent", agent.pk)
     wake.dialer()
 

@@ -91,6 +91,8 @@ def probed(act: Act, leg: str, *, exists: bool) -> None:
         side = None if exists else side_legs.locked(leg)
         if side is not None and not _may_still_come(act, leg, side.requested_at, side.known_at or side.answered_at):
             call_moves.side_ended(act, leg, "LOST")
+        elif exists and _is_live_and_answered(leg):
+            call_moves.side_answered(act, leg)
         return
     if exists and softphone.opened_at is None and _is_live_and_answered(leg):
         agents.leg_opened(act, softphone)

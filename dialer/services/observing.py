@@ -69,6 +69,18 @@ def link() -> Link:
     return Link(up, max(silent, waited + float(read.get("lag_ms") or 0) / 1000), down)
 
 
+def has_compared(node: str) -> bool:
+    """Whether the node's bridge is linked to the switch, and has told what it had missed of the legs before."""
+    try:
+        now = time.time()
+        beat = _beat(streams.heartbeats(streams.shared(), ("bridge",), now)["bridge"])
+    except redis.RedisError:
+        return False
+    down = beat.get("down") or ()
+    linked = beat.get("link") == "up" or (bool(down) and node not in down)
+    return linked and now - float(beat.get("at", 0)) < limits.LINK_STALE_SECONDS and bool(beat.get("compared", True))
+
+
 def _beat(raw: Any) -> dict[str, Any]:
     try:
         value = json.loads(raw) if raw else {}

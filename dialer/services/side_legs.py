@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterable
 
 from dialer import announce, orders, outbox
-from dialer.models import CallLog, SideLeg
+from dialer.models import CallLog, Order, SideLeg
 from dialer.services import ahead, answering, endings
 from dialer.services.acting import Act
 
@@ -44,6 +44,11 @@ def save(side: SideLeg, *fields: str) -> None:
         announce.changed("agent", side.agent_id)
 
 
+def mode_asked_for(order: Order) -> str:
+    """How whoever is called by an eavesdrop order wants to listen."""
+    return str(order.payload.get("mode", "listen")) if isinstance(order.payload, dict) else "listen"
+
+
 def mode_confirmed(act: Act, side: SideLeg, mode: str) -> None:
     """The switch lets it listen in this mode from now on."""
     side.mode = mode
@@ -53,8 +58,8 @@ def mode_confirmed(act: Act, side: SideLeg, mode: str) -> None:
     save(side, "mode", "joined_at", "answered_at", "changes")
 
 
-def hang_up(act: Act, side: SideLeg, command_id: str | None = None) -> None:
-    order = orders.Hangup(**outbox.header(), leg=str(side.leg_uuid))
+def hang_up(act: Act, side: SideLeg, command_id: str | None = None, *, unless_joined: bool = False) -> None:
+    order = orders.Hangup(**outbox.header(), leg=str(side.leg_uuid), unless_joined=unless_joined)
     outbox.add(order, token=act.token, call_id=side.call_id, agent_id=side.agent_id, command_id=command_id)
 
 
@@ -67,10 +72,17 @@ def agent_leaves(act: Act, call: CallLog) -> None:
 def _agent_leaves(act: Act, call: CallLog, listeners: Iterable[SideLeg]) -> None:
     for side in listeners:
         hang_up(act, side)
-    if call.muted and call.agent_leg is not None and call.agent_leg.ended_at is None:
-        order = orders.Mute(**outbox.header(), leg=str(call.agent_leg.leg_uuid), on=False)
-        outbox.add(order, token=act.token, call_id=call.pk, agent_id=call.agent_id)
+    if call.muted:
+        unmute(act, call)
     call.muted, call.held_at, call.parked_at, call.agent_waits = False, None, None, False
+
+
+def unmute(act: Act, call: CallLog) -> None:
+    """The agent was done with the call: the next customer must hear them."""
+    leg = call.agent_leg
+    if leg is not None and leg.ended_at is None:
+        order = orders.Mute(**outbox.header(), leg=str(leg.leg_uuid), on=False)
+        outbox.add(order, token=act.token, call_id=call.pk, agent_id=leg.agent_id)
 
 
 FREED = ("muted", "held_at", "parked_at", "agent_waits")

@@ -9,6 +9,7 @@ LATE = "tests/integration/test_late_facts.py::"
 STOPS = "tests/integration/test_stops.py::"
 HEARING = "tests/integration/test_hearing.py::"
 CLOSING = "tests/integration/test_closing.py::"
+AGENTS = "tests/integration/test_agents.py::"
 AHEAD = "tests/integration/test_ahead.py::"
 STORE = "tests/integration/test_store.py::"
 CRASHES = "tests/integration/test_ingest_crashes.py::"
@@ -575,6 +576,34 @@ GUARDS: list[Guard] = [
         '    ahead.changed("agent", agent.pk)\n',
         "",
         AHEAD + "test_a_softphone_that_unregisters_just_before_the_call_ends_stays_so",
+    ),
+    Guard(
+        "no customer is joined to the leg of a softphone that has come back as another",
+        "dialer/services/agents.py",
+        "    if call is None or call.answered_at is None:\n        doubt_leg(act, agent)\n",
+        "",
+        AGENTS + "test_a_softphone_that_comes_back_as_another_is_heard_by_no_customer_before_it_is_called_again",
+    ),
+    Guard(
+        "no customer is joined to a softphone that is not registered any more",
+        "dialer/services/agents.py",
+        "    elif not _is_away(act, agent):\n",
+        "    else:\n",
+        AGENTS + "test_a_softphone_whose_registration_is_lost_keeps_its_leg_and_is_given_nobody_for_a_while",
+    ),
+    Guard(
+        "a registration ends no conversation",
+        "dialer/services/agents.py",
+        "    if call is None or call.answered_at is None:\n        doubt_leg(act, agent)\n",
+        "    doubt_leg(act, agent)\n",
+        AGENTS + "test_a_softphone_that_comes_back_during_a_conversation_is_called_again_after_it",
+    ),
+    Guard(
+        "a softphone that has come back as another during a conversation gets no next customer",
+        "dialer/services/calls.py",
+        "    if agent.registered_since is not None and agent.registered_since > call.initiated_at:\n",
+        "    if False:\n",
+        AGENTS + "test_a_softphone_that_comes_back_during_a_conversation_is_called_again_after_it",
     ),
     Guard(
         "a leg that is called for a call between two facts is hung up with it",

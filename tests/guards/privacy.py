@@ -304,6 +304,20 @@ GUARDS: list[Guard] = [
         CONTROL + "test_one_who_answers_after_the_call_does_not_hear_the_next",
     ),
     Guard(
+        "listening: whoever is called by an order in doubt is on the board once they have answered",
+        "dialer/services/call_moves.py",
+        "        if order is not None:\n            listens_in_doubt",
+        "        if False:\n            listens_in_doubt",
+        CONTROL + "test_who_is_called_to_listen_by_an_order_in_doubt_is_on_the_board_and_heard_as_asked[report]",
+    ),
+    Guard(
+        "listening: whoever is called by an order in doubt and answers after the call does not hear the next",
+        "dialer/services/call_moves.py",
+        "    if call.ended_at is not None or call.agent_id is None:\n        side_legs.hang_up",
+        "    if False:\n        side_legs.hang_up",
+        CONTROL + "test_one_whose_calling_is_in_doubt_and_who_answers_after_the_call_does_not_hear_the_next",
+    ),
+    Guard(
         "listening: each stops only for themselves",
         "dialer/services/call_control.py",
         """        case "stop_listening":\n            side = side_legs.open_one(call, side_legs.LISTEN, act.by)\n""",
@@ -313,8 +327,8 @@ GUARDS: list[Guard] = [
     Guard(
         "a muted agent is heard again by the next customer",
         "dialer/services/side_legs.py",
-        "    if call.muted and call.agent_leg is not None and call.agent_leg.ended_at is None:\n",
-        "    if False:\n",
+        "    if call.muted:\n        unmute",
+        "    if False:\n        unmute",
         CONTROL + "test_a_muted_agent_is_heard_again_by_the_next_customer",
     ),
     Guard(

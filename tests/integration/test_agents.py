@@ -17,6 +17,7 @@ from dialer.models import (
     AgentState,
     Assignment,
     CallLog,
+    Order,
     ReasonCode,
     RequiredSkill,
     Skill,
@@ -149,6 +150,132 @@ def test_a_registration_lost_during_a_call_ends_nothing(switch):
     switch.tell(registration(agent, False))
     agent.refresh_from_db()
     assert (agent.status, agent.softphone, agent.registered) == ("on_call", "open", "no")
+
+
+def later(seconds: float) -> None:
+    with acting("dialer", now=timezone.now() + dt.timedelta(seconds=seconds)) as act:
+        agents.due_softphones(act)
+
+
+def phone(agent: Agent) -> str:
+    agent.refresh_from_db()
+    return agent.softphone
+
+
+def test_a_softphone_that_comes_back_as_another_is_heard_by_no_customer_before_it_is_called_again(switch):
+    """It crashed without a word: the switch holds a leg at whose end nobody is."""
+    [agent] = working(switch)
+    campaign = make_campaign([agent])
+    leg = AgentLeg.objects.get(agent=agent)
+    switch.tell(registration(agent, True, "one"))
+    assert phone(agent) == "open" and switch.orders("hangup") == [], "heard of for the first time"
+    switch.tell(registration(agent, True, "two"))
+    [hangup] = switch.orders("hangup")
+    assert hangup.leg_uuid == leg.leg_uuid
+    assert phone(agent) == "lost" and not agents.idle(campaign.pk).exists() and place(campaign) == []
+    later(1)
+    assert len(switch.orders("hangup")) == 1 and len(switch.orders("originate_agent")) == 1
+    later(6)
+    assert len(switch.orders("hangup")) == 2, "the first may have been lost"
+    Order.objects.filter(kind="hangup").update(created_at=timezone.now() - dt.timedelta(minutes=1))
+    AgentLeg.objects.update(opened_at=timezone.now() - dt.timedelta(minutes=5))
+    switch.tell(f.LegEnded(leg=str(leg.leg_uuid), cause="NORMAL_CLEARING"))
+    later(2)
+    assert len(switch.orders("originate_agent")) == 2
+    switch.open_softphones()
+    assert phone(agent) == "open" and len(place(campaign)) == 1
+
+
+def test_a_softphone_that_takes_another_call_id_each_time_is_not_hung_up_each_time(switch):
+    [agent] = working(switch)
+    switch.tell(registration(agent, True, "one"))
+    switch.tell(registration(agent, True, "two"))
+    [leg] = [order.leg_uuid for order in switch.orders("hangup")]
+    AgentLeg.objects.update(opened_at=timezone.now() - dt.timedelta(minutes=5))
+    switch.tell(f.LegEnded(leg=str(leg), cause="NORMAL_CLEARING"))
+    later(2)
+    switch.open_softphones()
+    for call_id in ("three", "four"):
+        switch.tell(registration(agent, True, call_id))
+        assert phone(agent) == "open" and len(switch.orders("hangup")) == 1
+    Order.objects.filter(kind="hangup").update(created_at=timezone.now() - limits.SOFTPHONE_CHANGES)
+    switch.tell(registration(agent, True, "five"))
+    assert phone(agent) == "lost" and len(switch.orders("hangup")) == 2
+
+
+def test_a_softphone_that_comes_back_during_a_conversation_is_called_again_after_it(switch):
+    [agent] = working(switch)
+    switch.tell(registration(agent, True, "one"))
+    campaign = make_campaign([agent], wrap_up_seconds=0)
+    [call] = place(campaign)
+    switch.answer(call)
+    switch.bridge(call)
+    switch.tell(registration(agent, True, "two"))
+    later(1)
+    assert phone(agent) == "open" and switch.orders("hangup") == [], "they may well talk"
+    switch.end(call)
+    [hangup] = switch.orders("hangup")
+    assert hangup.leg_uuid == AgentLeg.objects.get(agent=agent).leg_uuid
+    assert (phone(agent), agent.status) == ("lost", "available") and place(campaign) == []
+
+
+def test_a_softphone_that_comes_back_while_a_customer_is_rung_for_it_is_called_again_at_once(switch):
+    [agent] = working(switch)
+    switch.tell(registration(agent, True, "one"))
+    [call] = place(make_campaign([agent]))
+    switch.tell(registration(agent, True, "two"))
+    assert len(switch.orders("hangup")) == 1 and phone(agent) == "lost"
+    leg = AgentLeg.objects.get(agent=agent, ended_at=None)
+    switch.tell(f.LegEnded(leg=str(leg.leg_uuid), cause="NORMAL_CLEARING"))
+    later(10)
+    switch.open_softphones()
+    switch.answer(call)
+    newest = AgentLeg.objects.get(agent=agent, ended_at=None)
+    assert switch.orders("bridge")[-1].payload["peer"] == str(newest.leg_uuid) != str(leg.leg_uuid)
+    switch.bridge(call)
+    switch.end(call)
+    assert len(switch.orders("hangup")) == 1 and phone(agent) == "open", "the leg of now is the new softphone's"
+
+
+def test_a_softphone_whose_registration_is_lost_keeps_its_leg_and_is_given_nobody_for_a_while(switch):
+    [agent] = working(switch)
+    campaign = make_campaign([agent])
+    switch.tell(registration(agent, True), registration(agent, False))
+    assert phone(agent) == "lost" and switch.orders("hangup") == []
+    assert place(campaign) == [] and agents.why_not_idle(agent) == "the agent's softphone is not connected"
+    wait = limits.UNREGISTERED_WAIT.total_seconds()
+    later(wait - 5)
+    assert phone(agent) == "lost"
+    later(wait)
+    assert phone(agent) == "open" and len(place(campaign)) == 1, "the switch has not ended it: it has a voice"
+
+
+def test_a_softphone_that_was_away_and_is_back_is_called_again(switch):
+    [agent] = working(switch)
+    switch.tell(registration(agent, True), registration(agent, False), registration(agent, True, "two"))
+    assert phone(agent) == "lost" and len(switch.orders("hangup")) == 1
+
+
+def test_a_registration_lost_during_a_call_counts_after_it(switch):
+    [agent] = working(switch)
+    [call] = place(make_campaign([agent]))
+    switch.answer(call)
+    switch.bridge(call)
+    switch.tell(registration(agent, False))
+    assert phone(agent) == "open"
+    switch.end(call)
+    assert phone(agent) == "lost" and switch.orders("hangup") == []
+
+
+def test_a_softphone_that_registers_elsewhere_works_as_ever(switch):
+    [agent] = working(switch)
+    for _ in range(2):
+        [call] = place(make_campaign([agent], name=str(uuid.uuid4())))
+        switch.answer(call)
+        switch.bridge(call)
+        switch.end(call)
+        set_state(agent, "available")
+    assert phone(agent) == "open" and agent.registered == "unknown" and switch.orders("hangup") == []
 
 
 # --- Panels -----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ simulated switch."""
 
 import datetime as dt
 import json
+import time
 import uuid
 
 import pytest
@@ -10,6 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from dialer import floor_rows, tasks
+from dialer.limits import LISTEN_SETTLES, UNMUTE_TRIES
 from dialer.models import Agent, AppliedCommand, CallLog, Order, SideLeg
 from dialer.services import doubts
 from dialer.services.acting import acting
@@ -236,6 +238,53 @@ def test_two_supervisors_listen_and_each_stops_only_for_themselves(talk):
     assert [row["user"] for row in talk.row["listeners"]] == ["ann"]
 
 
+@pytest.mark.parametrize("first", ["report", "answer", "probe"])
+def test_who_is_called_to_listen_by_an_order_in_doubt_is_on_the_board_and_heard_as_asked(talk, first):
+    command = talk.ask("whisper", extension="1010")
+    side, order = str(talk.side().leg_uuid), talk.last("eavesdrop")
+    if first == "answer":
+        talk.answers(side)
+    talk.reports(order, "in_doubt")
+    if first == "report":
+        assert talk.row["listeners"] == []
+        talk.answers(side)
+    elif first == "probe":  # its answer was told while nobody listened
+        state = {"leg": side, "state": "answered", "answered_at": now_us() // 1000}
+        streams.shared().hset(streams.LIVE_LEGS, side, json.dumps(state))
+        talk.reports(talk.last("probe"), leg_exists=True)
+    [listener] = talk.row["listeners"]
+    assert (listener["user"], listener["mode"]) == ("ann", "listen") and confirmation(command) == ("waiting", "")
+    tick()
+    assert talk.switch.orders("listen_mode") == [], "the switch would not hear the digit yet"
+    SideLeg.objects.update(answered_at=timezone.now() - LISTEN_SETTLES)
+    tick()
+    tick()
+    [mode] = talk.switch.orders("listen_mode")
+    assert (mode.payload["leg"], mode.payload["mode"]) == (side, "whisper")
+    talk.reports(mode)
+    assert talk.row["listeners"][0]["mode"] == "whisper" and confirmation(command) == ("confirmed", "")
+    assert talk.ask("barge").status == "applied"
+
+
+def test_who_listens_by_an_order_in_doubt_has_what_they_asked_for(talk):
+    command = talk.ask("listen", extension="1010")
+    talk.reports(talk.last("eavesdrop"), "in_doubt")
+    talk.answers(str(talk.side().leg_uuid))
+    assert talk.row["listeners"] and confirmation(command) == ("confirmed", "")
+    SideLeg.objects.update(answered_at=timezone.now() - LISTEN_SETTLES)
+    tick()
+    assert talk.switch.orders("listen_mode") == []
+
+
+def test_one_whose_calling_is_in_doubt_and_who_answers_after_the_call_does_not_hear_the_next(talk):
+    talk.ask("listen", extension="1010")
+    talk.reports(talk.last("eavesdrop"), "in_doubt")
+    talk.ends(talk.customer)
+    hangups = len(talk.switch.orders("hangup"))
+    talk.answers(str(talk.side().leg_uuid))
+    assert len(talk.switch.orders("hangup")) > hangups
+
+
 def test_when_the_call_ends_the_supervisors_leg_is_hung_up_although_the_agents_leg_lives_on(talk):
     talk.ask("listen", extension="1010")
     talk.reports(talk.last("eavesdrop"))
@@ -432,6 +481,183 @@ def test_a_bridge_that_fails_leaves_the_customer_with_the_agent(talk):
     assert confirmation(command)[0] == "failed" and talk.last("hangup").payload["leg"] == side
     assert "still being hung up" in talk.ask("take_over", extension="1010").reason
     assert talk.agent.status == "on_call" and talk.call.operation == ""
+
+
+# --- Orders whose outcome nobody knows --------------------------------------------------------------------------------
+
+
+def long_ago(talk: Talk) -> None:
+    """The switch has said nothing of the operation since."""
+    CallLog.objects.filter(pk=talk.call.pk).update(operation_at="2026-01-01T00:00:00Z")
+    talk.refresh()
+
+
+def test_a_park_in_doubt_that_was_carried_out_is_a_park_and_the_agent_keeps_the_call(talk):
+    park = talk.ask("park")
+    talk.reports(talk.last("park"), "in_doubt")
+    assert confirmation(park) == ("waiting", ""), "neither done nor failed, as far as anybody knows"
+    lives(talk)
+    tick()
+    talk.refresh()
+    assert talk.agent.status == "on_call", "nobody has taken the customer from them"
+    long_ago(talk)
+    tick()
+    assert talk.row["parked"] and confirmation(park) == ("confirmed", "")
+    assert talk.agent.status == "on_call" and talk.ask("unpark").status == "applied"
+
+
+def test_a_park_in_doubt_that_was_not_carried_out_has_failed_in_the_end(talk):
+    park = talk.ask("park")
+    talk.reports(talk.last("park"), "in_doubt")
+    lives(talk, talk.agent_leg)
+    long_ago(talk)
+    link()
+    tick()
+    talk.refresh()
+    assert confirmation(park)[0] == "failed" and not talk.row["parked"] and talk.row["operation"] == ""
+    assert talk.agent.status == "on_call"
+
+
+@pytest.mark.parametrize("said", [{"link": "down"}, {"link": "up", "compared": False}])
+def test_an_order_in_doubt_is_not_given_up_before_the_switch_was_asked_what_it_has_done(talk, said, redis_empty):
+    """A frozen switch carries it out when it goes on."""
+    talk.ask("park")
+    talk.reports(talk.last("park"), "in_doubt")
+    lives(talk, talk.agent_leg)
+    long_ago(talk)
+    redis_empty.set(f"{streams.HEARTBEAT_PREFIX}bridge", json.dumps({"at": time.time(), **said}))
+    tick()
+    assert talk.row["operation"] == "park"
+    lives(talk)
+    link()
+    tick()
+    talk.refresh()
+    assert talk.row["parked"] and talk.agent.status == "on_call"
+
+
+def test_a_take_over_in_doubt_cuts_nobody_off_who_was_joined(talk):
+    command = talk.ask("take_over", extension="1010")
+    side = str(talk.side().leg_uuid)
+    talk.answers(side)
+    talk.reports(talk.last("bridge"), "in_doubt")
+    assert talk.switch.orders("hangup") == [] and confirmation(command) == ("waiting", "")
+    long_ago(talk)
+    link()
+    tick()
+    hangup = talk.last("hangup").payload
+    assert (hangup["leg"], hangup["unless_joined"]) == (side, True) and confirmation(command)[0] == "failed"
+    talk.joins(talk.customer, side)
+    assert is_free(talk) and talk.call.taken_over_by == "ann"
+
+
+def test_a_take_over_in_doubt_that_was_made_is_found_in_the_live_state(talk):
+    command = talk.ask("take_over", extension="1010")
+    side = str(talk.side().leg_uuid)
+    talk.answers(side)
+    talk.reports(talk.last("bridge"), "in_doubt")
+    lives(talk, side)
+    long_ago(talk)
+    tick()
+    assert is_free(talk) and confirmation(command) == ("confirmed", "") and talk.switch.orders("hangup") == []
+
+
+def taken_over(talk: Talk) -> str:
+    """The customer talks with a supervisor. Returns the supervisor's leg."""
+    talk.ask("take_over", extension="1010")
+    side = str(talk.side().leg_uuid)
+    talk.answers(side)
+    talk.joins(talk.customer, side)
+    return side
+
+
+def test_a_transfer_in_doubt_of_a_call_that_was_taken_over_does_not_hang_up_who_was_transferred(talk):
+    side = taken_over(talk)
+    command = talk.ask("transfer", extension="1002")
+    talk.reports(talk.last("transfer"), "in_doubt")
+    assert confirmation(command) == ("waiting", "")
+    talk.ends(side)
+    assert talk.switch.orders("hangup") == [] and not talk.call.taken_over_by
+    lives(talk)
+    long_ago(talk)
+    tick()
+    assert talk.row["operation"] == "transfer", "it may ring there"
+    talk.joins(talk.customer, str(uuid.uuid4()))
+    assert confirmation(command) == ("confirmed", "") and talk.row["operation"] == ""
+
+
+def test_a_transfer_in_doubt_of_a_call_that_was_taken_over_has_failed_where_they_still_talk(talk):
+    side = taken_over(talk)
+    command = talk.ask("transfer", extension="1002")
+    talk.reports(talk.last("transfer"), "in_doubt")
+    lives(talk, side)
+    long_ago(talk)
+    link()
+    tick()
+    assert confirmation(command)[0] == "failed" and talk.row["operation"] == ""
+    assert talk.row["taken_over_by"] == "ann"
+    talk.ends(side)
+    assert talk.last("hangup").payload["leg"] == talk.customer
+
+
+def test_a_transfer_in_doubt_that_was_made_frees_the_agent(talk):
+    command = talk.ask("transfer", extension="1002")
+    talk.reports(talk.last("transfer"), "in_doubt")
+    assert talk.agent.status == "on_call" and confirmation(command) == ("waiting", "")
+    lives(talk, str(uuid.uuid4()))
+    long_ago(talk)
+    tick()
+    assert is_free(talk) and confirmation(command) == ("confirmed", "")
+
+
+def test_a_mute_in_doubt_is_taken_back_at_the_end_of_the_call(talk):
+    mute = talk.ask("mute")
+    talk.reports(talk.last("mute"), "in_doubt")
+    assert confirmation(mute)[0] == "failed" and "not known" in confirmation(mute)[1]
+    assert talk.row["muted"] and talk.ask("unmute").status == "applied"
+    talk.reports(talk.last("mute"), "in_doubt")
+    talk.switch.end(talk.call)
+    assert [order.payload["on"] for order in talk.switch.orders("mute")] == [True, False, False]
+
+
+def test_a_mute_in_doubt_is_taken_back_also_when_the_doubt_comes_after_the_call(talk):
+    talk.ask("mute")
+    order = talk.last("mute")
+    talk.switch.end(talk.call)
+    talk.reports(order, "in_doubt")
+    assert [order.payload["on"] for order in talk.switch.orders("mute")] == [True, False]
+
+
+@pytest.mark.parametrize("status", ["in_doubt", "expired", "refused"])
+def test_a_mute_whose_taking_back_is_lost_is_taken_back_again(talk, status):
+    talk.ask("mute")
+    talk.reports(talk.last("mute"))
+    talk.switch.end(talk.call)
+    for count in range(2, 20):
+        talk.reports(talk.last("mute"), status)
+        assert len(talk.switch.orders("mute")) == min(count + 1, 1 + UNMUTE_TRIES)
+    assert talk.last("mute").payload == talk.last("mute").payload | {"leg": talk.agent_leg, "on": False}
+
+
+def test_a_mute_is_not_taken_back_again_where_the_switch_itself_says_that_there_is_none(talk):
+    talk.ask("mute")
+    talk.reports(talk.last("mute"), "in_doubt")
+    talk.switch.end(talk.call)
+    talk.reports(talk.last("mute"), "failed", reply="-ERR No such channel!")
+    assert len(talk.switch.orders("mute")) == 2
+
+
+def test_the_next_calls_own_mute_is_not_taken_back(talk):
+    talk.ask("mute")
+    talk.reports(talk.last("mute"))
+    talk.switch.end(talk.call)
+    unmute = talk.last("mute")
+    talking = {"status": "answered", "outcome": "", "ended_at": None, "muted": True}
+    CallLog.objects.create(
+        freeswitch_uuid=str(uuid.uuid4()), to_number="+12125550001", from_extension=talk.agent.extension,
+        agent=talk.agent, agent_leg=talk.call.agent_leg, initiated_at=timezone.now(), **talking,
+    )  # fmt: skip
+    talk.reports(unmute, "in_doubt")
+    assert len(talk.switch.orders("mute")) == 2
 
 
 # --- Consult ----------------------------------------------------------------------------------------------------------
