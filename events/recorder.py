@@ -120,15 +120,13 @@ class Recorder:
 
     @staticmethod
     def _covering(journal_id: str) -> str | None:
-        """The last journal id of the newest batch, if it covers `journal_id`: a predecessor died before its XACK."""
-        newest = (
-            EventBatch.objects.exclude(first_journal_id="")
-            .order_by("-id")
-            .values_list("first_journal_id", "last_journal_id")[:1]
-        )
-        for first, last in newest:
-            if order(first) <= order(journal_id) <= order(last):
-                return str(last)
+        """The last journal id of the batch that covers `journal_id`, if there is one: the newest (its maker died before
+        the XACK), or an older one that begins with it (Redis has lost the XACK)."""
+        batches = EventBatch.objects.exclude(first_journal_id="").order_by("-id")
+        for chosen in (batches, batches.filter(first_journal_id=journal_id)):
+            for first, last in chosen.values_list("first_journal_id", "last_journal_id")[:1]:
+                if order(first) <= order(journal_id) <= order(last):
+                    return str(last)
         return None
 
     # --- the loop --------------------------------------------------------------------------------------------------
