@@ -39,7 +39,8 @@ SWEEP_SECONDS: Final = 10.0
 TRIM_SECONDS: Final = 5.0
 # After an error of the database or the broker: wait, and longer each time.
 BACKOFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
-# A batch tried this often is given up (it says why) and no longer keeps the journal from being trimmed.
+# A batch that the database has refused this often is given up (it says why) and no longer keeps the journal from being
+# trimmed. That the database is away, locked or full is no refusal: then the journal waits.
 BATCH_ATTEMPTS: Final = 50
 
 NOT_STORED: Final = Q(status__in=[EventBatch.Status.CREATED, EventBatch.Status.PROCESSING]) | Q(
