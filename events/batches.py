@@ -126,6 +126,8 @@ class _Readable:
                 yield rows.from_entry(entry)
             except ValueError:
                 continue  # No event; the ingest has counted it and kept it in streams.MALFORMED.
+            except Exception:  # As the ingest does: no entry, whatever is wrong with it, keeps the others waiting.
+                log.exception("journal entry %s cannot be read and is passed over", entry.id)
 
 
 def send_final(event_ids: Sequence[int], batch_id: str | None = None) -> None:
