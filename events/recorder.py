@@ -46,6 +46,7 @@ BATCH_ATTEMPTS: Final = 50
 NOT_STORED: Final = Q(status__in=[EventBatch.Status.CREATED, EventBatch.Status.PROCESSING]) | Q(
     status=EventBatch.Status.FAILED, attempts__lt=BATCH_ATTEMPTS
 )
+GIVEN_UP: Final = Q(status=EventBatch.Status.FAILED, attempts__gte=BATCH_ATTEMPTS)
 
 
 class Recorder:

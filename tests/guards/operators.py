@@ -50,6 +50,14 @@ GUARDS: list[Guard] = [
         _STOPPING + "test_an_ingest_records_what_it_has_folded_and_gives_its_lease_up",
     ),
     Guard(
+        "what failed to be stored and is tried again counts as late",
+        "orchestrator/metrics.py",
+        "filter(NOT_STORED)",
+        "filter(NOT_STORED, attempts=0)",
+        "tests/integration/test_metrics.py::"
+        "test_events_that_failed_and_are_tried_again_are_late_and_only_those_given_up_have_failed",
+    ),
+    Guard(
         "an entry of the journal that cannot be read keeps no other from being stored",
         "events/batches.py",
         "except Exception:  # As the ingest does",
