@@ -167,13 +167,13 @@ class Ingest:
 
     def beat(self) -> None:
         """The heartbeat: alive, how far behind, what was counted."""
-        pending, unread = self.journal.depth()
+        pending, waiting = self.journal.depth(self.folded)
         unstored = self.recorder.unstored
         value: dict[str, Any] = {
             "at": self._clock(),
             "pid": os.getpid(),
             "lag_ms": self._behind_ms(),
-            "depth": pending + unread,
+            "depth": waiting,
             "unstored": None if unstored is None else pending + unstored,
             "legs": len(self.legs.live),
             "foreign": self.listener.accepted,

@@ -228,6 +228,14 @@ GUARDS: list[Guard] = [
         "test_batches_whose_acknowledgement_redis_has_lost_are_only_acknowledged",
     ),
     Guard(
+        "events that are folded and wait for PostgreSQL do not count as waiting for the board",
+        "events/ingest.py",
+        '"depth": waiting,',
+        '"depth": pending + waiting,',
+        "tests/integration/test_ingest_crashes.py::"
+        "test_what_is_folded_and_only_waits_to_be_stored_does_not_wait_for_the_board",
+    ),
+    Guard(
         "a publisher that begins knows which open calls are over",
         "console/floor.py",
         "        if key in ended:\n",

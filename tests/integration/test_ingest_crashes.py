@@ -11,7 +11,7 @@ import redis
 from esl_bridge.reports import Reporter
 from events import call_state, live, streams
 from events.ingest import Ingest
-from events.journal import START
+from events.journal import DEPTH_COUNTED, START
 from events.models import CallStateEvent, EventBatch, FreeSwitchEvent
 from tests.conftest import wait_until
 from tests.fakes.events import (
@@ -356,6 +356,31 @@ def test_an_ingest_that_has_just_taken_over_says_how_much_it_has_before_it(redis
     drain(one)
     one._last_event = (0.0, 0)
     assert lag() is None
+
+
+def test_what_is_folded_and_only_waits_to_be_stored_does_not_wait_for_the_board(redis_empty):
+    one = ingest()
+    one.journal.append(TALKING)
+    drain(one)
+    one.beat()
+    beat = orjson.loads(redis_empty.get("heartbeat:ingest"))
+    assert (beat["depth"], beat["unstored"]) == (0, len(TALKING))
+
+
+def test_how_much_an_ingest_has_before_it_is_said_beyond_what_is_counted(redis_empty):
+    def depth() -> int:
+        one.beat()
+        found: int = orjson.loads(redis_empty.get("heartbeat:ingest"))["depth"]
+        return found
+
+    one = ingest()
+    pipe = redis_empty.pipeline(transaction=False)
+    for n in range(5 * DEPTH_COUNTED):  # one each millisecond, of a short event
+        pipe.xadd(streams.JOURNAL, {streams.JOURNAL_FIELD: b"x"}, id=f"{1_000_000 + n}-0")
+    pipe.execute()
+    assert depth() == pytest.approx(5 * DEPTH_COUNTED, rel=0.01)
+    one.folded = f"{1_000_000 + 5 * DEPTH_COUNTED - 8}-0"
+    assert depth() == 7
 
 
 def test_malformed_events_are_kept_for_people_and_the_call_goes_on(redis_empty):
