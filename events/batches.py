@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final, cast
 
 from celery import current_app
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -52,16 +52,15 @@ def store_batch(batch_id: str) -> str:
             _keep_aside(stored.refused)
             return _end(mine, batch, stored, found.entries)
     except DatabaseError as error:
-        _note_failure(mine, str(error))
+        _note_failure(mine, error)
         raise
 
 
 def _begin(mine: QuerySet[EventBatch]) -> bool:
     with transaction.atomic(), connection.cursor() as cursor:
-        # Should PostgreSQL die now, an attempt is not counted: not worth waiting for its disk.
+        # Should PostgreSQL die now, nobody knows that it was begun: not worth waiting for its disk.
         cursor.execute("SET LOCAL synchronous_commit TO off")
-        now = timezone.now()
-        return bool(mine.update(status=EventBatch.Status.PROCESSING, started_at=now, attempts=F("attempts") + 1))
+        return bool(mine.update(status=EventBatch.Status.PROCESSING, started_at=timezone.now()))
 
 
 def _end(mine: QuerySet[EventBatch], batch: EventBatch, stored: Stored, found: int) -> str:
@@ -86,13 +85,23 @@ def _end(mine: QuerySet[EventBatch], batch: EventBatch, stored: Stored, found: i
             error_message="; ".join(problems),
         )
         return "incomplete"
-    mine.update(status=EventBatch.Status.COMPLETED, completed_at=timezone.now(), processed_count=done, error_message="")
+    mine.update(
+        status=EventBatch.Status.COMPLETED,
+        attempts=F("attempts") + 1,
+        completed_at=timezone.now(),
+        processed_count=done,
+        error_message="",
+    )
     return "stored"
 
 
-def _note_failure(mine: QuerySet[EventBatch], reason: str) -> None:
+def _note_failure(mine: QuerySet[EventBatch], error: DatabaseError) -> None:
+    """An attempt counts towards giving the batch up only when something is wrong with it: not when the database was
+    away, or kept it waiting (a lock, a full disk), for however long."""
+    # What is raised while COPY reads our rows comes back as an OperationalError, too.
+    counted = int(not isinstance(error, OperationalError) or "error in .read() call" in str(error))
     try:
-        mine.update(status=EventBatch.Status.FAILED, error_message=reason[:2_000])
+        mine.update(status=EventBatch.Status.FAILED, attempts=F("attempts") + counted, error_message=str(error)[:2_000])
     except (DatabaseError, InterfaceError):
         log.warning("the database is away, the batch stays as it was")
 
@@ -117,6 +126,8 @@ class _Readable:
                 yield rows.from_entry(entry)
             except ValueError:
                 continue  # No event; the ingest has counted it and kept it in streams.MALFORMED.
+            except Exception:  # As the ingest does: no entry, whatever is wrong with it, keeps the others waiting.
+                log.exception("journal entry %s cannot be read and is passed over", entry.id)
 
 
 def send_final(event_ids: Sequence[int], batch_id: str | None = None) -> None:

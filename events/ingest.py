@@ -71,7 +71,8 @@ class Ingest:
         self.lease = RedisLease(self.redis, LEASE, lease_seconds)
         self.legs, self.window = intake.Legs(), Window()
         self.folded = START
-        self.recorder = Recorder(self.redis, self.app, lambda: self.folded, self.lease.held)
+        # Redis is asked, not our memory: what it has lost is folded again, and must not be acknowledged before.
+        self.recorder = Recorder(self.redis, self.app, lambda: live.folded_upto(self.redis), self.lease.held)
         self.listener = Listener()
         self.counts = dict.fromkeys(("events", "malformed", "duplicates", "repaired", "lost"), 0)
         self._clock = clock
@@ -84,7 +85,10 @@ class Ingest:
     # --- the steps -------------------------------------------------------------------------------------------------
 
     def take_over(self) -> None:
-        """Start from what is written down; or write it down again, when Redis has lost it and we have not."""
+        """Start from what is written down; or write it down again, when Redis has lost all of it and we have not.
+
+        When it is written down up to another place than we are at, what we remember is not its continuation.
+        """
         fresh = self.journal.ensure_group()
         legs, folded = live.load(self.redis)
         if folded is None and self.legs.live:
@@ -92,9 +96,14 @@ class Ingest:
             live.restore(self.redis, self.legs.live, START)
             self.folded = START
         else:
+            if folded not in (None, self.folded):
+                # What has ended, or was seen, in memory alone could not end or be seen again.
+                self.legs, self.window = intake.Legs(), Window()
             self.legs.restart(legs)
+            if fresh and folded is not None:
+                self.redis.set(live.FOLDED, START)  # of a journal that is no more
             self.folded = START if fresh or folded is None else folded
-        self._reread = True
+        self._reread, self._token = True, self.lease.token
         log.info("folding from journal entry %s on, %d live legs", self.folded, len(self.legs.live))
 
     def read(self, block_ms: int | None = streams.BLOCK_MS) -> list[Entry]:
@@ -111,7 +120,8 @@ class Ingest:
     def write(self, outcome: Outcome) -> bool:
         """Whether the dialer has to be woken: facts wait, and none did before."""
         live.remember(outcome.changed.values())
-        return live.write(self.redis, outcome, (self.lease.key, self.lease.owner) if self.lease.token else None)
+        guard = (self.lease.key, self.lease.owner, self.folded) if self.lease.token else None
+        return live.write(self.redis, outcome, guard)
 
     def wake_dialer(self) -> None:
         try:
@@ -157,13 +167,13 @@ class Ingest:
 
     def beat(self) -> None:
         """The heartbeat: alive, how far behind, what was counted."""
-        pending, unread = self.journal.depth()
+        pending, waiting = self.journal.depth(self.folded)
         unstored = self.recorder.unstored
         value: dict[str, Any] = {
             "at": self._clock(),
             "pid": os.getpid(),
             "lag_ms": self._behind_ms(),
-            "depth": pending + unread,
+            "depth": waiting,
             "unstored": None if unstored is None else pending + unstored,
             "legs": len(self.legs.live),
             "foreign": self.listener.accepted,
@@ -202,7 +212,6 @@ class Ingest:
                         continue
                 if self.lease.token != self._token:
                     self.take_over()
-                    self._token = self.lease.token
                 if time.monotonic() >= beat_at:
                     beat_at = time.monotonic() + HEARTBEAT_EVERY
                     self.beat()
@@ -212,6 +221,9 @@ class Ingest:
                 self._token = 0
                 log.warning("the lease is no longer ours; standing by")
                 self.lease.renew()
+            except live.RolledBack as error:
+                log.error("Redis is not where we left it; beginning anew from what it has: %s", error)
+                self._token = 0
             except redis.ResponseError as error:
                 self._token = 0
                 if "NOGROUP" not in str(error):

@@ -22,11 +22,17 @@ START: Final = "0-0"
 READ_COUNT: Final = 500
 # The same where somebody else works on what was read before.
 BETWEEN_COUNT: Final = 100
-# Undelivered entries are counted no further than this: the question is "are we behind", not "by how much exactly".
+# Entries that wait are counted up to this many, as Redis does nothing else meanwhile: some 10 us an entry.
 DEPTH_COUNTED: Final = 1_000
 
 # Redis 6.2 cannot tell how many entries a group has not read yet; counted there, so that no event crosses the wire.
-_UNREAD = "return #redis.call('xrange', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])"
+# Where there are more than are counted: with the ids of the first and last of these and of the newest, and the length.
+_WAITING = """
+local found = redis.call('xrange', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
+if #found < tonumber(ARGV[2]) then return {#found} end
+local newest = redis.call('xrevrange', KEYS[1], '+', '-', 'COUNT', 1)
+return {#found, found[1][1], found[#found][1], newest[1][1], redis.call('xlen', KEYS[1])}
+"""
 
 
 class Journal:
@@ -35,7 +41,7 @@ class Journal:
     def __init__(self, plain: redis.Redis, blocking: redis.Redis | None = None) -> None:
         self._redis = plain
         self._blocking = blocking if blocking is not None else plain
-        self._unread = plain.register_script(_UNREAD)
+        self._waiting = plain.register_script(_WAITING)
 
     def ensure_group(self) -> bool:
         """Make the group, from the journal's beginning; True when it did not exist (a first start, or a flush)."""
@@ -76,12 +82,13 @@ class Journal:
             yield from map(_entry, items)
             first = f"({items[-1][0].decode()}"
 
-    def depth(self) -> tuple[int, int]:
-        """(delivered and not acknowledged, not delivered: counted up to DEPTH_COUNTED)."""
+    def depth(self, after: str) -> tuple[int, int]:
+        """(delivered and not acknowledged, newer than `after`). The latter is reckoned beyond DEPTH_COUNTED: the
+        question is "are we behind", and roughly by how much."""
         for group in self._redis.xinfo_groups(streams.JOURNAL):
             if group["name"] == GROUP.encode():
-                unread = self._unread(keys=[streams.JOURNAL], args=[group["last-delivered-id"], DEPTH_COUNTED])
-                return int(group["pending"]), int(cast(int, unread))
+                count, *more = cast(list[Any], self._waiting(keys=[streams.JOURNAL], args=[after, DEPTH_COUNTED]))
+                return int(group["pending"]), reckoned(count, *more) if more else int(count)
         return 0, 0
 
     def first_after(self, entry_id: str) -> str | None:
@@ -104,6 +111,12 @@ class Journal:
                 marks.append(pending["min"].decode())
         mark = min(marks, key=order)
         return int(self._redis.xtrim(streams.JOURNAL, minid=mark, approximate=True))
+
+
+def reckoned(count: int, first: bytes, last: bytes, newest: bytes, length: int) -> int:
+    """How many entries wait, when `count` came from `first` to `last` and the others, up to `newest`, as fast."""
+    begun, counted, ends = (order(entry_id.decode())[0] for entry_id in (first, last, newest))
+    return min(length, count + count * (ends - counted) // max(1, counted - begun))
 
 
 def _entries(answer: Any) -> list[Entry]:

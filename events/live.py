@@ -21,6 +21,7 @@ from django.core.cache import cache
 from events import call_state, streams
 from events.call_state import LegState
 from events.intake import Outcome
+from events.journal import START
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,10 @@ MALFORMED_BYTES: Final = 65_536
 
 class LeaseLost(Exception):
     """Another process has taken over (or Redis was flushed): what we hold is no longer ours to write."""
+
+
+class RolledBack(Exception):
+    """Redis is not where we left it (it came back without its last second): what we remember did not happen for it."""
 
 
 def cache_key(leg: LegState) -> str:
@@ -61,18 +66,32 @@ def load(connection: redis.Redis) -> tuple[dict[str, LegState], str | None]:
     return legs, folded.decode() if folded else None
 
 
-def write(connection: redis.Redis, outcome: Outcome, guard: tuple[str, str] | None = None) -> bool:
+def folded_upto(connection: redis.Redis) -> str:
+    """The journal id up to which the legs in Redis are folded."""
+    return _place(cast(Any, connection.get(FOLDED)))
+
+
+def _place(raw: bytes | None) -> str:
+    return raw.decode() if raw else START
+
+
+def write(connection: redis.Redis, outcome: Outcome, guard: tuple[str, str, str] | None = None) -> bool:
     """Write down what one read has changed, all of it or nothing. Returns whether facts wait, none did before, and no
     task that begins with them waits, either.
 
-    `guard`: (the lease's key, the owner it must still name), checked in the same transaction, so that an ingest that
-    was frozen and woke up late writes nothing. Raises LeaseLost, or redis.RedisError.
+    `guard`: (the lease's key, the owner it must still name, the place in the journal that must still be written down),
+    checked in the same transaction, so that an ingest that was frozen and woke up late writes nothing, and none builds
+    on what Redis has lost. Raises LeaseLost, RolledBack, or redis.RedisError.
     """
     with connection.pipeline(transaction=True) as pipe:
         if guard is not None:
-            pipe.watch(guard[0])  # type: ignore[no-untyped-call]
-            if cast(Any, pipe.get(guard[0])) != guard[1].encode():
-                raise LeaseLost(guard[0])
+            key, owner, folded = guard
+            pipe.watch(key, FOLDED)  # type: ignore[no-untyped-call]
+            holder, place = cast(Any, pipe.mget(key, FOLDED))
+            if holder != owner.encode():
+                raise LeaseLost(key)
+            if _place(place) != folded:
+                raise RolledBack(f"the legs in Redis are folded up to {_place(place)}, those in memory up to {folded}")
             pipe.multi()
         live = {leg: call_state.to_json(state) for leg, state in outcome.changed.items() if state.state != "ended"}
         ended = {leg: call_state.to_json(state) for leg, state in outcome.changed.items() if state.state == "ended"}

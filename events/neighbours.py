@@ -10,17 +10,20 @@ import socket
 import uuid
 from functools import cache
 from pathlib import Path
+from typing import Final
+
+BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def identity() -> str:
-    """Names this very process: host/pid namespace/pid/start time, and nothing else on this machine, ever."""
+    """Names this very process: host/boot and pid namespace/pid/start time, and nothing else on any machine, ever."""
     return "/".join((*_here(), str(os.getpid()), _started(os.getpid())))
 
 
 def is_dead(holder: str) -> bool:
     """Whether a holder (an identity, with or without more behind a slash) is certainly no more.
 
-    Only a process of this host and pid namespace can be known to be dead; of all others nothing is known.
+    Only a process of this host, boot and pid namespace can be known to be dead; of all others nothing is known.
     """
     parts = holder.split("/")
     if len(parts) < 4 or tuple(parts[:2]) != _here() or not parts[2].isdigit():
@@ -31,11 +34,14 @@ def is_dead(holder: str) -> bool:
 @cache
 def _here() -> tuple[str, str]:
     try:
-        namespace = os.readlink("/proc/self/ns/pid")
+        # Outside containers the namespace has the same number on every machine, and machines made from one image often
+        # the same name.
+        boot = BOOT.read_text().strip()
+        place = f"{boot}@{os.readlink('/proc/self/ns/pid')}"
     except OSError:
         # Not Linux: then no two processes are ever known to be neighbours.
-        namespace = uuid.uuid4().hex
-    return socket.gethostname().replace("/", "_"), namespace
+        place = uuid.uuid4().hex
+    return socket.gethostname().replace("/", "_"), place
 
 
 def _started(pid: int) -> str:

@@ -39,12 +39,14 @@ SWEEP_SECONDS: Final = 10.0
 TRIM_SECONDS: Final = 5.0
 # After an error of the database or the broker: wait, and longer each time.
 BACKOFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
-# A batch tried this often is given up (it says why) and no longer keeps the journal from being trimmed.
+# A batch that the database has refused this often is given up (it says why) and no longer keeps the journal from being
+# trimmed. That the database is away, locked or full is no refusal: then the journal waits.
 BATCH_ATTEMPTS: Final = 50
 
 NOT_STORED: Final = Q(status__in=[EventBatch.Status.CREATED, EventBatch.Status.PROCESSING]) | Q(
     status=EventBatch.Status.FAILED, attempts__lt=BATCH_ATTEMPTS
 )
+GIVEN_UP: Final = Q(status=EventBatch.Status.FAILED, attempts__gte=BATCH_ATTEMPTS)
 
 
 class Recorder:
@@ -120,15 +122,13 @@ class Recorder:
 
     @staticmethod
     def _covering(journal_id: str) -> str | None:
-        """The last journal id of the newest batch, if it covers `journal_id`: a predecessor died before its XACK."""
-        newest = (
-            EventBatch.objects.exclude(first_journal_id="")
-            .order_by("-id")
-            .values_list("first_journal_id", "last_journal_id")[:1]
-        )
-        for first, last in newest:
-            if order(first) <= order(journal_id) <= order(last):
-                return str(last)
+        """The last journal id of the batch that covers `journal_id`, if there is one: the newest (its maker died before
+        the XACK), or an older one that begins with it (Redis has lost the XACK)."""
+        batches = EventBatch.objects.exclude(first_journal_id="").order_by("-id")
+        for chosen in (batches, batches.filter(first_journal_id=journal_id)):
+            for first, last in chosen.values_list("first_journal_id", "last_journal_id")[:1]:
+                if order(first) <= order(journal_id) <= order(last):
+                    return str(last)
         return None
 
     # --- the loop --------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from django.db import connection, transaction
 
+from events.recorder import BATCH_ATTEMPTS
+
 # Rows of one transaction: milliseconds of locks, whatever the table's size.
 BATCH = 2_000
 
@@ -65,8 +67,13 @@ WHERE e.id BETWEEN %s AND %s AND e.timestamp < %s AND NOT EXISTS (
 """
 
 
+_LOOSE = "freeswitch_event_id IS NULL AND timestamp < %s"
+_DONE = f"(status = 'completed' OR (status = 'failed' AND attempts >= {BATCH_ATTEMPTS}))"
+
+
 def events(before: dt.datetime, *, dry_run: bool) -> Counted:
-    """Events received before then, with what was made of them; not those that still wait to be processed."""
+    """Events received before then, with what was made of them; not those that still wait to be processed. And what was
+    made of events that could not be stored."""
     counted = Counted("raw events")
     for first, last in old_ranges("events_freeswitchevent", "timestamp", before):
         with transaction.atomic():
@@ -83,13 +90,16 @@ def events(before: dt.datetime, *, dry_run: bool) -> Counted:
                 ("events_freeswitchevent", "id"),
             ):
                 removed(table, f"{column} = ANY(%s)", [keys], dry_run=False)
+    loose = f"id IN (SELECT id FROM events_callstateevent WHERE {_LOOSE} LIMIT {BATCH})"  # noqa: S608 - constants
+    while not dry_run and removed("events_callstateevent", loose, [before], dry_run=False):
+        pass
     return counted
 
 
 def batches(before: dt.datetime, *, dry_run: bool) -> Counted:
-    """Completed batches of events from before then."""
+    """Batches of events from before then that are completed, or given up."""
     counted = Counted("event batches")
-    ours = "id BETWEEN %s AND %s AND created_at < %s AND status = 'completed'"
+    ours = "id BETWEEN %s AND %s AND created_at < %s AND " + _DONE
     for first, last in old_ranges("events_eventbatch", "created_at", before):
         with transaction.atomic():
             if not dry_run:

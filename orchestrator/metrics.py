@@ -28,6 +28,7 @@ from dialer import queues
 from dialer.models import CallLog
 from events import counters, nodes, streams
 from events.models import EventBatch
+from events.recorder import GIVEN_UP, NOT_STORED
 from orchestrator.health import components
 
 log = logging.getLogger(__name__)
@@ -225,12 +226,11 @@ def _record() -> Iterator[Metric]:
         "Age of the oldest of those; it should stay below 60",
         0.0 if since is None else time.time() - since.timestamp(),
     )
-    under_way = EventBatch.objects.filter(status__in=[EventBatch.Status.CREATED, EventBatch.Status.PROCESSING])
-    oldest = under_way.aggregate(oldest=Min("created_at"))["oldest"]
-    failed = EventBatch.objects.filter(status=EventBatch.Status.FAILED).count()
-    yield from _one("failed_batches", "Batches of events that could not be stored", float(failed))
+    oldest = EventBatch.objects.filter(NOT_STORED).aggregate(oldest=Min("created_at"))["oldest"]
+    failed = EventBatch.objects.filter(GIVEN_UP).count()
+    yield from _one("failed_batches", "Batches of events that were given up: not stored, or not wholly", float(failed))
     yield from _one(
         "persist_lag_seconds",
-        "Age of the oldest batch of events that is not stored completely",
+        "Age of the oldest batch of events that is not stored yet, those among them that failed and are tried again",
         0.0 if oldest is None else time.time() - oldest.timestamp(),
     )

@@ -95,6 +95,23 @@ def database_away() -> Iterator[None]:
 
 
 @contextmanager
+def database_locked(table: str) -> Iterator[None]:
+    """Somebody else holds a lock on the table, as one who makes an index does, and nobody waits for it for long."""
+    other = connection.copy()
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {table} IN SHARE MODE")
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '50ms'")
+        yield
+    finally:
+        other.close()
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
+
+
+@contextmanager
 def database_read_only() -> Iterator[None]:
     """There, and takes no writes: a stand-by, or a full disk."""
     try:

@@ -197,6 +197,45 @@ GUARDS: list[Guard] = [
         "test_an_ingest_that_has_just_taken_over_says_how_much_it_has_before_it",
     ),
     Guard(
+        "what Redis has lost is not believed to have happened",
+        "events/live.py",
+        "            if _place(place) != folded:\n",
+        "            if False:\n",
+        "tests/integration/test_ingest_crashes.py::"
+        "test_redis_back_without_its_last_second_knows_again_of_an_end_that_was_folded_in_it",
+    ),
+    Guard(
+        "who takes over does not go by a memory that Redis does not share",
+        "events/ingest.py",
+        "                self.legs, self.window = intake.Legs(), Window()\n",
+        "                pass\n",
+        "tests/integration/test_ingest_crashes.py::test_an_ingest_whose_lease_ran_out_meanwhile_begins_anew_as_well",
+    ),
+    Guard(
+        "what Redis has lost is not acknowledged before it is folded again",
+        "events/ingest.py",
+        "lambda: live.folded_upto(self.redis), self.lease.held",
+        "lambda: self.folded, self.lease.held",
+        "tests/integration/test_ingest_crashes.py::"
+        "test_what_redis_has_lost_is_not_acknowledged_before_it_is_folded_again",
+    ),
+    Guard(
+        "an acknowledgement that Redis has lost does not hinder the recording",
+        "events/recorder.py",
+        "for chosen in (batches, batches.filter(first_journal_id=journal_id)):",
+        "for chosen in (batches,):",
+        "tests/integration/test_ingest_crashes.py::"
+        "test_batches_whose_acknowledgement_redis_has_lost_are_only_acknowledged",
+    ),
+    Guard(
+        "events that are folded and wait for PostgreSQL do not count as waiting for the board",
+        "events/ingest.py",
+        '"depth": waiting,',
+        '"depth": pending + waiting,',
+        "tests/integration/test_ingest_crashes.py::"
+        "test_what_is_folded_and_only_waits_to_be_stored_does_not_wait_for_the_board",
+    ),
+    Guard(
         "a publisher that begins knows which open calls are over",
         "console/floor.py",
         "        if key in ended:\n",

@@ -430,9 +430,16 @@ GUARDS: list[Guard] = [
         "::test_a_correction_that_ends_the_contact_takes_it_from_the_agent_who_has_it_before_them",
     ),
     Guard(
+        "a process of another machine of the same name is not taken for dead",
+        "events/neighbours.py",
+        "{boot}@",
+        "",
+        "tests/integration/test_esl_lease.py::test_a_process_of_another_machine_of_the_same_name_is_not_taken_for_dead",
+    ),
+    Guard(
         "fencing: an ingest that was frozen writes nothing when it wakes",
         "events/live.py",
-        "            if cast(Any, pipe.get(guard[0])) != guard[1].encode():\n",
+        "            if holder != owner.encode():\n",
         "            if False:\n",
         CRASHES + "test_an_ingest_that_was_frozen_writes_nothing_when_it_wakes",
     ),

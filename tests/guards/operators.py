@@ -56,6 +56,29 @@ GUARDS: list[Guard] = [
         _STOPPING + "test_an_ingest_records_what_it_has_folded_and_gives_its_lease_up",
     ),
     Guard(
+        "what failed to be stored and is tried again counts as late",
+        "orchestrator/metrics.py",
+        "filter(NOT_STORED)",
+        "filter(NOT_STORED, attempts=0)",
+        "tests/integration/test_metrics.py::"
+        "test_events_that_failed_and_are_tried_again_are_late_and_only_those_given_up_have_failed",
+    ),
+    Guard(
+        "an entry of the journal that cannot be read keeps no other from being stored",
+        "events/batches.py",
+        "except Exception:  # As the ingest does",
+        "except ZeroDivisionError:  # As the ingest does",
+        "tests/integration/test_ingest_crashes.py::test_malformed_events_are_kept_for_people_and_the_call_goes_on",
+    ),
+    Guard(
+        "events that the database has no time or room for are never given up",
+        "events/batches.py",
+        "int(not isinstance(error, OperationalError) or",
+        "int(True or",
+        "tests/integration/test_store.py::"
+        "test_a_batch_that_the_database_has_only_no_time_or_room_for_is_never_given_up",
+    ),
+    Guard(
         "after a restore every campaign is paused",
         "dialer/services/restoring.py",
         "        dialing.set_status(campaign, CampaignStatus.PAUSED)\n",

@@ -134,6 +134,22 @@ def test_the_real_clock_moves_forward():
     assert steady_clock() >= first
 
 
+def test_a_process_of_another_machine_of_the_same_name_is_not_taken_for_dead(redis_empty, monkeypatch, tmp_path):
+    """Machines made from one image: the same name, the same number of the first pid namespace, other processes."""
+    here = tmp_path / "boot_id"
+    here.write_text("41d3f1c5-0000-4000-8000-000000000000\n")
+    with monkeypatch.context() as there:
+        there.setattr(neighbours, "BOOT", here)
+        neighbours._here.cache_clear()
+        theirs = RedisLease(redis_empty, NAME, 60, owner=neighbours.identity().rpartition("/")[0] + "/0/x")
+    neighbours._here.cache_clear()
+    assert theirs.acquire()
+    assert theirs.owner.split("/")[0] == neighbours.identity().split("/")[0]
+    assert not neighbours.is_dead(theirs.owner)
+    assert not RedisLease(redis_empty, NAME, 60).acquire()
+    assert theirs.renew()
+
+
 def test_a_killed_neighbours_lease_is_taken_at_once_and_a_living_ones_is_not(redis_empty):
     child = subprocess.Popen(["sleep", "60"])
     started = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[19]

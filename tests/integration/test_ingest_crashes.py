@@ -2,14 +2,16 @@
 
 import threading
 import time
+from contextlib import contextmanager
 
 import orjson
 import pytest
 import redis
 
-from events import live, streams
+from esl_bridge.reports import Reporter
+from events import call_state, live, streams
 from events.ingest import Ingest
-from events.journal import START
+from events.journal import DEPTH_COUNTED, START
 from events.models import CallStateEvent, EventBatch, FreeSwitchEvent
 from tests.conftest import wait_until
 from tests.fakes.events import (
@@ -178,6 +180,127 @@ def test_redis_flushed_in_the_middle_of_a_call(redis_empty):
     assert not thread.is_alive()
 
 
+@contextmanager
+def running(one):
+    """It folds in a thread of its own, as if it had never done otherwise."""
+    thread = threading.Thread(target=one.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        one.stop.set()
+        thread.join(15)
+    assert not thread.is_alive()
+
+
+def copy_of(client):
+    """What Redis has now of all that the ingest writes."""
+    names = [streams.JOURNAL, streams.FACTS, streams.LIVE_LEGS, live.FOLDED, live.TRANSITIONS]
+    return {name: client.dump(name) for name in names}
+
+
+def come_back(client, copy):
+    """Redis began again from an older copy of itself; the lease had been written before that."""
+    with client.pipeline(transaction=True) as pipe:
+        pipe.delete(*copy, *client.keys(f"{live.ENDED_PREFIX}*"))
+        for name, raw in copy.items():
+            if raw is not None:
+                pipe.restore(name, 0, raw)
+        pipe.execute()
+
+
+def told(kind, client):
+    """The legs of which the dialer is told that."""
+    return {fact["leg"] for fact in facts_sent(client) if fact["type"] == kind}
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["its events are delivered again", "its events are lost, too"])
+def test_redis_back_without_its_last_second_knows_again_of_an_end_that_was_folded_in_it(redis_empty, kept):
+    """The ingest lives, and remembers what Redis has lost: nothing that mends it may fall on that memory."""
+    one = ingest(stop=threading.Event())
+    one.journal.append(TALKING)
+    drain(one)
+    if kept:
+        one.journal.append(BRIDGED[len(TALKING) :])
+    copy = copy_of(redis_empty)
+    if not kept:
+        one.journal.append(BRIDGED[len(TALKING) :])
+    drain(one)
+    assert told("LegEnded", redis_empty) == {CALL, AGENT}
+    come_back(redis_empty, copy)
+    assert redis_empty.hlen(streams.LIVE_LEGS) == 2
+    assert not told("LegEnded", redis_empty)
+    with running(one):
+        said = Reporter("n", "the bridge", time.time)
+        one.journal.append([said.leg_gone(leg, "LOST") for leg in (CALL, AGENT)])
+        wait_until(lambda: redis_empty.hlen(streams.LIVE_LEGS) == 0, "neither leg is live any more")
+        wait_until(lambda: told("LegEnded", redis_empty) == {CALL, AGENT}, "and the dialer is told")
+
+
+def test_redis_back_without_its_last_second_knows_again_of_an_answer_that_was_folded_in_it(redis_empty):
+    one = ingest(stop=threading.Event())
+    lines = [orjson.loads(line) for line in BRIDGED]
+    answer = lines.index(next(e for e in lines if (e["Event-Name"], e["Unique-ID"]) == ("CHANNEL_ANSWER", CALL)))
+    one.journal.append(BRIDGED[:answer])
+    drain(one)
+    copy = copy_of(redis_empty)
+    one.journal.append(BRIDGED[answer : answer + 1])
+    drain(one)
+    come_back(redis_empty, copy)
+    assert CALL not in told("LegAnswered", redis_empty)
+    with running(one):
+        dump = {**lines[answer], "Answer-State": "answered"}
+        one.journal.append([Reporter("n", "the bridge", time.time).leg_found(CALL, dump)])
+        wait_until(lambda: CALL in told("LegAnswered", redis_empty), "the dialer is told")
+        assert call_state.from_json(redis_empty.hget(streams.LIVE_LEGS, CALL)).state == "answered"
+
+
+def test_what_redis_has_lost_is_not_acknowledged_before_it_is_folded_again(redis_empty):
+    one = ingest()
+    one.journal.append(TALKING)
+    drain(one)
+    one.journal.append(BRIDGED[len(TALKING) :])
+    outcome = one.fold(one.read(None))
+    copy = copy_of(redis_empty)
+    one.write(outcome)
+    one.adopt(outcome, outcome.events)
+    come_back(redis_empty, copy)
+    assert record(one) == len(TALKING)
+    assert redis_empty.xpending(streams.JOURNAL, "ingest")["pending"] == len(BRIDGED) - len(TALKING)
+
+
+def test_batches_whose_acknowledgement_redis_has_lost_are_only_acknowledged(redis_empty):
+    one = ingest()
+    one.journal.append(TALKING)
+    drain(one)
+    copy = copy_of(redis_empty)
+    assert record(one) == len(TALKING)
+    one.journal.append(BRIDGED[len(TALKING) :])
+    drain(one)
+    record(one)
+    come_back(redis_empty, copy)
+    assert record(one) == len(TALKING), "and nothing hinders what comes"
+    assert redis_empty.xpending(streams.JOURNAL, "ingest")["pending"] == 0
+    assert EventBatch.objects.count() == 2
+
+
+def test_an_ingest_whose_lease_ran_out_meanwhile_begins_anew_as_well(redis_empty):
+    one = ingest()
+    one.journal.append(TALKING)
+    drain(one)
+    copy = copy_of(redis_empty)
+    one.journal.append(BRIDGED[len(TALKING) :])
+    drain(one)
+    come_back(redis_empty, copy)
+    redis_empty.delete(one.lease.key)
+    assert one.lease.keep()
+    one.take_over()
+    assert set(one.legs.live) == {CALL, AGENT}
+    one.journal.append(BRIDGED[len(TALKING) :])
+    finish(one, redis_empty)
+    assert told("LegEnded", redis_empty) == {CALL, AGENT}
+
+
 def test_the_journal_flushed_before_a_batch_was_stored_is_said_and_not_tried_for_ever(redis_empty):
     one = ingest()
     one.journal.append(BRIDGED)
@@ -235,13 +358,41 @@ def test_an_ingest_that_has_just_taken_over_says_how_much_it_has_before_it(redis
     assert lag() is None
 
 
+def test_what_is_folded_and_only_waits_to_be_stored_does_not_wait_for_the_board(redis_empty):
+    one = ingest()
+    one.journal.append(TALKING)
+    drain(one)
+    one.beat()
+    beat = orjson.loads(redis_empty.get("heartbeat:ingest"))
+    assert (beat["depth"], beat["unstored"]) == (0, len(TALKING))
+
+
+def test_how_much_an_ingest_has_before_it_is_said_beyond_what_is_counted(redis_empty):
+    def depth() -> int:
+        one.beat()
+        found: int = orjson.loads(redis_empty.get("heartbeat:ingest"))["depth"]
+        return found
+
+    one = ingest()
+    pipe = redis_empty.pipeline(transaction=False)
+    for n in range(5 * DEPTH_COUNTED):  # one each millisecond, of a short event
+        pipe.xadd(streams.JOURNAL, {streams.JOURNAL_FIELD: b"x"}, id=f"{1_000_000 + n}-0")
+    pipe.execute()
+    assert depth() == pytest.approx(5 * DEPTH_COUNTED, rel=0.01)
+    one.folded = f"{1_000_000 + 5 * DEPTH_COUNTED - 8}-0"
+    assert depth() == 7
+
+
 def test_malformed_events_are_kept_for_people_and_the_call_goes_on(redis_empty):
     one = ingest()
-    one.journal.append([*TALKING, b"\xff rubbish", b'{"Event-Name": "CHANNEL_ANSWER"}', *BRIDGED[len(TALKING) :]])
+    # Can be read, and not be written again to tell it by its content.
+    nested = b'{"Event-Name": "CUSTOM", "deep": ' + b"[" * 300 + b"]" * 300 + b"}"
+    malformed = [b"\xff rubbish", b'{"Event-Name": "CHANNEL_ANSWER"}', nested]
+    one.journal.append([*TALKING, *malformed, *BRIDGED[len(TALKING) :]])
     drain(one)
     kept = [fields for _, fields in redis_empty.xrange(streams.MALFORMED)]
-    assert [fields[b"e"] for fields in kept] == [b"\xff rubbish", b'{"Event-Name": "CHANNEL_ANSWER"}']
-    assert [b"not JSON" in fields[b"reason"] for fields in kept] == [True, False]
+    assert sorted(fields[b"e"] for fields in kept) == sorted(malformed)
+    assert sum(b"not JSON" in fields[b"reason"] for fields in kept) == 1
     record(one)
     assert store_sent(redis_empty) == ["stored"]
     # The second is an event all the same, and the log keeps all of those.

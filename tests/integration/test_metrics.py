@@ -19,6 +19,7 @@ from redis.retry import Retry
 from dialer.models import CallLog
 from events import counters, streams
 from events.models import EventBatch
+from events.recorder import BATCH_ATTEMPTS
 from orchestrator.celery import app
 
 pytestmark = pytest.mark.django_db
@@ -156,6 +157,19 @@ def test_the_record_says_what_is_in_doubt_and_how_late_events_are_stored(told):
     assert (found["open_calls",], found["calls_in_doubt",]) == (1, 1)
     assert found["oldest_doubt_seconds",] == pytest.approx(40, abs=10)
     assert found["persist_lag_seconds",] == pytest.approx(40, abs=10)
+
+
+def test_events_that_failed_and_are_tried_again_are_late_and_only_those_given_up_have_failed(told):
+    ago = timezone.now() - dt.timedelta(seconds=40)
+    failed = EventBatch.objects.create(event_count=3, status="failed", attempts=1)
+    EventBatch.objects.filter(pk=failed.pk).update(created_at=ago)
+    found = told()
+    assert found["persist_lag_seconds",] == pytest.approx(40, abs=10)
+    assert found["failed_batches",] == 0
+    EventBatch.objects.filter(pk=failed.pk).update(attempts=BATCH_ATTEMPTS)
+    found = told()
+    assert found["persist_lag_seconds",] == 0
+    assert found["failed_batches",] == 1
 
 
 def test_without_redis_the_rest_is_told(told, monkeypatch):

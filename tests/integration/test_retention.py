@@ -13,6 +13,7 @@ from dialer import retention
 from dialer.models import AppliedCommand, CallLog, CampaignMinute, ContactReservation, Order, PacingDecision
 from events import retention as of_events
 from events.models import CallStateEvent, EventBatch, EventProcessingStatus, FreeSwitchEvent
+from events.recorder import BATCH_ATTEMPTS
 from tests.fakes.floor import make_agents, make_campaign
 
 pytestmark = pytest.mark.django_db
@@ -168,6 +169,31 @@ def test_old_events_go_with_what_was_made_of_them_unless_they_wait():
     assert set(EventProcessingStatus.objects.values_list("event", flat=True)) == set(left)
     assert set(CallStateEvent.objects.values_list("freeswitch_event", flat=True)) == set(left)
     assert EventBatch.objects.count() == 2 and EventBatch.events.through.objects.count() == 2
+
+
+def test_what_was_made_of_events_that_were_never_stored_goes_as_well():
+    def transition(age, n, **fields) -> CallStateEvent:
+        at = timezone.now() - age * DAY
+        return CallStateEvent.objects.create(channel_uuid=str(n), current_state="ended", timestamp=at, **fields)
+
+    def batch(age, **fields) -> EventBatch:
+        made = EventBatch.objects.create(**fields)
+        EventBatch.objects.filter(pk=made.pk).update(created_at=timezone.now() - age * DAY)
+        return made
+
+    for n in range(5):
+        transition(40, n)
+        batch(40, status="failed", attempts=BATCH_ATTEMPTS)
+    event = FreeSwitchEvent.objects.create(
+        event_type="X", timestamp=timezone.now(), event_data={}, core_uuid="c", event_sequence=1
+    )
+    left = {transition(29, 6), transition(40, 7, freeswitch_event=event)}
+    waiting = {batch(40, status="failed", attempts=1), batch(40), batch(29, status="failed", attempts=BATCH_ATTEMPTS)}
+    assert "event batches: 5 would be" in retained(dry_run=True)
+    assert CallStateEvent.objects.count() == 7
+    retained()
+    assert set(CallStateEvent.objects.all()) == left
+    assert set(EventBatch.objects.all()) == waiting
 
 
 def test_recordings_go_by_our_uuid_only(tmp_path):

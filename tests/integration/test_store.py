@@ -9,7 +9,7 @@ import orjson
 import pytest
 import redis
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection, transaction
+from django.db import DataError, OperationalError, connection, transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,10 +18,11 @@ from events import batches, copying, journal, store, streams
 from events.entries import Entry
 from events.journal import Journal
 from events.models import CallStateEvent, EventBatch, EventProcessingStatus, FreeSwitchEvent
+from events.recorder import BATCH_ATTEMPTS, NOT_STORED
 from events.rows import Once, from_entry
 from tests.conftest import wait_until
 from tests.fakes import captures
-from tests.fakes.events import BRIDGED, CALL, drain, ingest, record, store_sent, tasks
+from tests.fakes.events import BRIDGED, CALL, database_locked, drain, ingest, record, store_sent, tasks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -345,6 +346,39 @@ def run(command, *arguments):
     return out.getvalue() + err.getvalue()
 
 
+def test_a_batch_that_the_database_has_only_no_time_or_room_for_is_never_given_up(redis_empty):
+    """A table is rebuilt for an hour, a disk is full over a week-end: the journal keeps what is not stored."""
+    [batch] = journalled(redis_empty, BRIDGED)
+    mine = EventBatch.objects.filter(batch_id=batch)
+    mine.update(attempts=BATCH_ATTEMPTS - 1)
+    one = ingest()
+    with database_locked("events_freeswitchevent"):
+        for _ in range(2):
+            with pytest.raises(OperationalError):
+                batches.store_batch(batch)
+        assert "lock timeout" in mine.get().error_message
+        assert mine.filter(NOT_STORED).exists()
+        one.recorder.trim()
+        assert redis_empty.xlen(streams.JOURNAL) == len(BRIDGED)
+    assert batches.store_batch(batch) == "stored"
+    assert FreeSwitchEvent.objects.count() == len(BRIDGED)
+
+
+def test_a_batch_that_the_database_refuses_is_given_up_in_the_end_and_says_why(redis_empty, monkeypatch):
+    [batch] = journalled(redis_empty, BRIDGED)
+    mine = EventBatch.objects.filter(batch_id=batch)
+    mine.update(attempts=BATCH_ATTEMPTS - 1)
+
+    def refused(*_):
+        raise DataError("no such thing is stored here")
+
+    monkeypatch.setattr(store, "store", refused)
+    with pytest.raises(DataError):
+        batches.store_batch(batch)
+    assert "no such thing" in mine.get().error_message
+    assert not mine.filter(NOT_STORED).exists()
+
+
 def test_replay_tells_a_legs_transitions_from_the_stored_log(redis_empty):
     for batch in journalled(redis_empty, BRIDGED):
         batches.store_batch(batch)
@@ -392,11 +426,12 @@ def test_a_stretch_of_the_journal_is_read_whole_in_its_order_and_no_further(redi
 
 def test_a_batch_with_more_events_than_it_was_made_of_stores_none_of_them_and_says_so(redis_empty):
     (batch,) = journalled(redis_empty, BRIDGED)
-    EventBatch.objects.update(event_count=len(BRIDGED) - 1)
+    EventBatch.objects.update(event_count=len(BRIDGED) - 1, attempts=BATCH_ATTEMPTS - 1)
     with pytest.raises(OperationalError, match="more than the"):
         batches.store_batch(batch)
     assert FreeSwitchEvent.objects.count() == 0
     assert "more than the" in EventBatch.objects.get().error_message
+    assert not EventBatch.objects.filter(NOT_STORED).exists(), "no repetition mends that: it is given up in the end"
 
 
 def test_a_journal_that_goes_away_while_it_is_read_leaves_the_batch_to_the_next_attempt(redis_empty, monkeypatch):
