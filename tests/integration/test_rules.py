@@ -14,6 +14,7 @@ from django.utils import timezone
 from dialer import census, limits, rules, tasks
 from dialer.models import (
     Agent,
+    AgentLeg,
     Callback,
     CallLog,
     CampaignDay,
@@ -28,6 +29,7 @@ from dialer.models import (
 )
 from dialer.services import choosing, dialing, freeing
 from dialer.services.acting import acting
+from events import facts as f
 from tests.fakes.dialling import link, say, tick
 from tests.fakes.floor import UP, Switch, any_hour, make_agents, make_campaign, place, set_state
 
@@ -484,7 +486,8 @@ def test_explain_tells_a_campaigns_gates_agents_decisions_and_census(switch):
     link()
     agents = ready(switch, 3)
     set_state(agents[1], "break", "lunch")
-    Agent.objects.filter(pk=agents[2].pk).update(softphone="lost")
+    leg = AgentLeg.objects.get(agent=agents[2])
+    switch.tell(f.LegEnded(leg=str(leg.leg_uuid), cause="NORMAL_CLEARING"))
     campaign = make_campaign(agents, contacts=5)
     DoNotCall.objects.create(number=Contact.objects.order_by("pk")[0].number, source="letter")
     tick()
