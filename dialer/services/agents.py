@@ -276,8 +276,10 @@ def leg_ended(act: Act, leg: AgentLeg, cause: str) -> None:
         agent.softphone = Softphone.NONE
         save(agent)
         return
-    # One that answers and drops the call at once is no better than one that does not answer.
-    failed = leg.opened_at is None or act.now - leg.opened_at < SOFTPHONE_STEADY
+    # One that answers and drops the call at once is no better than one that does not answer; unless we hung up, see
+    # doubt_leg.
+    dropped = leg.opened_at is not None and act.now - leg.opened_at < SOFTPHONE_STEADY
+    failed = leg.opened_at is None or (dropped and agent.softphone != Softphone.LOST)
     agent.softphone = Softphone.LOST
     agent.softphone_failures = agent.softphone_failures + 1 if failed else 0
     tries = agent.softphone_failures

@@ -186,6 +186,20 @@ def test_a_softphone_that_comes_back_as_another_is_heard_by_no_customer_before_i
     assert phone(agent) == "open" and len(place(campaign)) == 1
 
 
+def test_a_softphone_that_is_hung_up_since_it_came_back_as_another_has_not_failed(switch):
+    """Its leg may have been open for a moment only: it is called again as soon as any."""
+    [agent] = working(switch)
+    switch.tell(registration(agent, True, "one"))
+    switch.tell(registration(agent, True, "two"))
+    Agent.objects.update(softphone_failures=limits.SOFTPHONE_TRIES - 1)
+    leg = AgentLeg.objects.get(agent=agent, ended_at=None)
+    switch.tell(f.LegEnded(leg=str(leg.leg_uuid), cause="NORMAL_CLEARING"))
+    agent.refresh_from_db()
+    assert (agent.status, agent.softphone_failures) == ("available", 0)
+    later(2)
+    assert len(switch.orders("originate_agent")) == 2
+
+
 def test_a_softphone_that_takes_another_call_id_each_time_is_not_hung_up_each_time(switch):
     [agent] = working(switch)
     switch.tell(registration(agent, True, "one"))
