@@ -29,6 +29,7 @@ from dialer.models import DIALS_AHEAD, Agent, CampaignStatus, DialerCampaign, Me
 from esl_bridge.framing import Frame, FrameSplitter, FramingError
 from events import streams
 from orchestrator import checks
+from orchestrator.health import beats_now
 
 Level = Literal["ok", "warning", "fault"]
 
@@ -120,9 +121,8 @@ def _redis() -> Iterator[Finding]:
 
 
 def _processes() -> Iterator[Finding]:
-    raw = streams.heartbeats(streams.shared(), health.BEATS, time.time())
-    beats = {name: health.read_beat(value) for name, value in raw.items()}
-    for name, part in health.assess(beats, time.time()).items():
+    now = time.time()
+    for name, part in health.assess(beats_now(now), now).items():
         mend = "" if part.ok else f"Start it, or read its log: {_START[name]}"
         yield Finding(health.PARTS[name], "ok" if part.ok else "fault", part.detail, mend)
     if not lease.is_held():

@@ -54,15 +54,20 @@ def components() -> dict[str, Health]:
     parts = {"database": _database()}
     now = time.time()
     try:
-        raw = streams.heartbeats(streams.shared(), health.BEATS, now)
-        orders = streams.orders_waiting(streams.shared(), now)
+        beats = beats_now(now)
     except redis.RedisError as error:
         silent = Health(ok=False, detail=f"no answer ({type(error).__name__})")
         unknown = Health(ok=False, detail="unknown without Redis")
         return parts | {"redis": silent} | dict.fromkeys(health.PARTS, unknown)
-    beats = {name: health.read_beat(value) for name, value in raw.items()}
-    beats[health.ORDERS] = orders
     return parts | {"redis": Health(ok=True, detail="answers")} | health.assess(beats, now)
+
+
+def beats_now(now: float) -> dict[str, dict[str, Any] | None]:
+    """What console.health assesses, as Redis has it: each part's heartbeat, and the orders that wait. Raises
+    redis.RedisError."""
+    raw = streams.heartbeats(streams.shared(), health.BEATS, now)
+    found = {name: health.read_beat(value) for name, value in raw.items()}
+    return found | {health.ORDERS: streams.orders_waiting(streams.shared(), now)}
 
 
 def _database() -> Health:

@@ -45,6 +45,13 @@ def test_servers_that_answer_are_well(redis_empty):
     assert about("Redis", found)[0]["level"] == "ok"
 
 
+def test_a_floor_whose_parts_are_all_at_work_has_none_to_mend(redis_empty):
+    all_well()
+    _, found = findings()
+    parts = {row["subject"]: row["level"] for row in found if row["subject"] in doctor.health.PARTS.values()}
+    assert parts == dict.fromkeys(doctor.health.PARTS.values(), "ok")
+
+
 def test_processes_that_do_not_run_are_named_with_their_command(redis_empty):
     all_well()
     streams.shared().delete(f"{streams.HEARTBEAT_PREFIX}ingest")
