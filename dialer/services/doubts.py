@@ -88,17 +88,23 @@ def probed(act: Act, leg: str, *, exists: bool) -> None:
         return
     softphone = AgentLeg.objects.select_for_update(of=("self",)).filter(leg_uuid=leg, ended_at=None).first()
     if softphone is None:
-        side = None if exists else side_legs.locked(leg)
-        if side is not None and not _may_still_come(act, leg, side.requested_at, side.known_at or side.answered_at):
-            call_moves.side_ended(act, leg, "LOST")
-        elif exists and _is_live_and_answered(leg):
-            call_moves.side_answered(act, leg)
+        _side_probed(act, leg, exists=exists)
         return
     if exists and softphone.opened_at is None and _is_live_and_answered(leg):
         agents.leg_opened(act, softphone)
     elif not exists and not _may_still_come(act, leg, softphone.requested_at, softphone.opened_at):
         agents.leg_ended(act, softphone, "LOST")
         call_moves.agent_leg_ended(act, leg)
+
+
+def _side_probed(act: Act, leg: str, *, exists: bool) -> None:
+    if exists:
+        if _is_live_and_answered(leg):
+            call_moves.side_answered(act, leg)
+        return
+    side = side_legs.locked(leg)
+    if side is not None and not _may_still_come(act, leg, side.requested_at, side.known_at or side.answered_at):
+        call_moves.side_ended(act, leg, "LOST")
 
 
 def _may_still_come(act: Act, leg: str, requested_at: dt.datetime, came_at: dt.datetime | None) -> bool:
