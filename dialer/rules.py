@@ -13,11 +13,12 @@ from decimal import Decimal
 from typing import Any, TypedDict
 
 from django.conf import settings
-from django.db.models import Count, Max, Min, Q, Sum, Value
+from django.db.models import Count, Max, Q, QuerySet, Sum, Value
 
 from dialer import dispositions, eligibility, retry, rule_forms
 from dialer.calling_hours import SEARCH_DAYS
 from dialer.calling_hours import Holiday as HolidayValue
+from dialer.compiled import any_of, compiled
 from dialer.models import Callback as CallbackRow
 from dialer.models import (
     CallLog,
@@ -81,13 +82,22 @@ def _of(profile: ComplianceProfile, attempts: int, fixed: retry.RetryRule, now: 
     )
 
 
+_HOLIDAYS = compiled(
+    lambda first, last: Holiday.objects.filter(day__gte=first, day__lte=last).values_list(
+        "day", "name", "region", "time_zone"
+    )
+)
+
+
 def _holidays(now: dt.datetime) -> tuple[HolidayValue, ...]:
     days = (now.date() - dt.timedelta(days=2), now.date() + dt.timedelta(days=SEARCH_DAYS + 2))
-    rows = Holiday.objects.filter(day__range=days).values_list("day", "name", "region", "time_zone")
-    return tuple(HolidayValue(*row) for row in rows)
+    return tuple(HolidayValue(*row) for row in _HOLIDAYS(*days))
 
 
 # --- Limits --------------------------------------------------------------------------------------------------------
+
+
+_SYSTEM = compiled(lambda: SystemLimits.objects.filter(pk=1))
 
 
 def campaign_view(
@@ -95,7 +105,7 @@ def campaign_view(
 ) -> eligibility.CampaignView:
     """The campaign with what it, and the system, have in use at this moment. lines: its own open calls and all, where
     they are known already."""
-    system = SystemLimits.objects.filter(pk=1).first() or SystemLimits()
+    system = _SYSTEM.first() or SystemLimits()
     own_lines, all_lines = lines or _lines(campaign)
     second = _last_second(campaign, system, now)
     tomorrow = dt.datetime.combine(now.date() + dt.timedelta(days=1), dt.time(), dt.UTC)
@@ -125,16 +135,19 @@ def _lines(campaign: DialerCampaign) -> tuple[int, int]:
     return found["own"], found["all"]
 
 
+_SINCE = compiled(
+    lambda since: CallLog.objects.filter(initiated_at__gt=since).order_by().values_list("initiated_at", "campaign")
+)
+
+
 def _last_second(campaign: DialerCampaign, system: SystemLimits, now: dt.datetime) -> dict[str, Any]:
     """Calls placed within the last second, and the oldest of them; asked only where they are limited."""
     if campaign.max_calls_per_second is None and system.max_calls_per_second is None:
         return {"all": 0, "own": 0, "oldest": None, "own_oldest": None}
-    return CallLog.objects.filter(initiated_at__gt=now - eligibility.SECOND).aggregate(
-        all=Count("pk"),
-        own=Count("pk", filter=Q(campaign=campaign)),
-        oldest=Min("initiated_at"),
-        own_oldest=Min("initiated_at", filter=Q(campaign=campaign)),
-    )
+    calls = _SINCE(now - eligibility.SECOND)
+    ours = [at for at, whose in calls if whose == campaign.pk]
+    oldest = min((at for at, _ in calls), default=None)
+    return {"all": len(calls), "own": len(ours), "oldest": oldest, "own_oldest": min(ours, default=None)}
 
 
 def _spent(now: dt.datetime) -> dict[int, Decimal]:
@@ -169,6 +182,13 @@ def longest_window(rules: eligibility.Rules) -> dt.timedelta:
     return max(windows) + dt.timedelta(days=1)
 
 
+_APPOINTMENTS = compiled(
+    lambda contacts, campaign: CallbackRow.objects.filter(
+        any_of("contact", contacts), campaign=campaign, status=CallbackRow.Status.OPEN
+    )
+)
+
+
 def contact_views(
     contacts: Sequence[Contact], campaign: DialerCampaign, rules: eligibility.Rules, now: dt.datetime
 ) -> dict[int, eligibility.ContactView]:
@@ -180,7 +200,7 @@ def contact_views(
     outcomes, last_ended = _outcomes(keys)
     appointments = {
         row.contact_id: eligibility.Callback(row.at, row.agent_id, row.anyone_at)
-        for row in CallbackRow.objects.filter(contact__in=keys, campaign=campaign, status=CallbackRow.Status.OPEN)
+        for row in _APPOINTMENTS(keys, campaign.pk)
     }
     return {
         contact.pk: eligibility.ContactView(
@@ -216,16 +236,22 @@ def contact_gates(
     return eligibility.contact_gates(view, settings.DIAL_ALLOWED_PREFIXES, at or now, rule_set, agent=agent)
 
 
+_CALLS_TO = compiled(
+    lambda numbers, since: CallLog.objects.filter(
+        Q(initiated_at__gt=since) | Q(ended_at=None), any_of("to_number", numbers)
+    ).values_list(
+        "to_number", "initiated_at", "answered_at", "bridged_at", "ended_at", "outcome", "abandoned", "campaign"
+    )
+)
+
+
 def _history(
     numbers: Iterable[str], campaign: DialerCampaign, since: dt.datetime
 ) -> tuple[set[str], dict[str, list[eligibility.Attempt]]]:
     """The numbers that are on a call, and the calls to each since then."""
-    calls = CallLog.objects.filter(Q(initiated_at__gt=since) | Q(ended_at=None), to_number__in=numbers)
     busy: set[str] = set()
     found: dict[str, list[eligibility.Attempt]] = defaultdict(list)
-    for number, at, answered, bridged, ended, outcome, abandoned, campaign_id in calls.values_list(
-        "to_number", "initiated_at", "answered_at", "bridged_at", "ended_at", "outcome", "abandoned", "campaign"
-    ):
+    for number, at, answered, bridged, ended, outcome, abandoned, campaign_id in _CALLS_TO(list(numbers), since):
         if ended is None:
             busy.add(number)
         over = ended or answered or at
@@ -243,30 +269,44 @@ def _history(
     return busy, found
 
 
+_ENDED = compiled(
+    lambda contacts: (
+        CallLog.objects.filter(any_of("contact", contacts))
+        .values_list("contact", "outcome")
+        .order_by()
+        .annotate(n=Count("pk"), ended=Max("ended_at"))
+    )
+)
+
+
 def _outcomes(contacts: Iterable[int]) -> tuple[dict[int, dict[str, int]], dict[int, dt.datetime]]:
     """By contact's key, how often its attempts ended how, and when the last that was dialled ended."""
-    rows = CallLog.objects.filter(contact__in=contacts).values_list("contact", "outcome").order_by()
     outcomes: dict[int, dict[str, int]] = defaultdict(dict)
     last: dict[int, dt.datetime] = {}
-    for pk, outcome, count, ended in rows.annotate(n=Count("pk"), ended=Max("ended_at")):
+    for pk, outcome, count, ended in _ENDED(list(contacts)):
         outcomes[pk][outcome] = count
         if ended is not None and outcome != retry.NOT_DIALLED:
             last[pk] = max(ended, last.get(pk, ended))
     return outcomes, last
 
 
-def _listed(numbers: Iterable[str], campaign: DialerCampaign) -> tuple[dict[str, str], dict[str, str]]:
-    """Why each of the numbers may not be called, and whose consent was taken back and how: the system's entry before
-    the campaign's."""
+@compiled
+def _entries(numbers: Value, campaign: Value) -> QuerySet[Any, Any]:
     mine = Q(campaign=None) | Q(campaign=campaign)
     lists = [
-        model._default_manager.filter(mine, number__in=numbers).order_by().values_list(
+        model._default_manager.filter(mine, any_of("number", numbers)).order_by().values_list(
             Value(n), "number", "campaign", "source", "created_at"
         )
         for n, model in enumerate((DoNotCall, ConsentRevocation))
     ]  # fmt: skip
+    return lists[0].union(lists[1], all=True)
+
+
+def _listed(numbers: Iterable[str], campaign: DialerCampaign) -> tuple[dict[str, str], dict[str, str]]:
+    """Why each of the numbers may not be called, and whose consent was taken back and how: the system's entry before
+    the campaign's."""
     found: tuple[dict[str, str], dict[str, str]] = ({}, {})
-    for n, number, whose, source, since in lists[0].union(lists[1], all=True):
+    for n, number, whose, source, since in _entries(list(numbers), campaign.pk):
         if whose is None or number not in found[n]:
             where = "this campaign" if whose else "every campaign"
             found[n][number] = f"{where}{f', {source}' if source else ''}, since {since:%Y-%m-%d}"

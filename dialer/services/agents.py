@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from dialer import agent_states as machine
 from dialer import announce, dispositions, orders, outbox, preview, rules
+from dialer.compiled import any_of, compiled, update_row
 from dialer.limits import (
     PROBE_EVERY,
     SOFTPHONE_CHANGES,
@@ -42,18 +43,33 @@ LIVE_FIELDS = (
 )  # fmt: skip
 
 
+_LOCKED = compiled(lambda pks: Agent.objects.select_for_update().filter(any_of("pk", pks)).order_by("pk"))
+_BY_NAME = compiled(lambda agent_id: Agent.objects.select_for_update().filter(agent_id=agent_id))
+_OPEN_CALL = compiled(lambda agent: CallLog.objects.filter(agent=agent, ended_at=None).order_by("pk")[:1])
+_OPEN_LEG = compiled(lambda agent: AgentLeg.objects.filter(agent=agent, ended_at=None).order_by("pk")[:1])
+_LIMIT = compiled(
+    lambda status, code: ReasonCode.objects.filter(
+        status=status, code=code, limit_seconds__isnull=False
+    ).values_list("limit_seconds", flat=True)
+)  # fmt: skip
+
+
 def locked(pk: int) -> Agent:
     agent = ahead.take("agent", pk)
-    return Agent.objects.select_for_update().get(pk=pk) if agent is ahead.NOT_READ or agent is None else agent
+    if agent is ahead.NOT_READ or agent is None:
+        agent = _LOCKED.first([pk])
+    if agent is None:
+        raise Agent.DoesNotExist(f"agent {pk} is gone")
+    return agent
 
 
 def read_ahead(pks: Collection[int]) -> None:
     if pks:
-        ahead.keep("agent", pks, Agent.objects.select_for_update().order_by("pk").in_bulk(pks))
+        ahead.keep("agent", pks, {agent.pk: agent for agent in _LOCKED(list(pks))})
 
 
 def locked_by_name(agent_id: str) -> Agent | None:
-    return Agent.objects.select_for_update().filter(agent_id=agent_id).first()
+    return _BY_NAME.first(agent_id)
 
 
 def state_of(agent: Agent) -> machine.State:
@@ -63,7 +79,7 @@ def state_of(agent: Agent) -> machine.State:
 
 def open_call(agent: Agent) -> CallLog | None:
     """The call that is reserved for the agent or that they talk on."""
-    return CallLog.objects.filter(agent=agent, ended_at=None).first()
+    return _OPEN_CALL.first(agent.pk)
 
 
 def engagement_of(agent: Agent) -> machine.Engagement:
@@ -74,7 +90,7 @@ def engagement_of(agent: Agent) -> machine.Engagement:
 
 
 def open_leg(agent: Agent) -> AgentLeg | None:
-    return AgentLeg.objects.filter(agent=agent, ended_at=None).first()
+    return _OPEN_LEG.first(agent.pk)
 
 
 def owes(agent: Agent) -> bool:
@@ -168,8 +184,7 @@ def _over_at(state: machine.State, now: dt.datetime, agent: Agent, call: CallLog
         limit = rules.wrap_up(last.campaign).over_at(now)
         if limit is not None and last.disposed_at is None:
             return limit
-    reasons = ReasonCode.objects.filter(status=state.status, code=state.reason, limit_seconds__isnull=False)
-    seconds = reasons.values_list("limit_seconds", flat=True).first()
+    seconds = _LIMIT.first(state.status.value, state.reason)
     return None if seconds is None else now + dt.timedelta(seconds=seconds)
 
 
@@ -186,7 +201,7 @@ def _follow(act: Act, agent: Agent, state: machine.State) -> None:
 
 def save(agent: Agent) -> None:
     agent.version += 1
-    agent.save(update_fields=LIVE_FIELDS)
+    update_row(agent, LIVE_FIELDS)
     ahead.changed("agent", agent.pk)
     announce.changed("agent", agent.pk)
 

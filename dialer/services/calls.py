@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from dialer import agent_states as machine
 from dialer import announce, figures, hangup_causes, orders, outbox, retry, rules
+from dialer.compiled import any_of, compiled, update_row
 from dialer.limits import ANSWER_GRACE, BRIDGE_PATIENCE
 from dialer.models import (
     Agent,
@@ -48,12 +49,17 @@ def locked(leg_uuid: str) -> CallLog | None:
     return _locked([leg_uuid]).get(leg_uuid) if call is ahead.NOT_READ else call
 
 
+_LOCKED = compiled(
+    lambda legs: CallLog.objects.select_for_update().filter(any_of("freeswitch_uuid", legs)).order_by("pk")
+)
+_CONTACTS = compiled(lambda pks: Contact.objects.select_for_update().filter(any_of("pk", pks)).order_by("pk"))
+_IDLE = compiled(
+    lambda campaign, but: agents.idle(campaign).exclude(any_of("pk", but)).select_for_update(of=("self",))[:1]
+)
+
+
 def _locked(legs: Collection[str]) -> dict[str, CallLog]:
-    # Every fact asks this, and putting its hundred columns into words took half of the answer's time.
-    rows = CallLog.objects.raw(
-        "SELECT * FROM dialer_calllog WHERE freeswitch_uuid = ANY(%s) ORDER BY id FOR UPDATE", [list(legs)]
-    )
-    found = {call.freeswitch_uuid: call for call in rows}
+    found = {call.freeswitch_uuid: call for call in _LOCKED(list(legs))}
     campaigns = campaigns_of(call.campaign_id for call in found.values() if call.campaign_id is not None)
     for call in found.values():
         if call.campaign_id is not None:
@@ -70,13 +76,13 @@ def read_ahead(legs: Collection[str], ending: Collection[str], moving: Collectio
     over = [call for leg, call in found.items() if leg in ending and call.ended_at is None]
     if over:
         contacts = {call.contact_id for call in over if call.contact_id is not None}
-        ahead.keep("contact", contacts, Contact.objects.select_for_update().order_by("pk").in_bulk(contacts))
+        ahead.keep("contact", contacts, {contact.pk: contact for contact in _CONTACTS(list(contacts))})
         endings.read_ahead(over)
 
 
 def save(call: CallLog, *fields: str) -> None:
     call.version += 1
-    call.save(update_fields=[*fields, "version"])
+    update_row(call, (*fields, "version"))
     ahead.changed("call", call.freeswitch_uuid)
     announce.changed("call", call.pk)
 
@@ -161,9 +167,12 @@ def connect(act: Act, call: CallLog, *, again: bool = True) -> bool:
 def reassign(act: Act, call: CallLog, *, avoid: int | None = None) -> bool:
     """Give an open, not yet joined call to the longest idle agent of its campaign; False when there is none."""
     old = call.agent
-    excluded = {key for key in (avoid, old.pk if old else None) if key is not None}
-    idle = agents.idle(call.campaign_id).exclude(pk__in=excluded).select_for_update(of=("self",))
-    candidate = idle.first() if not nodes.several() else next((one for one in idle if _same_node(call, one)), None)
+    excluded = [key for key in (avoid, old.pk if old else None) if key is not None]
+    if nodes.several():
+        idle = agents.idle(call.campaign_id).exclude(pk__in=excluded).select_for_update(of=("self",))
+        candidate = next((one for one in idle if _same_node(call, one)), None)
+    else:
+        candidate = _IDLE.first(call.campaign_id, excluded)
     if candidate is None:
         return False
     call.agent = candidate

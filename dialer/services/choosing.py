@@ -9,13 +9,16 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import takewhile
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet, Value
 
 from dialer import eligibility, limits, rules
+from dialer.compiled import any_of, compiled
 from dialer.models import Callback, CampaignStatus, Contact, ContactStatus, DialerCampaign
 from dialer.services import passed_over
 
@@ -112,6 +115,22 @@ def choose(
     return chosen
 
 
+def _appointed(agent_reserved: bool, campaign: Value, idle: Value, now: Value, passed: Value) -> QuerySet[Any, Any]:
+    theirs = Q(any_of("agent", idle))
+    whose = Q(agent=None) | theirs | Q(anyone_at__lte=now)
+    # What a gate has set aside is not looked at before that opens; what waits for its own agent, or for any, is.
+    reserved = Q() if agent_reserved else theirs
+    seen = Q(contact__blocked_by__in=["", "callback"]) | Q(contact__next_attempt_at__lte=now)
+    seen |= Q(contact__blocked_by="abandon_reserved") & reserved
+    rows = Callback.objects.filter(
+        whose, seen, campaign=campaign, status=Callback.Status.OPEN, at__lte=now, contact__status=ContactStatus.READY
+    ).exclude(any_of("contact", passed))
+    return rows.order_by("at").values_list("contact", flat=True)[: limits.MAX_PLACED_PER_DECISION]
+
+
+_APPOINTED = {reserved: compiled(partial(_appointed, reserved)) for reserved in (True, False)}
+
+
 def _appointments(
     campaign: DialerCampaign,
     idle: tuple[int, ...],
@@ -121,15 +140,14 @@ def _appointments(
     passed: Iterable[int],
 ) -> list[int]:
     """Contacts whose appointment has come and whose agent, if it is one's own, is idle."""
-    whose = Q(agent=None) | Q(agent__in=idle) | Q(anyone_at__lte=now)
-    # What a gate has set aside is not looked at before that opens; what waits for its own agent, or for any, is.
-    reserved = Q() if agent_reserved else Q(agent__in=idle)
-    seen = Q(contact__blocked_by__in=["", "callback"]) | Q(contact__next_attempt_at__lte=now)
-    seen |= Q(contact__blocked_by="abandon_reserved") & reserved
-    rows = Callback.objects.filter(
-        whose, seen, campaign=campaign, status=Callback.Status.OPEN, at__lte=now, contact__status=ContactStatus.READY
-    ).exclude(contact__in=passed)
-    return list(rows.order_by("at").values_list("contact", flat=True)[: min(want, limits.MAX_PLACED_PER_DECISION)])
+    return _APPOINTED[agent_reserved](campaign.pk, list(idle), now, list(passed))[:want]
+
+
+_LOCKED = compiled(
+    lambda pks, target_list: Contact.objects.select_for_update(skip_locked=True, of=("self",)).filter(
+        any_of("pk", pks), target_list=target_list
+    )
+)
 
 
 def _examine(
@@ -144,8 +162,7 @@ def _examine(
     seen: set[str],
 ) -> None:
     """Lock, ask every gate, keep those that may be called, and set the others aside until their gates open."""
-    locked = Contact.objects.select_for_update(skip_locked=True, of=("self",))
-    found = {c.pk: c for c in locked.filter(pk__in=keys, target_list=campaign.target_list_id)}
+    found = {contact.pk: contact for contact in _LOCKED(keys, campaign.target_list_id)}
     contacts = [found[key] for key in keys if key in found]
     views = rules.contact_views(contacts, campaign, rule_set, now)
     aside: list[tuple[Contact, tuple[eligibility.Gate, ...]]] = []

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
+from django.db import connection
 
 from dialer import agent_states as machine
 from dialer import announce, inbox
+from dialer.compiled import compiled
 from dialer.limits import COMMAND_SECONDS, OVERLOOKED_AFTER, OVERLOOKED_LIMIT
 from dialer.models import (
     DIALS_AHEAD,
@@ -83,13 +85,21 @@ def overlooked(now: dt.datetime) -> int:
     return len(waiting)
 
 
+_EARLIER = compiled(lambda command_id: AppliedCommand.objects.filter(command_id=command_id))
+
+
+def _not_queued(command_id: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM dialer_queuedcommand WHERE command_id = %s", [command_id])
+
+
 @failing.answered
 def _once(command: Command, kind: str, target: str, do: Callable[[Act, Command], Result]) -> Result:
     """Run a command once; the row that says so is committed with its effect."""
     command_id, actor = _command_id(command), str(command.get("actor") or "")[:150]
-    earlier = AppliedCommand.objects.filter(command_id=command_id).first()
+    earlier = _EARLIER.first(command_id)
     if earlier is not None:
-        QueuedCommand.objects.filter(command_id=command_id).delete()
+        _not_queued(command_id)
         return answering.publish(earlier)
     status, reason, result = AppliedCommand.Status.APPLIED, "", {}
     confirmation = AppliedCommand.Confirmation.NONE
@@ -114,7 +124,7 @@ def _once(command: Command, kind: str, target: str, do: Callable[[Act, Command],
             applied_at=act.now,
             confirmation=confirmation,
         )
-        QueuedCommand.objects.filter(command_id=command_id).delete()
+        _not_queued(command_id)
         note(f"{kind} {status}{': ' * bool(reason)}{reason}")
     return answering.publish(row)
 

@@ -9,9 +9,11 @@ from dataclasses import replace
 
 import redis
 from django.conf import settings
-from django.db.models import F, Q
+from django.db import connection
+from django.db.models import Q
 
 from dialer import announce, limits, orders, outbox, pacing, preview, stops
+from dialer.compiled import any_of, compiled, update_row
 from dialer.models import (
     DIALS_AHEAD,
     Agent,
@@ -30,6 +32,23 @@ from events import counters
 
 log = logging.getLogger(__name__)
 _FIGURES = re.compile(r"\d+(?:\.\d+)?")
+_CAMPAIGN = compiled(
+    lambda campaign_id: (
+        DialerCampaign.objects.select_for_update(of=("self",))
+        .select_related("profile", "message")
+        .filter(campaign_id=campaign_id)
+    )
+)
+_FREE = compiled(lambda campaign, pks: agents.idle(campaign).filter(any_of("pk", pks)).select_for_update(of=("self",)))
+_NEWEST = compiled(lambda campaign: PacingDecision.objects.filter(campaign=campaign).order_by("-id")[:1])
+_APPOINTMENTS = compiled(
+    lambda contacts, campaign: Callback.objects.filter(
+        any_of("contact", contacts), campaign=campaign, status=Callback.Status.OPEN
+    )
+)
+_DIALLED = """
+UPDATE dialer_contact SET status = %s, attempts = attempts + 1, blocked_by = '', updated_at = %s WHERE id = ANY(%s)
+"""
 
 
 def follow_schedules(act: Act) -> None:
@@ -61,8 +80,7 @@ def set_status(campaign: DialerCampaign, status: CampaignStatus) -> None:
 def dial(act: Act, campaign_id: str | uuid.UUID, told: observing.Link) -> list[CallLog]:
     """Decide for one campaign how many calls to place, store why, and place them: one transaction, so that what is
     stored is what was done. Returns the attempts."""
-    campaigns = DialerCampaign.objects.select_for_update(of=("self",)).select_related("profile", "message")
-    campaign = campaigns.filter(campaign_id=campaign_id).first()
+    campaign = _CAMPAIGN.first(uuid.UUID(str(campaign_id)))
     if campaign is None:
         return []
     if campaign.mode in preview.MODES:
@@ -89,7 +107,7 @@ def place_calls(act: Act, campaign: DialerCampaign, floor: observing.Floor, deci
     chosen = choosing.choose(campaign, count, act.now, idle=tuple(floor.able), agent_reserved=not ahead)
     pairs = choosing.paired(chosen, floor.able, ahead=ahead)
     wanted = [pk for _, pk in pairs if pk]
-    free = agents.idle(campaign.pk).filter(pk__in=wanted).select_for_update(of=("self",)) if wanted else ()
+    free = _FREE(campaign.pk, wanted) if wanted else ()
     locked = {agent.pk: agent for agent in free}
     found = [(contact, locked.get(pk) if pk else None) for contact, pk in pairs if pk is None or pk in locked]
     row = _store(act, campaign, _as_found(decision, chosen, len(found)))
@@ -151,7 +169,7 @@ def _store(act: Act, campaign: DialerCampaign, decision: pacing.Decision) -> Pac
         counters.count("calls_placed", decision.place, mode=decision.mode)
     said = {"summary": decision.summary, "inputs": decision.inputs, "last_at": act.now}
     if not decision.place:
-        newest = PacingDecision.objects.filter(campaign=campaign).order_by("-id").first()
+        newest = _NEWEST.first(campaign.pk)
         same = newest is not None and (newest.placed, newest.mode, newest.binding_reason) == (
             0, decision.mode, decision.reason
         )  # fmt: skip
@@ -160,7 +178,7 @@ def _store(act: Act, campaign: DialerCampaign, decision: pacing.Decision) -> Pac
             newest.repeats += 1
             for name, value in said.items():
                 setattr(newest, name, value)
-            newest.save(update_fields=["repeats", *said])
+            update_row(newest, ("repeats", *said))
             if told:
                 announce.changed("campaign", campaign.pk)
             return newest
@@ -188,9 +206,9 @@ def _place(
     if not pairs:
         return []
     contacts = [contact for contact, _ in pairs]
-    Contact.objects.filter(pk__in=[contact.pk for contact in contacts]).update(
-        status=ContactStatus.DIALING, attempts=F("attempts") + 1, blocked_by="", updated_at=act.now
-    )
+    keys = [contact.pk for contact in contacts]
+    with connection.cursor() as cursor:
+        cursor.execute(_DIALLED, [ContactStatus.DIALING.value, act.now, keys])
     for contact in contacts:
         contact.status, contact.blocked_by = ContactStatus.DIALING, ""
         contact.attempts += 1
@@ -198,7 +216,7 @@ def _place(
         _attempt(act, campaign, contact, agent, decision_pk) for contact, agent in pairs
     )
     by_contact = {call.contact_id: call for call in placed}
-    for row in Callback.objects.filter(contact__in=contacts, campaign=campaign, status=Callback.Status.OPEN):
+    for row in _APPOINTMENTS(keys, campaign.pk):
         row.status, row.call = Callback.Status.DIALLED, by_contact[row.contact_id]
         row.save(update_fields=["status", "call"])
     outbox.add_all(

@@ -9,11 +9,13 @@ import datetime as dt
 import json
 import logging
 import time
+import uuid
 from collections.abc import Callable, Sequence
 
 from django.db import InterfaceError, OperationalError, connection
 
 from dialer import hangup_causes, orders, outbox
+from dialer.compiled import any_of, compiled, update_row
 from dialer.lease import LeaseLost
 from dialer.models import Agent, AgentLeg, CallLog, Order
 from dialer.services import agents, ahead, call_moves, call_orders, calls, doubts, holds, live_legs, side_legs
@@ -52,6 +54,14 @@ WHERE one.order_id = told.order_id AND (
 )
 RETURNING one.order_id::text, told.reply IS NOT NULL
 """
+
+
+_ORDERS = compiled(
+    lambda order_ids: Order.objects.select_for_update().filter(any_of("order_id", order_ids)).order_by("pk")
+)
+_AGENT_LEG = compiled(
+    lambda leg: AgentLeg.objects.select_for_update(of=("self",)).select_related("agent").filter(leg_uuid=leg)
+)
 
 
 def apply_all(facts: Sequence[f.AnyFact]) -> int:
@@ -106,14 +116,18 @@ def _read_ahead(facts: Sequence[f.AnyFact]) -> None:
     reports = [fact for fact in facts if isinstance(fact, f.OrderReported)]
     if reports:
         wanted = [fact.order_id for fact in reports]
-        found = Order.objects.select_for_update().filter(order_id__in=wanted).order_by("pk")
-        ahead.keep("order", wanted, {str(order.order_id): order for order in found})
+        ahead.keep("order", wanted, _orders(wanted))
     refused = {fact.leg for fact in reports if fact.status in _NOT_DONE}
     ending = refused | {fact.leg for fact in facts if isinstance(fact, f.LegEnded)}
     moving = ending | {fact.leg for fact in facts if isinstance(fact, f.LegBridged)}
     legs = refused | {fact.leg for fact in facts if isinstance(fact, _ABOUT_LEGS)}
     if legs:
         calls.read_ahead(legs, ending, moving)
+
+
+def _orders(order_ids: Sequence[str]) -> dict[str, Order]:
+    """By order_id, locked."""
+    return {str(order.order_id): order for order in _ORDERS([uuid.UUID(one) for one in order_ids])}
 
 
 def missed(act: Act) -> int:
@@ -320,13 +334,13 @@ def _bridged(act: Act, call: CallLog, fact: f.LegBridged) -> None:
 
 
 def _agent_leg(leg_uuid: str) -> AgentLeg | None:
-    return AgentLeg.objects.select_for_update(of=("self",)).select_related("agent").filter(leg_uuid=leg_uuid).first()
+    return _AGENT_LEG.first(uuid.UUID(leg_uuid)) if orders.is_uuid(leg_uuid) else None
 
 
 def _order_reported(act: Act, fact: f.OrderReported) -> None:
     order = ahead.take("order", fact.order_id)
     if order is ahead.NOT_READ:
-        order = Order.objects.select_for_update().filter(order_id=fact.order_id).first()
+        order = _orders([fact.order_id]).get(fact.order_id)
     if order is None:
         return
     status = _REPORTED.get(fact.status)
@@ -334,7 +348,7 @@ def _order_reported(act: Act, fact: f.OrderReported) -> None:
         order.status, order.reply = status, fact.reply[:500]
         if status not in _OPEN_ORDER:
             order.settled_at = act.now
-        order.save(update_fields=["status", "reply", "settled_at"])
+        update_row(order, ("status", "reply", "settled_at"))
     match order.kind:
         case "originate_customer" if fact.status != "done":
             _customer_order(act, order, fact)

@@ -3,9 +3,12 @@
 import datetime as dt
 
 from dialer import dispositions, eligibility, retry, rules
+from dialer.compiled import compiled, update_row
 from dialer.models import FINISHED_CONTACTS, Callback, CallLog, Contact, ContactStatus, DialerTargetList
 from dialer.services import ahead, closing, drops, endings
 from dialer.services.acting import Act
+
+_LOCKED = compiled(lambda pk: Contact.objects.select_for_update().filter(pk=pk))
 
 
 def contact_of(call: CallLog) -> Contact | None:
@@ -13,7 +16,7 @@ def contact_of(call: CallLog) -> Contact | None:
     if call.contact_id is None:
         return None
     contact = ahead.take("contact", call.contact_id)
-    return Contact.objects.select_for_update().get(pk=call.contact_id) if contact is ahead.NOT_READ else contact
+    return _LOCKED.first(call.contact_id) if contact is ahead.NOT_READ else contact
 
 
 def call_ended(act: Act, call: CallLog, contact: Contact, known: endings.Known) -> None:
@@ -22,7 +25,9 @@ def call_ended(act: Act, call: CallLog, contact: Contact, known: endings.Known) 
     contact.last_outcome = call.outcome
     settle(call, contact, of(act, call, contact), known, act.now)
     count(contact, before, call.campaign_id, act.now)
-    contact.save(update_fields=["status", "next_attempt_at", "attempts", "last_outcome", "blocked_by", "updated_at"])
+    update_row(
+        contact, ("status", "next_attempt_at", "attempts", "last_outcome", "blocked_by", "updated_at")
+    )  # fmt: skip
 
 
 def settle(

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import redis
-from django.db.models import Count, OuterRef, Q
+from django.db.models import Count, OuterRef, Q, QuerySet, Value
 
 from dialer import agent_states as machine
 from dialer import eligibility, limits, rules, shares
+from dialer.compiled import any_of, compiled
 from dialer.models import DIALS_AHEAD, Assignment, CallLog, CampaignStatus, DialerCampaign
 from dialer.pacing import Ceilings, Observation, Stratum
 from dialer.pacing.durations import RING_LONGEST
@@ -96,12 +97,31 @@ def dials_ahead(campaign: DialerCampaign) -> bool:
     return campaign.mode in DIALS_AHEAD and not nodes.several()
 
 
+_CALLS_OF = compiled(
+    lambda candidates, since: (
+        CallLog.objects.filter(any_of("agent", candidates), initiated_at__gt=since)
+        .order_by()
+        .values_list("agent")
+        .annotate(n=Count("id"))
+    )
+)
+_IDLE = compiled(lambda campaign: agents.idle(campaign).values_list("pk", "extension"))
+_CREW = compiled(
+    lambda campaign: (
+        agents.skilled(campaign)
+        .filter(campaigns=campaign, is_active=True)
+        .exclude(status=machine.Status.OFFLINE)
+        .order_by()
+        .values("pk", "status", "status_reason", "status_since", "pending_status")
+    )
+)
+
+
 def may_take(campaign: DialerCampaign, candidates: list[int], now: dt.datetime) -> list[int]:
     """Those of the candidates (agents' keys) that are below the campaign's hourly limit."""
     if not candidates:
         return []
-    counted = CallLog.objects.filter(agent__in=candidates, initiated_at__gt=now - limits.RATE_WINDOW)
-    recent = dict(counted.values_list("agent").annotate(n=Count("id")))
+    recent = dict(_CALLS_OF(candidates, now - limits.RATE_WINDOW))
     per_hour = campaign.calls_per_agent_per_hour
     return [agent for agent in candidates if limits.calls_left(recent.get(agent, 0), per_hour) > 0]
 
@@ -124,8 +144,7 @@ def look(act: Act, campaign: DialerCampaign, told: Link) -> Floor:
     if gates or not told.up:
         return Floor(view, gates, [], seen)
     crew = _crew(campaign)
-    free = agents.idle(campaign.pk).values_list("pk", "extension")
-    idle = [pk for pk, extension in free if nodes.of_extension(extension) not in told.down]
+    idle = [pk for pk, extension in _IDLE(campaign.pk) if nodes.of_extension(extension) not in told.down]
     # A mode that dials ahead is held to the hourly limit of all agents together, by its pacer.
     able = idle if dials_ahead(campaign) else may_take(campaign, idle, act.now)
     coming_for_us = _for_our_agents(campaign.pk, calls, _siblings(campaign, crew))
@@ -156,10 +175,7 @@ def look(act: Act, campaign: DialerCampaign, told: Link) -> Floor:
 
 def _crew(campaign: DialerCampaign) -> dict[int, dict[str, Any]]:
     """The campaign's agents who are logged in and have the skills it requires, by key: no other can get its calls."""
-    able = agents.skilled(campaign.pk).filter(campaigns=campaign.pk)
-    rows = able.filter(is_active=True).exclude(status=machine.Status.OFFLINE)
-    fields = ("pk", "status", "status_reason", "status_since", "pending_status")
-    return {row["pk"]: row for row in rows.order_by().values(*fields)}
+    return {row["pk"]: row for row in _CREW(campaign.pk)}
 
 
 class _Call(NamedTuple):
@@ -173,8 +189,23 @@ class _Call(NamedTuple):
 
 
 def _open_calls() -> list[_Call]:
-    rows = CallLog.objects.filter(ended_at=None).order_by("pk").values_list(*_Call._fields)
-    return [_Call(*row) for row in rows]
+    return [_Call(*row) for row in _OPEN_CALLS()]
+
+
+_OPEN_CALLS = compiled(lambda: CallLog.objects.filter(ended_at=None).order_by("pk").values_list(*_Call._fields))
+
+
+@compiled
+def _siblings_of(campaign: Value, crew: Value) -> QuerySet[Any, Any]:
+    places = Assignment.objects.filter(campaign__mode__in=DIALS_AHEAD, campaign__status=CampaignStatus.ACTIVE)
+    able = places.filter(~agents.lacking(OuterRef("campaign"), agent="agent"))
+    at_work = able.filter(agent__is_active=True).exclude(agent__status=machine.Status.OFFLINE)
+    idle, ours = Q(agent__status=machine.Status.AVAILABLE), Q(any_of("agent", crew))
+    counted = at_work.exclude(campaign=campaign).values_list("campaign").order_by()
+    return counted.annotate(
+        crew=Count("pk"), idle=Count("pk", filter=idle), shared=Count("pk", filter=ours),
+        shared_idle=Count("pk", filter=idle & ours),
+    ).filter(shared__gt=0)  # fmt: skip
 
 
 def _unassigned(calls: Iterable[_Call], now: dt.datetime) -> tuple[dict[Stratum, list[int]], int]:
@@ -202,16 +233,7 @@ def _talking(calls: Iterable[_Call], crew: Container[int], now: dt.datetime) -> 
 def _siblings(campaign: DialerCampaign, crew: Collection[int]) -> dict[int, shares.Sibling]:
     """By campaign, the others that dial ahead and share agents with this one; of their agents those who may get their
     calls."""
-    places = Assignment.objects.filter(campaign__mode__in=DIALS_AHEAD, campaign__status=CampaignStatus.ACTIVE)
-    able = places.filter(~agents.lacking(OuterRef("campaign"), agent="agent"))
-    at_work = able.filter(agent__is_active=True).exclude(agent__status=machine.Status.OFFLINE)
-    idle, ours = Q(agent__status=machine.Status.AVAILABLE), Q(agent__in=crew)
-    counted = at_work.exclude(campaign=campaign.pk).values_list("campaign").order_by()
-    counted = counted.annotate(
-        crew=Count("pk"), idle=Count("pk", filter=idle), shared=Count("pk", filter=ours),
-        shared_idle=Count("pk", filter=idle & ours),
-    ).filter(shared__gt=0)  # fmt: skip
-    return {other: shares.Sibling(*counts) for other, *counts in counted}
+    return {other: shares.Sibling(*counts) for other, *counts in _siblings_of(campaign.pk, list(crew))}
 
 
 def _for_our_agents(ours: int, calls: Iterable[_Call], siblings: dict[int, shares.Sibling]) -> list[_Call]:
