@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +25,11 @@ from tests.faults.witness import Witness
 WORKING_SECONDS = 90.0
 DRAIN_SECONDS = 120.0
 SETTLED_SECONDS = 90.0
+# As people run it: with DEBUG on Django keeps each statement's text.
+IN_PRODUCTION = {
+    "DEBUG": "0", "SECRET_KEY": secrets.token_urlsafe(50), "BEHIND_TLS": "0", "SWITCH": "simulator",
+    "CALLER_ID_NUMBER": "+12125550100",
+}  # fmt: skip
 # Numbers that are forbidden while the floor dials, one at a time.
 FORBID_SECONDS = (1.0, 3.0)
 
@@ -60,7 +66,7 @@ def run(place: Place, size: Size, seeds: list[int], counts: Mapping[str, int]) -
     ]  # fmt: skip
     environment = {
         **place.environment, "MESSAGES_DIR": f"{place.folder}/messages", "DIAL_ALLOWED_PREFIXES": "+1",
-        "FREESWITCH_ESL_PASSWORD": "faults-only", "VAR_DIR": str(place.folder),
+        "FREESWITCH_ESL_PASSWORD": "faults-only", "VAR_DIR": str(place.folder), **IN_PRODUCTION,
     }  # fmt: skip
     history = History(seeds[0], boards=size.boards)
     with nothing_left(), Crew(place.folder, simulator, environment) as crew:
