@@ -15,6 +15,7 @@ from events import neighbours
 
 log = logging.getLogger(__name__)
 NAME = "dialer"
+_NOT_WAITED_FOR = "set_config('synchronous_commit', 'off', true)"
 
 
 class LeaseLost(RuntimeError):
@@ -98,8 +99,9 @@ def release(held: Held, name: str = NAME) -> None:
         )
 
 
-def fence(name: str = NAME) -> int:
-    """Call first in a transaction that acts; returns the fencing token, raises LeaseLost.
+def fence(name: str = NAME, *, lasting: bool = True) -> int:
+    """Call first in a transaction that acts; returns the fencing token, raises LeaseLost. lasting: whether its commit
+    waits until it is on the disk; what is found out again after a crash of PostgreSQL need not.
 
     Outside a worker (a test, a shell) the lease is taken for this process if it is free, so that nobody acts beside a
     living worker.
@@ -112,7 +114,8 @@ def fence(name: str = NAME) -> int:
         return mine.token
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT token FROM dialer_workerlease WHERE name = %s AND holder = %s AND token = %s FOR SHARE",
+            f"SELECT {'1' if lasting else _NOT_WAITED_FOR} FROM dialer_workerlease"  # noqa: S608 - of constants
+            " WHERE name = %s AND holder = %s AND token = %s FOR SHARE",
             [name, held.holder, held.token],
         )
         if cursor.fetchone() is None:

@@ -146,7 +146,8 @@ def _send(leaving: list[_Leaving], *, again: bool = False) -> int:
     try:
         # One who has lost the lease since the commit sends nothing: the successor does.
         with transaction.atomic():
-            lease.fence()
+            # That they are sent may be forgotten with PostgreSQL's last moment: they are sent again then.
+            lease.fence(lasting=False)
             pipe = streams.shared().pipeline(transaction=False)
             for one, node in zip(leaving, _nodes(leaving), strict=True):
                 fields: dict[str, bytes | str] = {streams.ORDERS_FIELD: bytes(one.payload)}

@@ -20,6 +20,7 @@ from events import trail
 
 class _Local(threading.local):
     campaigns: dict[int, DialerCampaign] | None = None  # None: outside of a transaction
+    versions: dict[int, str] = {}
 
 
 _local = _Local()
@@ -54,12 +55,11 @@ def moment(value: Any) -> dt.datetime | None:
 
 
 # By key: which versions of the rows of a campaign and of its profile these are, and both.
-_read: dict[int, tuple[tuple[Any, ...], DialerCampaign]] = {}
+_read: dict[int, tuple[str, DialerCampaign]] = {}
 # After each change of a row its place is another one, or the transaction that made it.
-_VERSIONS = """
-SELECT c.id, c.ctid, c.xmin::text, p.id, p.ctid, p.xmin::text FROM dialer_dialercampaign c
-LEFT JOIN dialer_complianceprofile p ON p.id = c.profile_id WHERE c.id = ANY(%s)
-"""
+VERSIONS = "concat_ws(' ', c.ctid, c.xmin, p.id, p.ctid, p.xmin)"
+CAMPAIGNS = "dialer_dialercampaign c LEFT JOIN dialer_complianceprofile p ON p.id = c.profile_id"
+_VERSIONS = f"SELECT c.id, {VERSIONS} FROM {CAMPAIGNS} WHERE c.id = ANY(%s)"  # noqa: S608 - made of constants
 
 
 def campaigns_of(pks: Iterable[int]) -> dict[int, DialerCampaign]:
@@ -68,9 +68,11 @@ def campaigns_of(pks: Iterable[int]) -> dict[int, DialerCampaign]:
     wanted = set(pks)
     known = {} if _local.campaigns is None else _local.campaigns
     if asked := sorted(wanted - known.keys()):
-        with connection.cursor() as cursor:
-            cursor.execute(_VERSIONS, [asked])
-            now = {row[0]: row[1:] for row in cursor.fetchall()}
+        now = _local.versions
+        if not now.keys() >= set(asked):
+            with connection.cursor() as cursor:
+                cursor.execute(_VERSIONS, [asked])
+                now = dict(cursor.fetchall())
         for pk in asked:
             before, campaign = _read.get(pk, (None, None))
             if campaign is None or before != now.get(pk):
@@ -81,12 +83,18 @@ def campaigns_of(pks: Iterable[int]) -> dict[int, DialerCampaign]:
     return {pk: known[pk] for pk in wanted}
 
 
+def seen(versions: dict[int, str]) -> None:
+    """Which versions of campaigns (by key) there are now, in VERSIONS' words: for `campaigns_of`, which then need not
+    ask."""
+    _local.versions = versions
+
+
 @contextmanager
 def acting(by: str = "", command_id: str | None = None, now: dt.datetime | None = None) -> Iterator[Act]:
     """Raises lease.LeaseLost, and commits nothing, when another worker has taken over."""
     assert _local.campaigns is None, "one transaction at a time: what is collected for the other would be lost"
     with trail.about(command_id=command_id):
-        _local.campaigns = {}
+        _local.campaigns, _local.versions = {}, {}
         ahead.begin()
         closing.begin()
         try:

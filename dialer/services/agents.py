@@ -60,7 +60,7 @@ def locked(pk: int) -> Agent:
         agent = _LOCKED.first([pk])
     if agent is None:
         raise Agent.DoesNotExist(f"agent {pk} is gone")
-    return agent
+    return ahead.again(agent)
 
 
 def read_ahead(pks: Collection[int]) -> None:
@@ -118,7 +118,7 @@ def apply(
     if after == before:
         return None
     if before.in_wrap_up and not after.in_wrap_up:
-        pacers.wrapped(agent.pk, agent.status_since, act.now)
+        pacers.wrapped(agent, agent.status_since, act.now)
     moved = (after.status, after.reason) != (before.status, before.reason)
     if moved:
         _count_time(act, agent, before, call, talked=isinstance(event, machine.Released) and event.talked)
@@ -202,7 +202,7 @@ def _follow(act: Act, agent: Agent, state: machine.State) -> None:
 def save(agent: Agent) -> None:
     agent.version += 1
     update_row(agent, LIVE_FIELDS)
-    ahead.changed("agent", agent.pk)
+    ahead.changed("agent", agent.pk, agent)
     announce.changed("agent", agent.pk)
 
 

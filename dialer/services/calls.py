@@ -6,7 +6,6 @@ import logging
 from collections.abc import Collection
 from decimal import Decimal
 
-from django.db import connection
 from django.db.models import Q
 
 from dialer import agent_states as machine
@@ -46,7 +45,9 @@ log = logging.getLogger(__name__)
 def locked(leg_uuid: str) -> CallLog | None:
     """The call whose customer leg this is."""
     call = ahead.take("call", leg_uuid)
-    return _locked([leg_uuid]).get(leg_uuid) if call is ahead.NOT_READ else call
+    if call is ahead.NOT_READ:
+        return _locked([leg_uuid]).get(leg_uuid)
+    return None if call is None else ahead.again(call, "campaign")
 
 
 _LOCKED = compiled(
@@ -83,7 +84,7 @@ def read_ahead(legs: Collection[str], ending: Collection[str], moving: Collectio
 def save(call: CallLog, *fields: str) -> None:
     call.version += 1
     update_row(call, (*fields, "version"))
-    ahead.changed("call", call.freeswitch_uuid)
+    ahead.changed("call", call.freeswitch_uuid, call)
     announce.changed("call", call.pk)
 
 
@@ -101,60 +102,37 @@ def count(call: CallLog, act: Act, wait: dt.timedelta | None = None, **amounts: 
     announce.changed("campaign", call.campaign_id)
 
 
-# Of two parts of one statement neither sees what the other writes: `new` are told apart by their keys.
-_STARTED = """
-WITH new AS (
-  UPDATE dialer_calllog SET status = %s, in_doubt_since = NULL, version = version + 1
-  WHERE freeswitch_uuid = ANY(%s) AND status = %s AND ended_at IS NULL RETURNING id
-)
-SELECT freeswitch_uuid, id, id IN (SELECT id FROM new) FROM dialer_calllog WHERE freeswitch_uuid = ANY(%s)
-"""
-
-
-def started(legs: Collection[str]) -> frozenset[str]:
-    """The switch knows these legs: an attempt among them is no longer in doubt. Returns those of customers."""
-    wanted = list(legs)
-    with connection.cursor() as cursor:
-        cursor.execute(_STARTED, [CallStatus.DIALING.value, wanted, CallStatus.INITIATED.value, wanted])
-        rows = cursor.fetchall()
-    for _, pk, new in rows:
-        if new:
-            announce.changed("call", pk)
-    return frozenset(leg for leg, *_ in rows)
-
-
 def answered(act: Act, call: CallLog, at: dt.datetime) -> None:
     """A customer answered: join them to the agent reserved for them, or to whoever is idle; else they wait, briefly."""
     if call.ended_at is not None or call.answered_at is not None:
         return
     call.status, call.answered_at, call.in_doubt_since = CallStatus.ANSWERED, max(at, call.initiated_at), None
-    save(call, "status", "answered_at", "in_doubt_since")
     count(call, act, answered=1)
     note("customer answered", call_id=call.call_id)
     pacers.answered(call, act.now)
-    if not connect(act, call, again=False):
+    if not connect(act, call, "status", "answered_at", "in_doubt_since", again=False):
         wake.no_later_than(call.answered_at + ANSWER_GRACE)
     if call.campaign is not None and call.campaign.machine_action != MachineAction.OFF:
         order = orders.DetectMachine(**outbox.header(), leg=call.freeswitch_uuid)
         outbox.add(order, token=act.token, call_id=call.pk)
 
 
-def connect(act: Act, call: CallLog, *, again: bool = True) -> bool:
+def connect(act: Act, call: CallLog, *changed: str, again: bool = True) -> bool:
     """Order the bridge of an answered call to its agent's open leg; another idle agent takes over when that leg is
     gone. again: an earlier order may have been carried out after all; then the customer talks, and stays where they
-    are."""
-    agent = call.agent
-    leg = agents.open_leg(agent) if agent is not None else None
+    are. changed: fields of the call that are to be saved with what is found."""
+    leg = agents.open_leg(call.agent) if call.agent is not None else None
     if leg is None or leg.opened_at is None:
-        if not reassign(act, call):
-            return False
-        agent = call.agent
-        leg = agents.open_leg(agent) if agent is not None else None
+        found = _reassigned(call)
+        changed = (*changed, "agent") if found else changed
+        leg = agents.open_leg(call.agent) if found and call.agent is not None else None
+    if leg is not None:
+        call.agent_leg, call.from_extension = leg, call.agent.extension if call.agent is not None else ""
+        changed = (*changed, "agent_leg", "from_extension")
+    if changed:
+        save(call, *changed)
     if leg is None:
         return False
-    call.agent_leg = leg
-    call.from_extension = agent.extension if agent is not None else ""
-    save(call, "agent_leg", "from_extension")
     outbox.add(
         orders.Bridge(**outbox.header(), leg=call.freeswitch_uuid, peer=str(leg.leg_uuid), unless_joined=again),
         token=act.token,
@@ -166,6 +144,14 @@ def connect(act: Act, call: CallLog, *, again: bool = True) -> bool:
 
 def reassign(act: Act, call: CallLog, *, avoid: int | None = None) -> bool:
     """Give an open, not yet joined call to the longest idle agent of its campaign; False when there is none."""
+    found = _reassigned(call, avoid)
+    if found:
+        save(call, "agent")
+    return found
+
+
+def _reassigned(call: CallLog, avoid: int | None = None) -> bool:
+    """As `reassign`, which also saves it."""
     old = call.agent
     excluded = [key for key in (avoid, old.pk if old else None) if key is not None]
     if nodes.several():
@@ -176,7 +162,6 @@ def reassign(act: Act, call: CallLog, *, avoid: int | None = None) -> bool:
     if candidate is None:
         return False
     call.agent = candidate
-    save(call, "agent")
     for agent in (old, candidate):
         if agent is not None:
             announce.changed("agent", agent.pk)

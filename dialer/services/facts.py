@@ -6,19 +6,18 @@ AT_ONCE, and ends after CHUNK_SECONDS.
 """
 
 import datetime as dt
-import json
 import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 
 from dialer import hangup_causes, orders, outbox
 from dialer.compiled import any_of, compiled, update_row
 from dialer.lease import LeaseLost
-from dialer.models import Agent, AgentLeg, CallLog, Order
-from dialer.services import agents, ahead, call_moves, call_orders, calls, doubts, holds, live_legs, side_legs
+from dialer.models import AgentLeg, CallLog, Order
+from dialer.services import agents, ahead, call_moves, call_orders, calls, doubts, holds, live_legs, side_legs, sifting
 from dialer.services.acting import Act, acting
 from events import facts as f
 from events import trail
@@ -37,23 +36,7 @@ _REPORTED = {
     "expired": Order.Status.EXPIRED,
     "in_doubt": Order.Status.IN_DOUBT,
 }
-_ABOUT_OPEN_LEGS = (f.LegCreated, f.LegAnswered, f.LegHeld, f.LegUnheld, f.LegEnded, f.MachineHeard)
-_ABOUT_LEGS = (*_ABOUT_OPEN_LEGS, f.LegBridged, f.RecordingStarted, f.RecordingStopped)
-_OPEN = frozenset({"call", "side", "agent"})
 _NOT_DONE = frozenset({"failed", "refused", "expired"})
-_OPEN_ORDER = (Order.Status.PENDING, Order.Status.SENT, Order.Status.ACCEPTED, Order.Status.IN_DOUBT)
-
-
-_NOTE = """
-UPDATE dialer_order one SET status = told.status, reply = coalesce(told.reply, one.reply),
-  settled_at = CASE WHEN told.reply IS NULL THEN one.settled_at ELSE %(now)s END
-FROM json_to_recordset(%(told)s) AS told (order_id uuid, status text, reply text)
-WHERE one.order_id = told.order_id AND (
-  told.reply IS NULL AND one.status = ANY(%(waiting)s)
-  OR told.reply IS NOT NULL AND one.kind IN ('originate_customer', 'bridge') AND one.status = ANY(%(open)s)
-)
-RETURNING one.order_id::text, told.reply IS NOT NULL
-"""
 
 
 _ORDERS = compiled(
@@ -100,7 +83,7 @@ def _apply_some(act: Act, facts: Sequence[f.AnyFact]) -> tuple[int, int]:
     """Apply as many as fit into one transaction, at least one. Returns how many are done with, and how many of these
     asked for something."""
     until = time.monotonic() + CHUNK_SECONDS
-    left = _relevant(_marked(act, facts))
+    left = sifting.sift(facts, act.now)
     _read_ahead(left)
     for count, fact in enumerate(left):
         if count and time.monotonic() > until:
@@ -120,7 +103,7 @@ def _read_ahead(facts: Sequence[f.AnyFact]) -> None:
     refused = {fact.leg for fact in reports if fact.status in _NOT_DONE}
     ending = refused | {fact.leg for fact in facts if isinstance(fact, f.LegEnded)}
     moving = ending | {fact.leg for fact in facts if isinstance(fact, f.LegBridged)}
-    legs = refused | {fact.leg for fact in facts if isinstance(fact, _ABOUT_LEGS)}
+    legs = refused | {fact.leg for fact in facts if isinstance(fact, sifting.ABOUT_LEGS)}
     if legs:
         calls.read_ahead(legs, ending, moving)
 
@@ -154,107 +137,6 @@ def missed(act: Act) -> int:
             apply(act, fact)
         count += bool(facts)
     return count
-
-
-def _marked(act: Act, facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
-    """Those that are left when everything is noted from which nothing follows: the switch has taken an order, has
-    placed or joined a call, or knows a customer's leg. One statement serves all of a kind."""
-    reports = [fact for fact in facts if isinstance(fact, f.OrderReported)]
-    settled = _noted(reports, act.now) if reports else frozenset()
-    created = {fact.leg for fact in facts if isinstance(fact, f.LegCreated)}
-    begun = calls.started(created) if created else frozenset()
-
-    def is_noted(fact: f.AnyFact) -> bool:
-        if isinstance(fact, f.OrderReported):
-            return fact.status == "sent" or (fact.status == "done" and fact.order_id in settled)
-        return isinstance(fact, f.LegCreated) and fact.leg in begun
-
-    return [fact for fact in facts if not is_noted(fact)]
-
-
-def _noted(reports: Sequence[f.OrderReported], now: dt.datetime) -> frozenset[str]:
-    """Which orders the switch has taken; and those that are done with this: calls that are placed or joined, of which
-    their own events say more. Returns the latter."""
-    taken = {one.order_id: None for one in reports if one.status == "sent"}
-    replies = {one.order_id: one.reply[:500] for one in reports if one.status == "done"}
-    told = [
-        {"order_id": key, "reply": reply, "status": Order.Status.ACCEPTED if reply is None else Order.Status.DONE}
-        for key, reply in {**taken, **replies}.items()
-    ]
-    if not told:
-        return frozenset()
-    with connection.cursor() as cursor:
-        waiting, still_open = [Order.Status.PENDING.value, Order.Status.SENT.value], [one.value for one in _OPEN_ORDER]
-        cursor.execute(_NOTE, {"now": now, "told": json.dumps(told), "waiting": waiting, "open": still_open})
-        return frozenset(order_id for order_id, done in cursor.fetchall() if done)
-
-
-def _relevant(facts: Sequence[f.AnyFact]) -> list[f.AnyFact]:
-    """Those that ask for something: about a call or softphone leg of ours that is still open, or an order's outcome."""
-    parked = any(isinstance(fact, f.LegParked) for fact in facts)
-    ours, moving = _ours({fact.leg for fact in facts if isinstance(fact, _ABOUT_LEGS)}, parked=parked)
-    news = _registration_news([fact for fact in facts if isinstance(fact, f.SoftphoneRegistration)])
-    return [
-        fact
-        for fact in facts
-        if isinstance(fact, f.OrderReported)
-        or (isinstance(fact, _ABOUT_OPEN_LEGS) and ours.get(fact.leg) in _OPEN)
-        # Declared lost, and it was only late: nobody knows it any more who could hang up.
-        or (isinstance(fact, f.LegAnswered) and ours.get(fact.leg) == "over")
-        or (isinstance(fact, f.LegBridged) and ours.get(fact.leg) in {"call", "side"})
-        # Every leg parks, between customers and before the first; it is news where somebody moves the call.
-        or (isinstance(fact, f.LegParked) and fact.leg in moving)
-        # A recording is finished when the call is over.
-        or (isinstance(fact, f.RecordingStarted | f.RecordingStopped) and ours.get(fact.leg) in {"call", "ended"})
-        or (isinstance(fact, f.SoftphoneRegistration) and fact in news)
-    ]
-
-
-_OURS = """
-SELECT leg_uuid::text, CASE WHEN ended_at IS NULL THEN 'agent' ELSE 'over' END
-  FROM dialer_agentleg WHERE leg_uuid = ANY(%(uuids)s::uuid[])
-UNION ALL SELECT leg_uuid::text, CASE WHEN ended_at IS NULL THEN 'side' ELSE 'over' END
-  FROM dialer_sideleg WHERE leg_uuid = ANY(%(uuids)s::uuid[])
-UNION ALL SELECT freeswitch_uuid, CASE WHEN ended_at IS NULL THEN 'call' ELSE 'ended' END
-  FROM dialer_calllog WHERE freeswitch_uuid = ANY(%(legs)s)
-"""
-# The customers' and agents' legs of the calls that somebody is moving, or that are parked.
-_MOVING = """
-UNION ALL SELECT unnest(ARRAY[call.freeswitch_uuid, leg.leg_uuid::text]), 'moving'
-  FROM dialer_calllog call LEFT JOIN dialer_agentleg leg ON leg.id = call.agent_leg_id
-  WHERE call.ended_at IS NULL AND (call.operation <> '' OR call.parked_at IS NOT NULL)
-"""
-
-
-def _ours(legs: set[str], *, parked: bool) -> tuple[dict[str, str], frozenset[str]]:
-    """What each of the legs is to us: `call`, a customer's, or `ended`; `side` or `agent`, or `over`. And, if some are
-    parked, the legs for which that is news."""
-    if not legs and not parked:
-        return {}, frozenset()
-    uuids = [leg for leg in legs if orders.is_uuid(leg)]
-    with connection.cursor() as cursor:
-        cursor.execute(_OURS + _MOVING if parked else _OURS, {"uuids": uuids, "legs": list(legs)})
-        rows = cursor.fetchall()
-    ours = {leg: what for leg, what in rows if what != "moving"}
-    return ours, frozenset(leg for leg, what in rows if what == "moving")
-
-
-def _registration_news(facts: list[f.SoftphoneRegistration]) -> list[f.SoftphoneRegistration]:
-    """Those of our softphones that change what is known, or follow one that does."""
-    extensions = {fact.user for fact in facts}
-    if not extensions:
-        return []
-    rows = Agent.objects.filter(extension__in=extensions).values_list("extension", "registered", "registration")
-    known = {extension: (state, registration) for extension, state, registration in rows}
-    news: list[f.SoftphoneRegistration] = []
-    changed: set[str] = set()
-    for fact in facts:
-        if fact.user not in known:
-            continue
-        if fact.user in changed or not agents.is_old_news(*known[fact.user], fact.registered, fact.registration):
-            changed.add(fact.user)
-            news.append(fact)
-    return news
 
 
 def known(us: int, now: dt.datetime) -> dt.datetime | None:
@@ -344,9 +226,9 @@ def _order_reported(act: Act, fact: f.OrderReported) -> None:
     if order is None:
         return
     status = _REPORTED.get(fact.status)
-    if status is not None and order.status in _OPEN_ORDER and status != order.status:
+    if status is not None and order.status in sifting.OPEN_ORDER and status != order.status:
         order.status, order.reply = status, fact.reply[:500]
-        if status not in _OPEN_ORDER:
+        if status not in sifting.OPEN_ORDER:
             order.settled_at = act.now
         update_row(order, ("status", "reply", "settled_at"))
     match order.kind:

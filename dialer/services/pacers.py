@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from django.db import transaction
 
 from dialer import limits, pacing
-from dialer.models import DIALS_AHEAD, AgentState, AgentStatus, CallLog, DialerCampaign, DialingMode, Message
+from dialer.models import DIALS_AHEAD, Agent, AgentState, AgentStatus, CallLog, DialerCampaign, DialingMode, Message
 from dialer.pacing.predictive import Predictive
 from dialer.pacing.profile import Profile
 from dialer.services import closing, drops
@@ -104,13 +104,12 @@ def talked(call: CallLog, now: dt.datetime) -> None:
     _after_commit(call.campaign_id, now, lambda pacer, at: pacer.policy.talked(at, max(0.1, seconds)))
 
 
-def wrapped(agent: int, since: dt.datetime, now: dt.datetime) -> None:
-    """An agent (key) ended the wrap-up that began at `since`: it is counted for the campaign of their last call."""
-    if not _pacers:
+def wrapped(agent: Agent, since: dt.datetime, now: dt.datetime) -> None:
+    """An agent ended the wrap-up that began at `since`: it is counted for the campaign of the call they wrapped up."""
+    if not _pacers or agent.last_call is None:
         return
-    calls = CallLog.objects.filter(agent=agent).order_by("-initiated_at").values_list("campaign", flat=True)
     seconds = max(0.1, (now - since).total_seconds())
-    _after_commit(calls.first(), now, lambda pacer, at: pacer.policy.wrapped(at, seconds))
+    _after_commit(agent.last_call.campaign_id, now, lambda pacer, at: pacer.policy.wrapped(at, seconds))
 
 
 def _after_commit(campaign: int | None, now: dt.datetime, tell: Callable[[Pacer, float], None]) -> None:

@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 from dialer import lease, tasks
 from dialer.models import CallLog
-from dialer.services import facts, hearing, observing
+from dialer.services import facts, hearing, observing, sifting
 from events import facts as f
 from events import streams
 from tests.fakes.events import database_read_only
@@ -137,14 +137,14 @@ def test_what_is_not_understood_is_passed_over(call, caplog):
 
 
 def test_what_cannot_even_be_looked_at_is_given_up_alone(call, monkeypatch, caplog):
-    look = facts._relevant
+    look = sifting.sift
 
-    def poisoned(told):
+    def poisoned(told, now):
         if any(fact.leg == "poison" for fact in told):
             raise ValueError("no such leg can be")
-        return look(told)
+        return look(told, now)
 
-    monkeypatch.setattr(facts, "_relevant", poisoned)
+    monkeypatch.setattr(sifting, "sift", poisoned)
     waits(f.LegAnswered(leg="poison", at=now_us()), answered(call), f.LegEnded(leg="poison", at=now_us(), cause="X"))
     tasks.handle_facts()
     assert is_answered(call) and not waiting()
