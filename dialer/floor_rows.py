@@ -6,14 +6,16 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.core.cache import cache
-from django.db.models import Count, Prefetch, Q
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from dialer import census, row_figures
+from dialer.compiled import any_of, compiled
 from dialer.models import (
     Agent,
     AgentDay,
     AgentMessage,
+    Assignment,
     CallLog,
     CampaignDay,
     CampaignStatus,
@@ -33,30 +35,62 @@ Row = dict[str, Any]
 OpenCall = tuple[str, str | None, bool]
 
 
+def _agents() -> QuerySet[Agent]:
+    with_last = ("team", "last_call__contact", "last_call__campaign", "last_call__disposition")
+    return Agent.objects.select_related(*with_last).defer("last_call__cdr_data")
+
+
+_AGENTS = compiled(lambda pks: _agents().filter(any_of("pk", pks)))
+_ACTIVE_AGENTS = compiled(lambda: _agents().filter(is_active=True))
+_OPEN_CALLS = compiled(
+    lambda agents: CallLog.objects.filter(any_of("agent", agents), ended_at=None).values_list(
+        "agent_id", "call_id", "campaign__campaign_id", "bridged_at"
+    )
+)
+_PLACES = compiled(
+    lambda agents: Assignment.objects.filter(any_of("agent", agents)).values_list("agent_id", "campaign__campaign_id")
+)
+_AGENT_DAYS = compiled(lambda agents, day: AgentDay.objects.filter(any_of("agent", agents), day=day))
+_OFFERS = compiled(
+    lambda agents: ContactReservation.objects.filter(
+        any_of("agent", agents), state=ContactReservation.State.OFFERED
+    ).select_related("campaign", "contact")
+)
+_LISTENERS = compiled(
+    lambda agents: SideLeg.objects.filter(
+        any_of("agent", agents), ended_at=None, purpose=SideLeg.Purpose.LISTEN
+    ).order_by("id")
+)
+_UNREAD = compiled(
+    lambda agents: (
+        AgentMessage.objects.filter(any_of("agent", agents), read_at=None)
+        .order_by("agent_id", "id")
+        .distinct("agent_id")
+    )
+)
+
+
 def agent_rows(pks: Iterable[int] | None = None) -> list[Row]:
     """Rows of the floor for these agents, or for all active ones."""
-    with_last = ("team", "last_call__contact", "last_call__campaign", "last_call__disposition")
-    agents = Agent.objects.prefetch_related("campaigns").select_related(*with_last).defer("last_call__cdr_data")
-    agents = agents.filter(pk__in=list(pks)) if pks is not None else agents.filter(is_active=True)
-    found = list(agents)
+    found = _ACTIVE_AGENTS() if pks is None else _AGENTS(list(pks))
     keys = [agent.pk for agent in found]
-    held = CallLog.objects.filter(agent__in=keys, ended_at=None)
     open_calls = {
         agent: (str(call_id), str(campaign) if campaign else None, bridged_at is not None)
-        for agent, call_id, campaign, bridged_at in held.values_list(
-            "agent_id", "call_id", "campaign__campaign_id", "bridged_at"
-        )
+        for agent, call_id, campaign, bridged_at in _OPEN_CALLS(keys)
     }
-    days = {day.agent_id: day for day in AgentDay.objects.filter(agent__in=keys, day=today())}
-    offers = ContactReservation.objects.filter(agent__in=keys, state=ContactReservation.State.OFFERED)
-    before = {offer.agent_id: offer for offer in offers.select_related("campaign", "contact")}
+    days = {day.agent_id: day for day in _AGENT_DAYS(keys, today())}
+    before = {offer.agent_id: offer for offer in _OFFERS(keys)}
     heard_by: dict[int, list[SideLeg]] = {}
-    for side in SideLeg.objects.filter(agent__in=keys, ended_at=None, purpose=SideLeg.Purpose.LISTEN).order_by("id"):
+    for side in _LISTENERS(keys):
         heard_by.setdefault(side.agent_id or 0, []).append(side)
+    campaigns: dict[int, list[str]] = {}
+    for agent, campaign in _PLACES(keys):
+        campaigns.setdefault(agent, []).append(str(campaign))
     notes = _notes(keys)
     return [
         _agent_row(agent, open_calls.get(agent.pk), before.get(agent.pk))
         | {
+            "campaigns": sorted(campaigns.get(agent.pk, ())),
             "calls_today": _calls_today(days.get(agent.pk), open_calls.get(agent.pk)),
             "today": row_figures.agent_today(days.get(agent.pk)),
             "listeners": listeners(heard_by.get(agent.pk, ())),
@@ -77,11 +111,9 @@ def listeners(sides: Iterable[SideLeg]) -> list[Row]:
 
 def _notes(agents: list[int]) -> dict[int, Row]:
     """For each agent the oldest message they have not read."""
-    unread = AgentMessage.objects.filter(agent__in=agents, read_at=None)
-    oldest = unread.order_by("agent_id", "id").distinct("agent_id")
     return {
         note.agent_id: {"id": str(note.message_id), "sender": note.sender, "text": note.text, "at": ms(note.at)}
-        for note in oldest
+        for note in _UNREAD(agents)
     }
 
 
@@ -102,7 +134,6 @@ def _agent_row(agent: Agent, call: OpenCall | None, offer: ContactReservation | 
         "since": ms(agent.status_since or agent.created_at),
         "pending": pending,
         "softphone": agent.softphone,
-        "campaigns": sorted(str(campaign.campaign_id) for campaign in agent.campaigns.all()),
         "call_id": call[0] if call else None,
         "preview": _offer_row(offer) if offer else None,
         "wrap_up_until": ms(agent.wrap_up_until),
@@ -140,19 +171,31 @@ def _last_call(call: CallLog) -> Row:
     }
 
 
-def campaign_rows(pks: Iterable[int] | None = None) -> list[Row]:
-    """Rows of the floor for these campaigns, or for all that are not cancelled."""
-    campaigns = DialerCampaign.objects.select_related("target_list", "profile").annotate(
+def _campaigns() -> QuerySet[DialerCampaign]:
+    return DialerCampaign.objects.select_related("target_list", "profile").annotate(
         agent_count=Count("assigned_agents", filter=Q(assigned_agents__is_active=True))
     )
-    if pks is not None:
-        campaigns = campaigns.filter(pk__in=list(pks))
-    else:
-        campaigns = campaigns.exclude(status=CampaignStatus.CANCELLED)
-    found = list(campaigns)
-    days = {day.campaign_id: day for day in CampaignDay.objects.filter(campaign__in=found, day=today())}
-    newest = PacingDecision.objects.filter(campaign__in=found).order_by("campaign_id", "-id").distinct("campaign_id")
-    decisions = {decision.campaign_id: decision for decision in newest}
+
+
+_CAMPAIGNS = compiled(lambda pks: _campaigns().filter(any_of("pk", pks)))
+_NOT_CANCELLED = compiled(lambda: _campaigns().exclude(status=CampaignStatus.CANCELLED))
+_CAMPAIGN_DAYS = compiled(lambda campaigns, day: CampaignDay.objects.filter(any_of("campaign", campaigns), day=day))
+# By a look into the index for each of them: of all its decisions the newest is wanted.
+_DECISIONS = compiled(
+    lambda campaigns: (
+        PacingDecision.objects.filter(any_of("campaign", campaigns))
+        .order_by("campaign_id", "-id")
+        .distinct("campaign_id")
+    )
+)
+
+
+def campaign_rows(pks: Iterable[int] | None = None) -> list[Row]:
+    """Rows of the floor for these campaigns, or for all that are not cancelled."""
+    found = _NOT_CANCELLED() if pks is None else _CAMPAIGNS(list(pks))
+    keys = [campaign.pk for campaign in found]
+    days = {day.campaign_id: day for day in _CAMPAIGN_DAYS(keys, today())}
+    decisions = {decision.campaign_id: decision for decision in _DECISIONS(keys)}
     now = timezone.now()
     month = drops.month(found, now)
     counted, reached = census.kept(found), row_figures.reached(found)
@@ -217,14 +260,23 @@ def decision_row(decision: PacingDecision) -> Row:
     }
 
 
+def _calls() -> QuerySet[CallLog]:
+    return CallLog.objects.select_related("agent__team", "campaign", "contact").order_by("id")
+
+
+_CALLS = compiled(lambda pks: _calls().filter(any_of("pk", pks)))
+_ALL_OPEN_CALLS = compiled(lambda: _calls().filter(ended_at=None))
+_SIDES = compiled(lambda calls: SideLeg.objects.filter(any_of("call", calls), ended_at=None).order_by("id"))
+
+
 def call_rows(pks: Iterable[int] | None = None) -> list[Row]:
     """Rows of the floor for these calls, ended or not, or for all open ones."""
-    open_sides = Prefetch("side_legs", SideLeg.objects.filter(ended_at=None).order_by("id"), to_attr="open_sides")
-    calls = CallLog.objects.select_related("agent__team", "campaign", "contact").prefetch_related(open_sides)
-    calls = calls.filter(pk__in=list(pks)) if pks is not None else calls.filter(ended_at=None)
-    found = list(calls.order_by("id"))
+    found = _ALL_OPEN_CALLS() if pks is None else _CALLS(list(pks))
+    sides: dict[int, list[SideLeg]] = {}
+    for side in _SIDES([call.pk for call in found]):
+        sides.setdefault(side.call_id, []).append(side)
     muted_since = _muted_since([call.pk for call in found if call.muted])
-    return [_call_row(call) | {"muted_since": muted_since.get(call.pk)} for call in found]
+    return [_call_row(call, sides.get(call.pk, [])) | {"muted_since": muted_since.get(call.pk)} for call in found]
 
 
 def _muted_since(muted: list[int]) -> dict[int, int | None]:
@@ -235,7 +287,7 @@ def _muted_since(muted: list[int]) -> dict[int, int | None]:
     return {call: ms(at) for call, at in done.values_list("call_id", "settled_at")}
 
 
-def _call_row(call: CallLog) -> Row:
+def _call_row(call: CallLog, sides: list[SideLeg]) -> Row:
     return {
         "id": str(call.call_id),
         "campaign_id": str(call.campaign.campaign_id) if call.campaign else None,
@@ -254,7 +306,7 @@ def _call_row(call: CallLog) -> Row:
         "team": call.agent.team.code if call.agent and call.agent.team else "",
         "decision_id": call.decision_id,
         "version": call.version,
-    } | _control_row(call, call.open_sides)  # type: ignore[attr-defined]  # prefetched above
+    } | _control_row(call, sides)
 
 
 def _control_row(call: CallLog, sides: list[SideLeg]) -> Row:

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Min, Sum
 
 from dialer import figures
+from dialer.compiled import any_of, compiled
 from dialer.models import AgentDay, CampaignDay, CampaignMinute, CampaignStatus, DialerCampaign
 
 Row = dict[str, Any]
@@ -52,19 +53,33 @@ def campaign_today(day: CampaignDay) -> Row:
     }
 
 
+_REACHED = compiled(
+    lambda campaigns: (
+        CampaignDay.objects.filter(any_of("campaign", campaigns))
+        .order_by()
+        .values_list("campaign")
+        .annotate(Sum("reached"), Sum("tried"))
+    )
+)
+_PACES = compiled(
+    lambda lists, since: (
+        CampaignMinute.objects.filter(any_of("campaign__target_list", lists), minute__gt=since, finished__gt=0)
+        .order_by()
+        .values_list("campaign__target_list")
+        .annotate(Sum("finished"), Min("minute"))
+    )
+)
+
+
 def reached(campaigns: Sequence[DialerCampaign]) -> dict[int, Row]:
     """The contact rate per contact of each campaign (key), since it began."""
-    days = CampaignDay.objects.filter(campaign__in=campaigns).order_by()
-    sums = days.values_list("campaign").annotate(Sum("reached"), Sum("tried"))
+    sums = _REACHED([campaign.pk for campaign in campaigns])
     return {pk: figures.contact_rate_per_contact(found, tried).as_row() for pk, found, tried in sums}
 
 
 def paces(lists: set[int], now: dt.datetime) -> dict[int, float]:
     """Contacts per hour that each list (key) was done with in the last hour, or since its campaigns began within it."""
-    minutes = CampaignMinute.objects.filter(
-        campaign__target_list__in=lists, minute__gt=now - PACE_WINDOW, finished__gt=0
-    ).order_by()
-    found = minutes.values_list("campaign__target_list").annotate(Sum("finished"), Min("minute"))
+    found = _PACES(list(lists), now - PACE_WINDOW)
     return {pk: finished / (max(now - first, PACE_LEAST) / dt.timedelta(hours=1)) for pk, finished, first in found}
 
 

@@ -16,6 +16,7 @@ from django.db import connection
 from django.db.models import Sum
 
 from dialer import figures
+from dialer.compiled import any_of, compiled
 from dialer.models import CallLog, CampaignDay, CampaignMinute, DialerCampaign
 from dialer.pacing.observation import WindowCount
 from dialer.pacing.profile import DAY_SECONDS, CapWindow, Profile, standard
@@ -99,11 +100,20 @@ def counts(campaign: int, now: dt.datetime, windows: Sequence[CapWindow] = ()) -
     return tuple(_counts(windows[place], sums) for place, *sums in rows)
 
 
+_MONTHS = compiled(
+    lambda campaigns, since: (
+        CampaignDay.objects.filter(any_of("campaign", campaigns), day__gte=since)
+        .order_by()
+        .values_list("campaign")
+        .annotate(*(Sum(name) for name in COUNTED))
+    )
+)
+
+
 def month(campaigns: Sequence[DialerCampaign], now: dt.datetime) -> dict[int, Counts]:
     """The counts of each campaign's longest window by its key, for boards: one query for all."""
     longest = {campaign.pk: profile_of(campaign).windows[0] for campaign in campaigns}
-    days = CampaignDay.objects.filter(campaign__in=longest, day__gte=_first_day(standard().windows[0], now))
-    sums = days.values_list("campaign").annotate(*(Sum(name) for name in COUNTED)).order_by()
+    sums = _MONTHS(list(longest), _first_day(standard().windows[0], now))
     return {pk: _counts(longest[pk], row) for pk, *row in sums}
 
 

@@ -84,7 +84,7 @@ GUARDS: list[Guard] = [
     Guard(
         "one who has lost the lease sends nothing",
         "dialer/outbox.py",
-        "            lease.fence()\n",
+        "            lease.fence(lasting=False)\n",
         "",
         LATE + "test_a_worker_that_lost_the_lease_after_its_commit_sends_nothing",
     ),
@@ -345,9 +345,9 @@ GUARDS: list[Guard] = [
     ),
     Guard(
         "a softphone that answers although it was given up is hung up",
-        "dialer/services/facts.py",
-        '        or (isinstance(fact, f.LegAnswered) and ours.get(fact.leg) == "over")\n',
-        "",
+        "dialer/services/sifting.py",
+        'return what in _OPEN or what == "over"\n',
+        "return what in _OPEN\n",
         CALLS + "test_a_softphone_that_answers_although_it_was_given_up_is_hung_up",
     ),
     Guard(
@@ -573,14 +573,21 @@ GUARDS: list[Guard] = [
     Guard(
         "a call that has changed since it was read ahead is read anew",
         "dialer/services/calls.py",
-        '    ahead.changed("call", call.freeswitch_uuid)\n',
+        '    ahead.changed("call", call.freeswitch_uuid, call)\n',
         "",
         AHEAD + "test_a_call_that_was_changed_meanwhile_is_read_anew",
     ),
     Guard(
+        "a call that is given out again has forgotten the legs that it led to",
+        "dialer/services/calls.py",
+        'ahead.again(call, "campaign")',
+        "call",
+        AHEAD + "test_who_comes_after_one_who_has_saved_finds_what_is_now",
+    ),
+    Guard(
         "an agent who has changed since they were read ahead is read anew",
         "dialer/services/agents.py",
-        '    ahead.changed("agent", agent.pk)\n',
+        '    ahead.changed("agent", agent.pk, agent)\n',
         "",
         AHEAD + "test_a_softphone_that_unregisters_just_before_the_call_ends_stays_so",
     ),
@@ -644,9 +651,16 @@ GUARDS: list[Guard] = [
     Guard(
         "every task begins with the facts that wait",
         "dialer/tasks.py",
-        "                _hear()\n",
+        '                _hear(always=self.request.called_directly or name == "handle_facts")\n',
         "",
         HEARING + "test_every_task_begins_with_what_has_been_said",
+    ),
+    Guard(
+        "facts are left to a later task only where one waits",
+        "dialer/services/hearing.py",
+        " and streams.shared().llen(streams.SEQUENTIAL_QUEUE)",
+        "",
+        HEARING + "test_facts_just_heard_of_are_left_to_a_task_that_waits_and_to_none_that_does_not",
     ),
     Guard(
         "only those facts are taken away that have been applied",

@@ -297,7 +297,7 @@ GUARDS: list[Guard] = [
     ),
     Guard(
         "a name like no uuid of another's leg takes no fact of ours with it",
-        "dialer/services/facts.py",
+        "dialer/services/sifting.py",
         "for leg in legs if orders.is_uuid(leg)]",
         "for leg in legs if len(leg) == 36]",
         "tests/integration/test_late_facts.py::"

@@ -367,8 +367,8 @@ GUARDS: list[Guard] = [
     Guard(
         "nothing is dialled ahead for agents who lack a skill that the campaign requires",
         "dialer/services/observing.py",
-        "    able = agents.skilled(campaign.pk).filter(campaigns=campaign.pk)\n",
-        "    able = campaign.assigned_agents.all()\n",
+        "        agents.skilled(campaign)\n",
+        "        agents.Agent.objects\n",
         MODES + "test_agents_without_the_required_skills_are_not_dialled_for[predictive]",
     ),
     Guard(

@@ -85,6 +85,21 @@ def test_a_call_that_was_changed_meanwhile_is_read_anew(talking):
         assert calls.locked(leg).machine
 
 
+def test_who_comes_after_one_who_has_saved_finds_what_is_now(talking, django_assert_num_queries):
+    leg = talking.freeswitch_uuid
+    with acting("test"):
+        calls.read_ahead([leg], [], [])
+        first = calls.locked(leg)
+        assert first.agent_leg.ended_at is None
+        first.machine = True
+        calls.save(first, "machine")
+        AgentLeg.objects.filter(pk=first.agent_leg_id).update(ended_at=talking.initiated_at)
+        with django_assert_num_queries(0):
+            again = calls.locked(leg)
+            assert again.machine and again.campaign.pk == talking.campaign_id
+        assert again.agent_leg.ended_at is not None
+
+
 def test_a_row_is_given_out_once_and_none_beyond_its_transaction(talking):
     leg = talking.freeswitch_uuid
     with acting("test"):
