@@ -10,8 +10,8 @@ TICK_SECONDS = 1.0
 TICK_PENDING_SECONDS = 5
 # How long the sequential worker's lease lasts unrenewed: the pause before another takes over from one that is frozen or
 # cut off, in which nobody dials or joins. Three renewals may be missed; the fence makes a needless change harmless.
-LEASE_SECONDS = 8
-LEASE_RENEW_SECONDS = 2.0
+LEASE_SECONDS = 4
+LEASE_RENEW_SECONDS = 0.9
 # An order that waited longer is not executed: the customer or the agent it was meant for has moved on.
 ORDER_SECONDS = 10.0
 # An attempt the switch has not mentioned is in doubt once its order can no longer be executed.

@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 QUEUE = streams.SEQUENTIAL_QUEUE
 ROUTING_KEYS = {QUEUE, "dialer.sequential"}
 BEAT_SECONDS = 2.0
+# Between a stand-by's looks at the lease.
+LOOK_SECONDS = 0.5
+# Longest without PostgreSQL before a worker stands by.
+AWAY_SECONDS = 32.0
 # Longest that a worker may take to end when it has been asked to.
 END_SECONDS = 30.0
 # On a busy floor the tasks' thread waits for PostgreSQL a thousand times a second; each time the announcer could keep
@@ -140,7 +144,7 @@ def wait_for_lease() -> lease.Held:
         if not announced:
             announced = True
             log.info("another sequential worker is at work; standing by")
-        if _stop.wait(1.0):
+        if _stop.wait(LOOK_SECONDS):
             sys.exit(0)
 
 
@@ -205,7 +209,7 @@ def _keep() -> None:
             log.warning("lease not renewed: %s", str(error).splitlines()[0])
             db.connections.close_all()
             # Past its end another worker may hold it. The fence refuses us anyway; stopping makes us a stand-by.
-            if time.monotonic() - renewed > LEASE_SECONDS * 4:
+            if time.monotonic() - renewed > AWAY_SECONDS:
                 _lost("the database has been away for too long")
                 return
         if at_hand.seconds() > settings.CELERY_TASK_TIME_LIMIT:

@@ -42,7 +42,7 @@ MOMENT_SECONDS = 2.0
 IDLE_SECONDS = (1.0, 12.0)
 # How long a machine is gone: less and more than what any time-out lasts.
 GONE_SECONDS = (2.0, 30.0)
-# Longest wait until another worker has taken over: the lease lasts 8 s.
+# Longest wait until another worker has taken over: the lease lasts 4 s.
 TAKEN_OVER_SECONDS = 40.0
 _PENDING = "SELECT 1 FROM dialer_order WHERE status = 'pending' LIMIT 1"
 

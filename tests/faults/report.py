@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 from pathlib import Path
 
 from tests.faults.checker import Found
@@ -10,6 +11,16 @@ from tests.faults.floor import Size
 from tests.faults.history import Evidence, History
 
 SHOWN = 12
+# After a fault a process begins, connects, compares itself with the switch.
+REST = 3.0
+
+
+def whole_seconds(history: History) -> set[int]:
+    """Those (since 1970) in which no fault goes on, nor has ended just before: the floor is at work again."""
+    seconds = set(range(math.ceil(history.began_at), math.floor(history.ended_at)))
+    for fault in history.faults:
+        seconds -= set(range(math.floor(fault.at), math.ceil((fault.until or fault.at) + REST)))
+    return seconds
 
 
 def say(history: History, evidence: Evidence, found: list[Found], size: Size, seeds: list[int]) -> bool:
@@ -27,6 +38,10 @@ def say(history: History, evidence: Evidence, found: list[Found], size: Size, se
         f"{seconds:.0f} s; reached {len(customers) / seconds:.1f} calls/s, {joined} joined, "
         f"{len(history.commands) / seconds:.1f} commands/s"
     )
+    whole = whole_seconds(history)
+    at_work = sum(int(leg["invited_at"]) in whole for leg in customers)
+    print(f"  in the {len(whole)} seconds that began {REST:.0f} s or more after a fault, before the next: "
+          f"{at_work / max(1, len(whole)):.1f} calls/s")  # fmt: skip
     kinds = collections.Counter(fault.kind for fault in history.faults)
     between = sum(fault.between_commit_and_send for fault in history.faults)
     taken = sum(fault.detail == "taken over" for fault in history.faults)

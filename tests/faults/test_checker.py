@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults import checker, report
 from tests.faults.floor import Size
-from tests.faults.history import Command, Doubt, Evidence, History, Levelling, Sample, Stop
+from tests.faults.history import Command, Doubt, Evidence, Fault, History, Levelling, Sample, Stop
 from tests.faults.witness import Look, differences
 
 CAMPAIGN = "c1"
@@ -213,3 +213,9 @@ def test_calls_a_second_are_those_of_the_seconds_under_fault(capsys):
     told = history(began_at=96.0, ended_at=120.0)
     report.say(told, evidence(legs=[leg(str(n)) for n in range(48)] + outside), [], Size(), [1])
     assert "reached 2.0 calls/s, 48 joined" in capsys.readouterr().out
+
+
+def test_whole_seconds_are_those_without_a_fault_and_some_after():
+    told = history(faults=[Fault("worker", 104.5, 106.2), Fault("web", 107.0), Fault("redis", 130.0, 131.0)])
+    told.began_at, told.ended_at = 100.2, 140.0
+    assert report.whole_seconds(told) == {101, 102, 103, *range(110, 130), *range(134, 140)}
