@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import DatabaseError, connection
 from django.db.models import BooleanField, F, Field, Func, Model, QuerySet, Value
+from django.db.transaction import TransactionManagementError
 
 Row = TypeVar("Row")
 
@@ -63,7 +64,7 @@ def compiled(make: Callable[..., QuerySet[Any, Row]]) -> Compiled[Row]:
     """`open_legs = compiled(lambda agent: Leg.objects.filter(agent=agent, ended_at=None))`, asked as
     `open_legs(agent.pk)`, answered with a list. make: the queryset for placeholders; what it says of anything else is
     said once and for all. Values are sent as the driver writes them: keys, not rows; uuids, not their text; a list to
-    `any_of`. `first` takes the first row of the answer, so `make` orders them and says `[:1]`.
+    `any_of`; None finds nothing. `first` takes the first row of the answer, so `make` orders them and says `[:1]`.
 
     Raises ValueError for a queryset that cannot be asked so: one that makes nothing of a value, or prefetches.
     """
@@ -76,6 +77,7 @@ class _Made:
         self.query, self.known = queryset.query, queryset._known_related_objects
         self.compiler = queryset.query.get_compiler(using=self.db)
         self.sql, self._params = self.compiler.as_sql()
+        self.locks = queryset.query.select_for_update
         fields = [row[0] for row in self.compiler.select[: self.compiler.col_count]]
         self.converters = self.compiler.get_converters(fields)
         used = {one.place for one in self._params if isinstance(one, _Given)}
@@ -117,6 +119,8 @@ class _Asked:
         return self
 
     def execute_sql(self, **_: Any) -> list[list[tuple[Any, ...]]]:
+        if self._made.locks and connection.get_autocommit():
+            raise TransactionManagementError("rows can be locked within a transaction only")
         with connection.cursor() as cursor:
             cursor.execute(self._made.sql, self._made.with_values(self._values))
             return [cursor.fetchall()]

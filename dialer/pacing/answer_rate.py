@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dialer.pacing.durations import RING_LONGEST, Array, RingTimes
-from dialer.pacing.observation import NO_STRATUM, Stratum
+from dialer.pacing.durations import Array, RingTimes
+from dialer.pacing.observation import NO_STRATUM, RING_LONGEST, Stratum
 
 FAST_SECONDS, SLOW_SECONDS = 40.0, 600.0
 PRIOR, PRIOR_WORTH = 0.30, 10.0

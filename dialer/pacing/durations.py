@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from dialer.pacing.observation import RING_LONGEST
+
 Array = npt.NDArray[np.float64]
 
 # Seconds ahead at which supply and demand are compared: fine where a call may be answered soon, coarse later.
@@ -22,7 +24,6 @@ MEMORY = 600  # durations kept of each kind
 BANDWIDTH = 0.15  # of the log-normal kernel: about 15 % of a duration
 PRIOR_WORTH = 6.0
 RING_PRIOR_WORTH = 20.0
-RING_LONGEST = 60
 # An answered person may wait 2 s: whoever is free a second after the answer's bin still comes in time.
 GRACE_BINS = 1
 

@@ -11,6 +11,8 @@ from dialer.pacing.decision import BindingReason, Decision
 # Whatever makes calls answer differently: attempt number and hour block, say. Compared, never interpreted.
 Stratum = int | str | tuple[int | str, ...]
 NO_STRATUM: Stratum = 0
+# Seconds: who has rung for longer is counted as having rung for this long.
+RING_LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dialer.pacing.durations import HORIZON, RING_LONGEST, Array, RingTimes, normal_cdf
-from dialer.pacing.observation import Stratum
+from dialer.pacing.durations import HORIZON, Array, RingTimes, normal_cdf
+from dialer.pacing.observation import RING_LONGEST, Stratum
 
 # Below this many busy agents and ringing calls together, the distribution is computed exactly.
 EXACT_BELOW_AGENTS = 40

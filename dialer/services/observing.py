@@ -17,7 +17,7 @@ from dialer import eligibility, limits, rules, shares
 from dialer.compiled import any_of, compiled
 from dialer.models import DIALS_AHEAD, Assignment, CallLog, CampaignStatus, DialerCampaign
 from dialer.pacing import Ceilings, Observation, Stratum
-from dialer.pacing.durations import RING_LONGEST
+from dialer.pacing.observation import RING_LONGEST
 from dialer.services import agents, hearing
 from dialer.services.acting import Act
 from events import nodes, streams

@@ -14,7 +14,6 @@ from django.db import transaction
 
 from dialer import limits, pacing
 from dialer.models import DIALS_AHEAD, Agent, AgentState, AgentStatus, CallLog, DialerCampaign, DialingMode, Message
-from dialer.pacing.predictive import Predictive
 from dialer.pacing.profile import Profile
 from dialer.services import closing, drops
 from dialer.services.observing import dials_ahead, stratum_of
@@ -146,6 +145,9 @@ def _is_recorded(message: Message | None) -> bool:
 def _policy(campaign: DialerCampaign, profile: Profile) -> pacing.Policy:
     if campaign.mode == DialingMode.POWER:
         return pacing.Power(float(campaign.power_ratio), profile)
+    # It brings numpy, which every process that knows agents would load.
+    from dialer.pacing.predictive import Predictive
+
     wrap = max(1.0, float(campaign.wrap_up_seconds))
     return Predictive(profile, wrap_mean=wrap, ring_timeout=float(campaign.ring_timeout_seconds))
 

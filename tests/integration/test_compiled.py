@@ -4,8 +4,9 @@ import datetime as dt
 import uuid
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Count, Q, Value
+from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -75,6 +76,16 @@ def test_rows_are_locked(agents):
     with CaptureQueriesContext(connection) as asked:
         ask(agents[0].pk)
     assert "FOR UPDATE OF" in asked[0]["sql"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_are_locked_within_a_transaction_only():
+    [agent] = make_agents(1)
+    ask = compiled(lambda pk: Agent.objects.select_for_update().filter(pk=pk))
+    with transaction.atomic():
+        assert ask(agent.pk) == [agent]
+    with pytest.raises(TransactionManagementError):
+        ask(agent.pk)
 
 
 def test_what_cannot_be_asked_so_is_refused():

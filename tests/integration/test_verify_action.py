@@ -39,7 +39,7 @@ from dialer.models import (
     Disposition,
     Order,
 )
-from dialer.services import agents, calls, facts, panels, preview
+from dialer.services import agents, calls, panels, preview, sifting
 from dialer.services.acting import acting
 from dialer.services.audit import Source
 from events import call_state, streams
@@ -388,7 +388,7 @@ FACTS: dict[type, Case] = {
     f.OrderReported: order_reported,
     f.SoftphoneRegistration: registration,
 }
-ACTED_ON = {*call_state.LEG_FACTS, *facts._ABOUT_OPEN_LEGS, f.LegParked, f.OrderReported, f.SoftphoneRegistration}
+ACTED_ON = {*call_state.LEG_FACTS, *sifting.ABOUT_OPEN_LEGS, f.LegParked, f.OrderReported, f.SoftphoneRegistration}
 
 
 @pytest.mark.parametrize("fact", sorted(ACTED_ON, key=lambda kind: kind.__name__), ids=lambda kind: kind.__name__)
