@@ -62,7 +62,7 @@ class Sequential(Task):
             counters.observe("dialer_task_wait_seconds", time.time() - queued_at, task=name)
         try:
             with at_hand.doing(name, (self.request.properties or {}).get("delivery_tag", "")):
-                _hear(always=self.request.called_directly or name == "handle_facts")
+                _hear()
                 begun = time.monotonic()
                 return super().__call__(*args, **kwargs)
         except GIVEN_BACK as error:
@@ -79,9 +79,9 @@ class Sequential(Task):
             counters.flush()
 
 
-def _hear(*, always: bool) -> None:
+def _hear() -> None:
     try:
-        hearing.catch_up() if always else hearing.catch_up_unless_lately()
+        hearing.catch_up()
     except redis.RedisError as error:
         log.warning("facts wait: %s", type(error).__name__)
 

@@ -9,8 +9,6 @@ from typing import Any
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core.cache import cache
 
-from dialer import whatif
-
 log = logging.getLogger(__name__)
 
 # The largest that the page lets through takes a third of it.
@@ -22,6 +20,9 @@ FAILED_SECONDS = 30
 def run(parameters: dict[str, Any], busy_key: str, keep_seconds: int) -> None:
     """Simulate, keep the report under whatif:{key} for so long, and free `busy_key` for the next run. A result that
     another run has left is not computed again."""
+    # It brings numpy, which every Celery process would load.
+    from dialer import whatif
+
     asked = whatif.Parameters.of(parameters)
     key, started = f"whatif:{asked.key}", time.monotonic()
     try:

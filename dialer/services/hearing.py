@@ -1,7 +1,5 @@
 """The facts that wait: what the ingest has told and nobody has applied yet. Every task of the sequential queue begins
-with them, so whatever it decides, it decides on what is known; a customer who has answered waits for no other task. On
-a busy floor, with more tasks behind it, a task leaves them to those if they have been heard just now: a transaction of
-facts costs nearly as much for one as for ten.
+with them, so whatever it decides, it decides on what is known; a customer who has answered waits for no other task.
 
 They are a stream, written by the ingest in the same step as the live state. Each is deleted by its id once it is
 committed: one whose worker dies in between is applied again, which changes nothing.
@@ -25,22 +23,11 @@ log = logging.getLogger(__name__)
 AT_ONCE = 200
 # Longest that a task is kept waiting by them; the rest have a task of their own.
 SECONDS = 1.0
-# Just now, in seconds.
-LATELY = 0.1
-_heard_at = -100.0
-
-
-def catch_up_unless_lately() -> int:
-    """As catch_up; nothing while other tasks wait, which do so too, if it has just been done."""
-    if time.monotonic() - _heard_at < LATELY and streams.shared().llen(streams.SEQUENTIAL_QUEUE):
-        return 0
-    return catch_up()
 
 
 def catch_up() -> int:
     """Apply what waits, in order; returns how many asked for something. Raises LeaseLost, OperationalError,
     InterfaceError, redis.RedisError: what is not deleted then waits on."""
-    global _heard_at
     client, begun, count, heard = streams.shared(), time.monotonic(), 0, 0
     entries = cast(list[Any], client.xrange(streams.FACTS, count=AT_ONCE))
     # Until none is left: whoever writes into an empty stream asks for a task, and nobody else does.
@@ -57,7 +44,6 @@ def catch_up() -> int:
         if time.monotonic() - begun > SECONDS:
             _go_on()
             break
-    _heard_at = time.monotonic()
     if heard:
         counters.observe("dialer_task_seconds", time.monotonic() - begun, task="facts")
     return count

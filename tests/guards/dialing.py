@@ -651,16 +651,9 @@ GUARDS: list[Guard] = [
     Guard(
         "every task begins with the facts that wait",
         "dialer/tasks.py",
-        '                _hear(always=self.request.called_directly or name == "handle_facts")\n',
+        "                _hear()\n",
         "",
         HEARING + "test_every_task_begins_with_what_has_been_said",
-    ),
-    Guard(
-        "facts are left to a later task only where one waits",
-        "dialer/services/hearing.py",
-        " and streams.shared().llen(streams.SEQUENTIAL_QUEUE)",
-        "",
-        HEARING + "test_facts_just_heard_of_are_left_to_a_task_that_waits_and_to_none_that_does_not",
     ),
     Guard(
         "only those facts are taken away that have been applied",

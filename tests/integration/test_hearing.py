@@ -67,28 +67,6 @@ def test_every_task_begins_with_what_has_been_said(call, name):
     assert not waiting()
 
 
-def test_facts_just_heard_of_are_left_to_a_task_that_waits_and_to_none_that_does_not(call, monkeypatch):
-    tasks.handle_facts()
-    streams.shared().rpush(streams.SEQUENTIAL_QUEUE, "another task")
-    waits(answered(call))
-    monkeypatch.setattr(hearing, "LATELY", 60.0)
-    assert hearing.catch_up_unless_lately() == 0 and waiting() == 1
-    tasks.handle_facts()
-    assert is_answered(call) and not waiting()
-
-    waits(f.LegEnded(leg=call.freeswitch_uuid, at=now_us(), cause="NORMAL_CLEARING", complete=True))
-    streams.shared().delete(streams.SEQUENTIAL_QUEUE)
-    assert hearing.catch_up_unless_lately() == 1 and not waiting()
-
-
-def test_facts_are_not_left_for_long(call, monkeypatch):
-    tasks.handle_facts()
-    streams.shared().rpush(streams.SEQUENTIAL_QUEUE, "another task")
-    waits(answered(call))
-    monkeypatch.setattr(hearing, "_heard_at", time.monotonic() - hearing.LATELY)
-    assert hearing.catch_up_unless_lately() == 1 and is_answered(call)
-
-
 def test_what_cannot_be_committed_waits_on(call, monkeypatch):
     waits(answered(call))
     with monkeypatch.context() as broken:
