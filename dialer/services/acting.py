@@ -105,7 +105,7 @@ def acting(by: str = "", command_id: str | None = None, now: dt.datetime | None 
             announce.forget()
             raise
         finally:
-            _local.campaigns = None
+            _local.campaigns, _local.versions = None, {}
             ahead.forget()
             closing.forget()
         outbox.send_committed()

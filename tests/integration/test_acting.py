@@ -1,10 +1,10 @@
 """What a transaction of the sequential worker knows is what is committed, however often it was read before."""
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from dialer.models import ComplianceProfile, DialerCampaign
-from dialer.services.acting import acting, campaigns_of
+from dialer.services.acting import CAMPAIGNS, VERSIONS, acting, campaigns_of, seen
 from tests.fakes.floor import make_campaign
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_empty")]
@@ -38,6 +38,20 @@ def test_a_campaign_is_read_once_for_as_long_as_it_stays_as_it_is(campaign, djan
 def test_a_change_of_a_campaign_is_known_to_the_next_transaction(campaign):
     known(campaign)
     rename(campaign, "Autumn")
+    assert name_of(campaign) == "Autumn"
+
+
+def test_which_versions_one_transaction_has_seen_says_nothing_beyond_it(campaign, django_assert_num_queries):
+    known(campaign)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT c.id, {VERSIONS} FROM {CAMPAIGNS}")
+        versions = dict(cursor.fetchall())
+    with acting("test"):
+        seen(versions)
+        with django_assert_num_queries(0):
+            assert campaigns_of([campaign.pk])[campaign.pk] == campaign
+    rename(campaign, "Autumn")
+    assert campaigns_of([campaign.pk])[campaign.pk].name == "Autumn"
     assert name_of(campaign) == "Autumn"
 
 
