@@ -38,8 +38,14 @@ class any_of(Func):  # noqa: N801 - said as a condition
         super().__init__(F(field), values)
 
 
-class Compiled(Generic[Row]):
-    """Use it as `compiled` says."""
+class compiled(Generic[Row]):  # noqa: N801 - said as what it makes of a queryset
+    """`open_legs = compiled(lambda agent: Leg.objects.filter(agent=agent, ended_at=None))`, asked as
+    `open_legs(agent.pk)`, answered with a list. make: the queryset for placeholders; what it says of anything else is
+    said once and for all. Values are sent as the driver writes them: keys, not rows; uuids, not their text; a list to
+    `any_of`; None finds nothing. `first` takes the first row of the answer, so `make` orders them and says `[:1]`.
+
+    Raises ValueError for a queryset that cannot be asked so: one that makes nothing of a value, or prefetches.
+    """
 
     def __init__(self, make: Callable[..., QuerySet[Any, Row]]) -> None:
         self._make = make
@@ -58,17 +64,6 @@ class Compiled(Generic[Row]):
         queryset = self._make(*(Value(_Given(place)) for place in range(count)))
         self._made = _Made(queryset, count)
         return self._made
-
-
-def compiled(make: Callable[..., QuerySet[Any, Row]]) -> Compiled[Row]:
-    """`open_legs = compiled(lambda agent: Leg.objects.filter(agent=agent, ended_at=None))`, asked as
-    `open_legs(agent.pk)`, answered with a list. make: the queryset for placeholders; what it says of anything else is
-    said once and for all. Values are sent as the driver writes them: keys, not rows; uuids, not their text; a list to
-    `any_of`; None finds nothing. `first` takes the first row of the answer, so `make` orders them and says `[:1]`.
-
-    Raises ValueError for a queryset that cannot be asked so: one that makes nothing of a value, or prefetches.
-    """
-    return Compiled(make)
 
 
 class _Made:

@@ -182,7 +182,8 @@ def longest_window(rules: eligibility.Rules) -> dt.timedelta:
     return max(windows) + dt.timedelta(days=1)
 
 
-_APPOINTMENTS = compiled(
+# By contacts' keys and the campaign's.
+open_appointments = compiled(
     lambda contacts, campaign: CallbackRow.objects.filter(
         any_of("contact", contacts), campaign=campaign, status=CallbackRow.Status.OPEN
     )
@@ -200,7 +201,7 @@ def contact_views(
     outcomes, last_ended = _outcomes(keys)
     appointments = {
         row.contact_id: eligibility.Callback(row.at, row.agent_id, row.anyone_at)
-        for row in _APPOINTMENTS(keys, campaign.pk)
+        for row in open_appointments(keys, campaign.pk)
     }
     return {
         contact.pk: eligibility.ContactView(

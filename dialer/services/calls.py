@@ -17,7 +17,6 @@ from dialer.models import (
     CallLog,
     CallStatus,
     CampaignDay,
-    Contact,
     MachineAction,
     Message,
     Order,
@@ -53,7 +52,6 @@ def locked(leg_uuid: str) -> CallLog | None:
 _LOCKED = compiled(
     lambda legs: CallLog.objects.select_for_update().filter(any_of("freeswitch_uuid", legs)).order_by("pk")
 )
-_CONTACTS = compiled(lambda pks: Contact.objects.select_for_update().filter(any_of("pk", pks)).order_by("pk"))
 _IDLE = compiled(
     lambda campaign, but: agents.idle(campaign).exclude(any_of("pk", but)).select_for_update(of=("self",))[:1]
 )
@@ -76,8 +74,7 @@ def read_ahead(legs: Collection[str], ending: Collection[str], moving: Collectio
     agents.read_ahead({call.agent_id for leg, call in found.items() if call.agent_id and leg in moving})
     over = [call for leg, call in found.items() if leg in ending and call.ended_at is None]
     if over:
-        contacts = {call.contact_id for call in over if call.contact_id is not None}
-        ahead.keep("contact", contacts, {contact.pk: contact for contact in _CONTACTS(list(contacts))})
+        following.read_ahead({call.contact_id for call in over if call.contact_id is not None})
         endings.read_ahead(over)
 
 

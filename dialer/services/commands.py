@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
-from django.db import connection
 
 from dialer import agent_states as machine
 from dialer import announce, inbox
@@ -88,18 +87,13 @@ def overlooked(now: dt.datetime) -> int:
 _EARLIER = compiled(lambda command_id: AppliedCommand.objects.filter(command_id=command_id))
 
 
-def _not_queued(command_id: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM dialer_queuedcommand WHERE command_id = %s", [command_id])
-
-
 @failing.answered
 def _once(command: Command, kind: str, target: str, do: Callable[[Act, Command], Result]) -> Result:
     """Run a command once; the row that says so is committed with its effect."""
     command_id, actor = _command_id(command), str(command.get("actor") or "")[:150]
     earlier = _EARLIER.first(command_id)
     if earlier is not None:
-        _not_queued(command_id)
+        QueuedCommand.objects.filter(command_id=command_id).delete()
         return answering.publish(earlier)
     status, reason, result = AppliedCommand.Status.APPLIED, "", {}
     confirmation = AppliedCommand.Confirmation.NONE
@@ -124,7 +118,7 @@ def _once(command: Command, kind: str, target: str, do: Callable[[Act, Command],
             applied_at=act.now,
             confirmation=confirmation,
         )
-        _not_queued(command_id)
+        QueuedCommand.objects.filter(command_id=command_id).delete()
         note(f"{kind} {status}{': ' * bool(reason)}{reason}")
     return answering.publish(row)
 

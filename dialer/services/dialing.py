@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 
-from dialer import announce, limits, orders, outbox, pacing, preview, stops
+from dialer import announce, limits, orders, outbox, pacing, preview, rules, stops
 from dialer.compiled import any_of, compiled, update_row
 from dialer.models import (
     DIALS_AHEAD,
@@ -41,11 +41,6 @@ _CAMPAIGN = compiled(
 )
 _FREE = compiled(lambda campaign, pks: agents.idle(campaign).filter(any_of("pk", pks)).select_for_update(of=("self",)))
 _NEWEST = compiled(lambda campaign: PacingDecision.objects.filter(campaign=campaign).order_by("-id")[:1])
-_APPOINTMENTS = compiled(
-    lambda contacts, campaign: Callback.objects.filter(
-        any_of("contact", contacts), campaign=campaign, status=Callback.Status.OPEN
-    )
-)
 _DIALLED = """
 UPDATE dialer_contact SET status = %s, attempts = attempts + 1, blocked_by = '', updated_at = %s WHERE id = ANY(%s)
 """
@@ -216,7 +211,7 @@ def _place(
         _attempt(act, campaign, contact, agent, decision_pk) for contact, agent in pairs
     )
     by_contact = {call.contact_id: call for call in placed}
-    for row in _APPOINTMENTS(keys, campaign.pk):
+    for row in rules.open_appointments(keys, campaign.pk):
         row.status, row.call = Callback.Status.DIALLED, by_contact[row.contact_id]
         row.save(update_fields=["status", "call"])
     outbox.add_all(

@@ -1,14 +1,19 @@
 """What becomes of a contact: what the disposition of its call asks for, or else what follows from the outcome."""
 
 import datetime as dt
+from collections.abc import Collection
 
 from dialer import dispositions, eligibility, retry, rules
-from dialer.compiled import compiled, update_row
+from dialer.compiled import any_of, compiled, update_row
 from dialer.models import FINISHED_CONTACTS, Callback, CallLog, Contact, ContactStatus, DialerTargetList
 from dialer.services import ahead, closing, drops, endings
 from dialer.services.acting import Act
 
-_LOCKED = compiled(lambda pk: Contact.objects.select_for_update().filter(pk=pk))
+_LOCKED = compiled(lambda pks: Contact.objects.select_for_update().filter(any_of("pk", pks)).order_by("pk"))
+
+
+def read_ahead(pks: Collection[int]) -> None:
+    ahead.keep("contact", pks, {contact.pk: contact for contact in _LOCKED(list(pks))})
 
 
 def contact_of(call: CallLog) -> Contact | None:
@@ -16,7 +21,7 @@ def contact_of(call: CallLog) -> Contact | None:
     if call.contact_id is None:
         return None
     contact = ahead.take("contact", call.contact_id)
-    return _LOCKED.first(call.contact_id) if contact is ahead.NOT_READ else contact
+    return _LOCKED.first([call.contact_id]) if contact is ahead.NOT_READ else contact
 
 
 def call_ended(act: Act, call: CallLog, contact: Contact, known: endings.Known) -> None:

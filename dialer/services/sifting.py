@@ -88,7 +88,7 @@ def _asks_for_something(fact: f.AnyFact, known: _Known) -> bool:
             # Placed or joined: the call's own events say more.
             return status != "sent" and not (status == "done" and fact.order_id in known.settled)
         case f.LegCreated():
-            return what in _OPEN and what not in _CUSTOMERS
+            return what in {"side", "agent"}  # of a customer it is noted
         case f.LegAnswered():
             # `over`: declared lost, and it was only late; nobody knows it any more who could hang up.
             return what in _OPEN or what == "over"
@@ -127,8 +127,8 @@ def _look(facts: Sequence[f.AnyFact], now: dt.datetime) -> _Known:
     with connection.cursor() as cursor:
         cursor.execute(f"{'WITH ' * bool(changing)}{', '.join(changing)} {' UNION ALL '.join(reading)}", values)
         rows = cursor.fetchall()
-    acting.seen({int(about): more for what, about, more in rows if what == "campaign"})
-    for what, about, _ in rows:
+    versions = {}
+    for what, about, more in rows:
         match what:
             case "settled":
                 known.settled.add(about)
@@ -137,9 +137,10 @@ def _look(facts: Sequence[f.AnyFact], now: dt.datetime) -> _Known:
             case "moving":
                 known.moving.add(about)
             case "campaign":
-                pass
+                versions[int(about)] = more
             case _:
                 known.ours[about] = what
+    acting.seen(versions)
     return known
 
 
