@@ -21,8 +21,8 @@ from console.outbox import Client, Encoding
 from console.permissions import Actor
 from console.protocol import Bulk, Ping, Resume, Subscribe
 from console.rates import Rate
-from console.scopes import FLOOR, Scope, one_of, part_of
-from console.transport import CONGESTED, DIRECT, DROP, LEAVE, TAKEN, never, nowhere, stay, untold
+from console.scopes import FLOOR, Scope, part_of
+from console.transport import CONGESTED, DROP, LEAVE, STRAIGHT, TAKEN, never, stay, untold
 from console.watch import Right
 from dialer.services.audit import Source
 from events import trail
@@ -82,7 +82,7 @@ class LiveSocket(AsyncWebsocketConsumer):
             self._close_with,
             scope=scope,
             congested=self.scope.get(CONGESTED, never),
-            direct=self.scope.get(DIRECT, nowhere),
+            straight=self.scope.get(STRAIGHT),
             taken=self.scope.get(TAKEN, untold),
             drop=self.scope.get(DROP, untold),
         )
@@ -152,18 +152,19 @@ class LiveSocket(AsyncWebsocketConsumer):
                 if message.round_trip_ms is not None and client.scope.agent:
                     self.hub.round_trips.note(client.scope.agent, message.round_trip_ms)
             case Resume():
+                scope = client.scope
                 if _chooses(message):
                     if not self.may_subscribe:
                         client.post(ONE_AGENT)
                         return
-                    client.scope = one_of(_chosen(client, message))
+                    scope = _chosen(client, message)
                 if self.begun_by_itself:
                     # The question took so long that a snapshot has gone out, perhaps of another part: frames after
                     # the place before it would follow nothing that the client has.
                     self.begun_by_itself = False
-                    client.subscribe(client.scope)
+                    client.subscribe(scope)
                 else:
-                    client.resume(message.epoch, message.seq)
+                    client.resume(message.epoch, message.seq, scope)
             case Subscribe():
                 if self.may_subscribe:
                     client.subscribe(_chosen(client, message))

@@ -10,6 +10,7 @@ from django.conf import settings
 from console import protocol, render
 from console.hub import Entry, Hub
 from console.scopes import Scope
+from console.transport import framed
 
 _Rows = TypeVar("_Rows", protocol.Snapshot, protocol.Frame)
 
@@ -42,7 +43,7 @@ class Json:
         """The frame as it goes over the wire, one for all who see the same part; None for a part of one alone."""
         if scope.agent:
             return None
-        return entry.packed(scope, lambda: self.frame(hub, entry, scope))
+        return framed(self.frame(hub, entry, scope).encode())
 
     def control(self, message: protocol.FromServer, about: str) -> str:
         return protocol.text(message)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import msgspec
 from django.conf import settings
@@ -22,11 +22,11 @@ from redis.exceptions import RedisError
 from console import codes, connections, meters, panels, protocol, watch
 from console.answers import Answers
 from console.floor_state import Delta, FloorState, apply_frame, epoch_order
-from console.outbox import Client, Ready, look_after
+from console.lanes import Encoding, Lane
+from console.outbox import Client, look_after
 from console.round_trips import RoundTrips
 from console.rows import Kpis
-from console.scopes import Scope
-from console.transport import framed
+from console.scopes import Scope, one_of
 from events import streams
 
 log = logging.getLogger(__name__)
@@ -53,25 +53,17 @@ READ_SECONDS: Final = streams.BLOCK_MS / 1000 + 4
 class Entry:
     """A frame in the ring. `delta` is None when it was read from before this process's first snapshot."""
 
-    __slots__ = ("delta", "frame", "packs", "raw", "texts")
+    __slots__ = ("delta", "frame", "raw", "texts")
 
     def __init__(self, raw: bytes, frame: protocol.Frame, delta: Delta | None) -> None:
         self.raw, self.frame, self.delta = raw, frame, delta
         self.texts: dict[Hashable, str] = {}
-        self.packs: dict[Hashable, bytes] = {}
 
     def text(self, key: Hashable, make: Callable[[], str]) -> str:
         """What `make` gives, made once per key."""
         found = self.texts.get(key)
         if found is None:
             found = self.texts[key] = make()
-        return found
-
-    def packed(self, key: Hashable, make: Callable[[], str]) -> bytes:
-        """The same, framed for the wire."""
-        found = self.packs.get(key)
-        if found is None:
-            found = self.packs[key] = framed(make().encode())
         return found
 
 
@@ -94,6 +86,8 @@ class Hub:
         self._snapshots: dict[Hashable, tuple[tuple[str, int], str]] = {}
         self._figures: dict[Scope, tuple[tuple[str, int], Kpis | None]] = {}
         self.clients: set[Client] = set()
+        self.apart: set[Client] = set()  # those of them that are not level with a lane
+        self._lanes: WeakValueDictionary[Hashable, Lane] = WeakValueDictionary()
         self.under_way = 0  # commands that have come and are not answered with an ack or a refusal
         self.leaving = False  # the process stops: no more messages are read
         self.door = asyncio.Semaphore(DOOR)
@@ -140,16 +134,29 @@ class Hub:
 
     def register(self, client: Client) -> None:
         self.clients.add(client)
+        self.apart.add(client)
 
     def unregister(self, client: Client) -> None:
-        self.clients.discard(client)
         self.answers.forget(client)
         client.gone()
+        self.clients.discard(client)
+        self.apart.discard(client)
 
     def sockets_of(self, user_id: int) -> int:
         return sum(client.user_id == user_id for client in self.clients)
 
     # --- what clients ask ---
+
+    def lane(self, encoding: Encoding, scope: Scope) -> Lane:
+        """One for all who are told the same, for as long as there is one of them."""
+        # Scopes that are equal are one, and hashing one costs as much as a frame; the lane keeps its id from being
+        # another's.
+        scope = one_of(scope)
+        key = type(encoding), id(scope)
+        found = self._lanes.get(key)
+        if found is None:
+            found = self._lanes[key] = Lane(encoding, scope)
+        return found
 
     def can_follow(self, seq: int, scope: Scope) -> bool:
         """Whether every frame after `seq` is at hand, in a form that this scope can be cut from."""
@@ -262,13 +269,13 @@ class Hub:
         # Everyone who keeps up has had them; who is late has them made again.
         if late := self.ring.get(frame.seq - TEXTS):
             late.texts.clear()
-            late.packs.clear()
         return True
 
     def _wake(self) -> None:
-        ready: dict[Hashable, Ready] = {}
-        for client in self.clients:
-            client.follow(ready)
+        for client in list(self.apart):
+            client.follow()
+        for lane in list(self._lanes.values()):
+            lane.tell(self)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

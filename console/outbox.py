@@ -13,16 +13,17 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Hashable
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING, Final
 
 from console import codes, protocol
-from console.scopes import FLOOR, Scope, one_of
-from console.transport import Congested, Direct, Drop, Taken, never, nowhere, untold
+from console.lanes import Encoding, Place
+from console.scopes import FLOOR, Scope
+from console.transport import Congested, Drop, Straight, Taken, never, untold
 from events import counters
 
 if TYPE_CHECKING:
-    from console.hub import Entry, Hub
+    from console.hub import Hub
     from console.permissions import Actor
     from console.watch import Right
 
@@ -34,19 +35,6 @@ CONTROLS: Final = 3 * protocol.COMMANDS_PER_MINUTE
 CONGESTION_POLL_SECONDS: Final = 0.05
 # With SLOW_CLIENT_SECONDS and one of these, whoever reads nothing is gone within 5 s.
 LOOK_SECONDS: Final = 0.5
-
-
-# The epoch as a kind of client is told it, and the newest frame as it goes over the wire; None: by the writer.
-Ready = tuple[str, bytes | None]
-
-
-class Encoding(Protocol):
-    """How a kind of client wants the floor told."""
-
-    def snapshot(self, hub: Hub, scope: Scope) -> str: ...
-    def frame(self, hub: Hub, entry: Entry, scope: Scope) -> str: ...
-    def packed(self, hub: Hub, entry: Entry, scope: Scope) -> bytes | None: ...
-    def control(self, message: protocol.FromServer, about: str) -> str: ...
 
 
 class Client:
@@ -62,13 +50,13 @@ class Client:
         *,
         scope: Scope = FLOOR,
         congested: Congested = never,
-        direct: Direct = nowhere,
+        straight: Straight | None = None,
         taken: Taken = untold,
         drop: Drop = untold,
         slow_seconds: float = protocol.SLOW_CLIENT_SECONDS,
     ) -> None:
         self.hub, self.encoding, self.user_id = hub, encoding, user_id
-        self._see(scope)
+        self._lane, self._place = hub.lane(encoding, scope), Place()
         # What its rights rest on, for the hub to look at again (watch.py); None: nobody looks.
         self.right: Right | None = None
         self.judged: tuple[Actor | None, Scope] = (None, self.scope)  # by whose rights it was found to be in order
@@ -76,20 +64,24 @@ class Client:
         self._taken, self._drop = taken, drop
         self._took: int | None = None  # what it had taken at the last look, and since when it is no more
         self._took_at, self._stuck = 0.0, False
-        self._direct, self._resting = direct, False  # resting: the writer waits, everything said so far is on its way
+        self._straight, self._resting = straight, False  # resting: the writer waits, all said so far is on its way
+        if straight is not None:
+            straight.disturbed = self._leave
         self.live = False  # has asked for the floor
         self.closed = False
-        self.epoch, self.seq = "", -1
         self._catch_up = -1  # up to here every frame was promised by `resume`
         self._resuming = False  # asked to resume before the hub knew where the floor is
         self._controls: deque[str] = deque()
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._write(), name="client-writer")
 
+    @property
+    def scope(self) -> Scope:
+        return self._lane.scope
+
     def _see(self, scope: Scope) -> None:
-        self.scope = one_of(scope)
-        # Scopes that are equal are one, and hashing one costs as much as a frame.
-        self._kind = type(self.encoding), id(self.scope)
+        self._leave()
+        self._lane = self.hub.lane(self.encoding, scope)
 
     # --- what the consumer says ---
 
@@ -97,7 +89,7 @@ class Client:
         """A snapshot of this part, then its frames."""
         self._see(scope)
         self.live, self._resuming = True, False
-        self.epoch, self.seq, self._catch_up = "", -1, -1
+        self._place, self._catch_up = Place(), -1
         self._wake.set()
 
     def change(self, scope: Scope) -> None:
@@ -106,20 +98,21 @@ class Client:
         if self.live:
             self.subscribe(scope)
 
-    def resume(self, epoch: str, seq: int) -> None:
-        """Every frame after `seq`, or a snapshot: also when the place is one in another part of the floor."""
+    def resume(self, epoch: str, seq: int, scope: Scope) -> None:
+        """Every frame of this part after `seq`, or a snapshot: also when the place is one in another part."""
+        self._see(scope)
+        self._wake.set()
         self.live = self._resuming = True
-        self.epoch, self.seq = epoch, seq
+        self._place = Place(epoch, seq)
         if self.hub.ready:
             self._promise()
-        self._wake.set()
 
     def _promise(self) -> None:
         """A process that has just begun is asked before it has read the floor: the place is judged once it has."""
         self._resuming = False
         # A place that has not been yet must not come true by the frames that follow.
-        if self.seq > self.hub.state.seq:
-            self.epoch, self.seq = "", -1
+        if self._place.seq > self.hub.state.seq:
+            self._place = Place()
         self._catch_up = self.hub.state.seq
 
     def post(self, message: protocol.FromServer, about: str = "") -> None:
@@ -130,27 +123,27 @@ class Client:
             self._end(codes.CLOSE_SLOW)
             return
         self._controls.append(self.encoding.control(message, about))
+        self.stir()
+
+    def follow(self) -> None:
+        """There is something new, and it is not level. Whoever has had all before it is from now on, and gets it with
+        the others; the writer looks after the rest."""
+        if self._resting and self.live and self._straight and not self.closed and not self._wake.is_set():
+            if self._lane.join(self, self._place, self._straight):
+                self._place = self._lane.place
+                self.hub.apart.discard(self)
+                return
         self._wake.set()
 
-    def follow(self, ready: dict[Hashable, Ready]) -> None:
-        """There is a new frame. Whoever has had all before it gets it at once; the writer looks after the others.
-        ready: what each kind of client is told, made for the first of them."""
-        if self._resting and self.live and self.seq == self.hub.state.seq - 1:
-            if (told := ready.get(self._kind)) is None:
-                told = ready[self._kind] = self._ready()
-            epoch, packed = told
-            if packed is not None and self.epoch == epoch and not self._controls and not self._wake.is_set():
-                # Refuses where anything of an earlier message waits.
-                if self._direct(packed):
-                    self.seq += 1
-                    return
+    def stir(self) -> None:
+        """There is something for it alone, or it cannot keep level: the writer's turn."""
+        self._leave()
         self._wake.set()
 
-    def _ready(self) -> Ready:
-        hub, scope = self.hub, self.scope
-        seq = hub.state.seq
-        packed = self.encoding.packed(hub, hub.ring[seq], scope) if hub.can_follow(seq - 1, scope) else None
-        return scope.epoch(hub.state.epoch), packed
+    def _leave(self) -> None:
+        if self._lane.level.pop(self, None) is not None:
+            self._place = Place(self._place.epoch, self._place.seq)
+            self.hub.apart.add(self)
 
     def end(self, code: int, message: protocol.Error | None = None) -> None:
         """Close with `code`, after `message` where the client still reads."""
@@ -160,6 +153,7 @@ class Client:
 
     def gone(self) -> None:
         """The socket is closed already."""
+        self._leave()
         self.closed = True
         self._task.cancel()
 
@@ -170,7 +164,7 @@ class Client:
             self._took, self._took_at = taken, now
         elif now - self._took_at >= self._slow and not self._stuck:
             self._stuck = True
-            self._wake.set()
+            self.stir()
 
     # --- what the writer does ---
 
@@ -178,7 +172,7 @@ class Client:
         counters.count("sockets_ended", code=str(code))
         self._code = code
         self._ending = True
-        self._wake.set()
+        self.stir()
 
     _ending = False
     _code = 1000
@@ -228,23 +222,24 @@ class Client:
             return None
         if self._resuming:
             self._promise()
+        place = self._place
         if (
-            self.epoch != self.scope.epoch(hub.state.epoch)
-            or self.seq > hub.state.seq
-            or not hub.can_follow(self.seq, self.scope)
+            place.epoch != self.scope.epoch(hub.state.epoch)
+            or place.seq > hub.state.seq
+            or not hub.can_follow(place.seq, self.scope)
         ):
             return self._snapshot()
-        if self.seq == hub.state.seq:
+        if place.seq == hub.state.seq:
             return None
-        if hub.state.seq - self.seq > protocol.FRAMES_BEHIND and self.seq >= self._catch_up:
+        if hub.state.seq - place.seq > protocol.FRAMES_BEHIND and place.seq >= self._catch_up:
             counters.count("outbox_skips")
             return self._snapshot()
-        self.seq += 1
-        return self.encoding.frame(hub, hub.ring[self.seq], self.scope)
+        place.seq += 1
+        return self.encoding.frame(hub, hub.ring[place.seq], self.scope)
 
     def _snapshot(self) -> str:
         state = self.hub.state
-        self.epoch, self.seq = self.scope.epoch(state.epoch), state.seq
+        self._place = Place(self.scope.epoch(state.epoch), state.seq)
         return self.encoding.snapshot(self.hub, self.scope)
 
 

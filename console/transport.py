@@ -13,7 +13,7 @@ import socket
 import struct
 import sys
 import termios
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -21,9 +21,8 @@ from console.protocol import MESSAGE_BYTES
 
 Congested = Callable[[], bool]
 CONGESTED = "console.congested"
-# Takes a framed message; False: not now, by the ordinary way.
-Direct = Callable[[bytes], bool]
-DIRECT = "console.direct"
+# A `Straight`, where there is one.
+STRAIGHT = "console.straight"
 # Closes with a code that the server's own way refuses; False: not possible here.
 Leave = Callable[[int], bool]
 LEAVE = "console.leave"
@@ -40,10 +39,6 @@ HARD_MESSAGE_BYTES = 4 * MESSAGE_BYTES
 
 
 def never() -> bool:
-    return False
-
-
-def nowhere(framed: bytes) -> bool:
     return False
 
 
@@ -65,6 +60,38 @@ def framed(text: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8, "big") + text
 
 
+class Straight:
+    """A socket without the six layers above it that would each copy and schedule a message: one frame for all boards
+    costs little more than the system's own call. Only framed messages, and only while nothing of an earlier one waits.
+    """
+
+    __slots__ = ("_protocol", "_transport", "_write", "disturbed", "send")
+
+    def __init__(self, protocol: Any, transport: Any) -> None:
+        self._protocol, self._transport, self._write = protocol, transport, transport.write
+        # How much of it the system takes; OSError: nothing.
+        self.send: Callable[[bytes], int] = transport.socket.send
+        # Called before anything goes by the ordinary way, from whomever.
+        self.disturbed: Callable[[], None] = untold
+        transport.write, transport.writeSequence = self.write, self._write_all
+
+    @property
+    def free(self) -> bool:
+        """Nothing waits, and the connection is open: stays so until `disturbed`, or `send` raises."""
+        protocol, transport = self._protocol, self._transport
+        if protocol.state != protocol.STATE_OPEN or protocol.send_queue:
+            return False
+        return not (transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting or transport.TLS)
+
+    def write(self, data: bytes) -> None:
+        """By the ordinary way, which waits for room."""
+        self.disturbed()
+        self._write(data)
+
+    def _write_all(self, parts: Iterable[bytes]) -> None:
+        self.write(b"".join(parts))
+
+
 def aware(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     """Wrap a websocket application: puts `congested()` into the scope and bounds what a client may make us buffer."""
 
@@ -72,7 +99,7 @@ def aware(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]
         protocol = send.args[0] if isinstance(send, partial) and send.args else None
         transport = getattr(protocol, "transport", None)
         congested: Congested = never
-        direct: Direct = nowhere
+        straight: Straight | None = None
         leave: Leave = stay
         if hasattr(protocol, "sendCloseFrame"):
             leave = partial(_leave, protocol)
@@ -89,8 +116,8 @@ def aware(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]
             protocol.maxMessagePayloadSize = protocol.maxFramePayloadSize = HARD_MESSAGE_BYTES
             protocol.sendMessage = _unlimited(protocol)
             if all(hasattr(transport, name) for name in ("socket", "dataBuffer", "_tempDataBuffer")):
-                direct = _straight(protocol, transport)
-        ways = {CONGESTED: congested, DIRECT: direct, LEAVE: leave, TAKEN: taken, DROP: drop}
+                straight = Straight(protocol, transport)
+        ways = {CONGESTED: congested, STRAIGHT: straight, LEAVE: leave, TAKEN: taken, DROP: drop}
         await app({**scope, **ways}, receive, send)
 
     return application
@@ -118,27 +145,6 @@ def _unlimited(protocol: Any) -> Callable[..., None]:
             protocol.maxMessagePayloadSize = limit
 
     return send_message
-
-
-def _straight(protocol: Any, transport: Any) -> Direct:
-    """Hands a framed message to the socket, past the six layers that would each copy and schedule it: one frame for all
-    boards costs little more than the system's own call. Only where nothing of an earlier message waits."""
-    to_socket, is_open = transport.socket.send, protocol.STATE_OPEN
-
-    def straight(framed: bytes) -> bool:
-        if protocol.state != is_open or protocol.send_queue:
-            return False
-        if transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting or transport.TLS:
-            return False
-        try:
-            written = to_socket(framed)
-        except OSError:
-            return False  # full, or lost: the ordinary way finds out
-        if written < len(framed):
-            transport.write(framed[written:])
-        return True
-
-    return straight
 
 
 def _congested(transport: Any) -> bool:

@@ -67,7 +67,7 @@ class Watched:
             for team in TEAMS
         )
         assert self.hub._take(protocol.encode(protocol.Frame(epoch="1.1", seq=seq, at=seq, agents=rows)))
-        self.client.follow({})
+        self.client.follow()
         for _ in range(20):
             await asyncio.sleep(0)
 

@@ -39,23 +39,26 @@ class Line:
     def write(self, data):
         self._tempDataBuffer.append(data)
 
-    def straight(self, data):
-        return transport._straight(self.protocol, self)(data)
-
 
 def test_what_the_socket_does_not_take_waits_behind_what_it_took():
     line = Line(room=4)
-    assert line.straight(b"abcdefgh")
+    straight = transport.Straight(line.protocol, line)
+    assert straight.free
+    straight.write(b"abcdefgh"[straight.send(b"abcdefgh") :])
     assert line.sent + b"".join(line._tempDataBuffer) == b"abcdefgh"
-    # And the next one does not overtake it.
-    assert not line.straight(b"ij")
-    assert line.sent == b"abcd"
+    # And the next one may not overtake it.
+    assert not straight.free
 
 
-def test_a_socket_that_takes_nothing_is_left_to_the_usual_way():
-    line = Line(room=0)
-    assert not line.straight(b"abc")
-    assert line._tempDataBuffer == []
+@pytest.mark.parametrize("way", ["write", "writeSequence"])
+def test_whatever_the_server_writes_by_itself_is_told_of_first(way):
+    """A pong, a close: what goes straight must not come between its pieces."""
+    line, told = Line(), []
+    straight = transport.Straight(line.protocol, line)
+    straight.disturbed = lambda: told.append(list(line._tempDataBuffer))
+    getattr(line, way)(b"pong" if way == "write" else [b"po", b"ng"])
+    assert told == [[]]
+    assert line._tempDataBuffer == [b"pong"]
 
 
 @pytest.mark.parametrize(
@@ -65,5 +68,4 @@ def test_a_socket_that_takes_nothing_is_left_to_the_usual_way():
 )  # fmt: skip
 def test_a_connection_that_is_not_free_is_left_to_the_usual_way(state):
     line = Line(**state)
-    assert not line.straight(b"abc")
-    assert line.sent == b""
+    assert not transport.Straight(line.protocol, line).free
