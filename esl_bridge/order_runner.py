@@ -248,6 +248,8 @@ class OrderRunner:
             self.parts.passing("question", self._ask, link, order, command)
         elif render.unless_joined(order):
             self.parts.passing("question", self._send_unless_joined, link, order, command)
+        elif module := render.module_needed(order):
+            self.parts.passing("question", self._send_if_loaded, link, order, command, module)
         elif any(leg in self.rising for leg in render.legs_moved(order)):
             self.parts.passing("order that waits", self._send_when_parked, order, command)
         else:
@@ -302,6 +304,15 @@ class OrderRunner:
             return self._settle(order.order_id, "refused", orders.JOINED)
         if isinstance(order, orders.Bridge):
             self.joining.add(order.leg)
+        return self._send((order, command))
+
+    def _send_if_loaded(self, link: Link, order: orders.AnyOrder, command: render.Command, module: str) -> None:
+        try:
+            (loaded,) = link.ask(f"module_exists {module}")
+        except NotConnectedError as error:
+            return self._settle(order.order_id, "refused", str(error))
+        if loaded.strip() != "true":
+            return self._settle(order.order_id, "failed", f"{module} is not loaded")
         return self._send((order, command))
 
     def _send(self, *ready: tuple[orders.AnyOrder, render.Command]) -> None:

@@ -119,6 +119,11 @@ def unless_joined(order: orders.AnyOrder) -> bool:
     return isinstance(order, orders.Bridge | orders.Hangup | orders.PlayMessage) and order.unless_joined
 
 
+def module_needed(order: orders.AnyOrder) -> str:
+    """The switch's module without which the order would end its leg, as an unknown application does; '' for none."""
+    return "mod_avmd" if isinstance(order, orders.DetectMachine) else ""
+
+
 def is_originate(order: orders.AnyOrder) -> bool:
     return parks_when_answered(order) or isinstance(order, orders.Eavesdrop)
 
@@ -171,7 +176,9 @@ def _render(order: orders.AnyOrder, plan: DialPlan) -> Command:
             file = _sound(order.name, plan.messages_dir, "MESSAGES_DIR")
             return Command(f"uuid_transfer {order.leg} 'playback:{file},hangup:NORMAL_CLEARING' inline")
         case orders.DetectMachine():
-            return Command(f"avmd {order.leg} start")
+            # Not the command `avmd UUID start`: it says +OK and hears nothing (FreeSWITCH 1.10.12 gives its session no
+            # settings, and so no detector).
+            return Command(f"uuid_broadcast {order.leg} avmd_start:: aleg")
         case orders.Probe():
             return Command(f"uuid_exists {order.leg}", direct=True)
         case _ as unreachable:

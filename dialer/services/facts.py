@@ -272,12 +272,12 @@ def _record_order(act: Act, order: Order, fact: f.OrderReported) -> None:
 def _no_detection(reply: str) -> None:
     """Said once by each worker: the calls go on as if people had answered them."""
     global _detection_missed
-    if not _detection_missed and "command not found" in reply.lower():
+    if not _detection_missed and reply == orders.NO_DETECTION:
         _detection_missed = True
         log.warning(
-            "the switch cannot hear answering machines (%s): load mod_avmd there, or set the campaigns' machine action "
-            "to off; until then every answer is treated as a person's",
-            reply.strip(),
+            "the switch cannot hear answering machines (%s): load it there, or set the campaigns' machine action to "
+            "off; until then every answer is treated as a person's",
+            reply,
         )
 
 

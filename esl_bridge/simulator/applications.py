@@ -6,12 +6,12 @@ import re
 import uuid as uuids
 from functools import partial
 
-from esl_bridge.simulator import bridging, dialstring, hangup, media, originate, sip
+from esl_bridge.simulator import bridging, dialstring, hangup, machines, media, originate, sip
 from esl_bridge.simulator.core import TICK, Switch
 from esl_bridge.simulator.legs import Application, Leg
 from esl_bridge.simulator.protocol import Value
 
-INSTANT = frozenset({"set", "export", "unset", "answer", "ring_ready", "log", "info", "push"})
+INSTANT = frozenset({"set", "export", "unset", "answer", "ring_ready", "log", "info", "push", "avmd_start"})
 IDLING = frozenset({"echo", "conference", "sleep", "record_session", "gentones"})
 
 
@@ -57,7 +57,7 @@ def run_extension(switch: Switch, leg: Leg, extension: str) -> None:
 def run(switch: Switch, leg: Leg, name: str, data: str, then: str = "") -> None:
     """Execute one application on a leg, and after a playback what follows in its inline dialplan."""
     known = name in INSTANT | IDLING | {"park", "eavesdrop", "bridge", "playback", "hangup"}
-    if not known:
+    if not known or (name == "avmd_start" and not switch.config.machine_detection):
         # The originate has already answered +OK.
         hangup.hangup(switch, leg, "DESTINATION_OUT_OF_ORDER")
         return
@@ -89,6 +89,8 @@ def _instantly(switch: Switch, leg: Leg, application: Application) -> None:
         _assign(leg, variable.removeprefix("nolocal:"), value, push=application.name == "push")
     elif application.name == "unset":
         leg.unset(application.data)
+    elif application.name == "avmd_start":
+        machines.listen(switch, leg)
     leg.application = None
     switch.emit("CHANNEL_EXECUTE_COMPLETE", leg, last=hangup.execute_headers(application, done=True))
 

@@ -7,7 +7,7 @@ import random
 import uuid as uuids
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from esl_bridge.simulator.protocol import Block, Event, Value
 from esl_bridge.simulator.tables import CALLSTATE_NUMBER
@@ -134,7 +134,7 @@ class Leg:
     disposition: str = ""
     has_codec: bool = False
     eavesdropping: bool = False
-    heard_by_avmd: bool = False
+    avmd: Literal["hears", "deaf"] | None = None
     times: Times = field(default_factory=Times)
     variables: dict[str, Value] = field(default_factory=dict)
     other_profile: Block | None = None
@@ -147,6 +147,7 @@ class Leg:
     parked: bool = False
     recordings: dict[str, Recording] = field(default_factory=dict)
     playback: Playback | None = None
+    after_playback: list[Callable[[], None]] = field(default_factory=list)
     child: Leg | None = None
     """The leg an application of this one is calling."""
     spies: list[Leg] = field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from esl_bridge.simulator import hangup, sip
 from esl_bridge.simulator.core import Switch
@@ -118,16 +119,19 @@ def _count_hold(switch: Switch, leg: Leg) -> None:
 def broadcast(switch: Switch, leg: Leg, path: str, legs: str, execute: Callable[[Switch, Leg, str, str], None]) -> None:
     """`uuid_broadcast`: play a file to a leg (`aleg`), the other one (`bleg`), or `both`.
 
-    `app::arguments` instead of a path is executed.
+    `app::arguments` instead of a path is executed, on a leg that hears something once that is over.
     """
     targets = []
     if legs in ("aleg", "both", ""):
         targets.append(leg)
     if legs in ("bleg", "both") and leg.peer is not None:
         targets.append(leg.peer)
-    name, _, data = path.partition("::")
+    name, application, data = path.partition("::")
     for target in targets:
-        if data:
+        if application and target.playback is not None:
+            target.after_playback.append(partial(execute, switch, target, name, data))
+            continue
+        if application:
             execute(switch, target, name, data)
             continue
         playing = Playback(path, 1, command(switch, "playback", path, loops=1, b_leg=target is not leg))
@@ -213,6 +217,14 @@ def stop_playing(switch: Switch, leg: Leg, status: str) -> None:
     leg.unset("current_loop", "total_loops")
     if playing.command is not None:
         private_command(switch, leg, playing.command)
+    waiting, leg.after_playback = leg.after_playback, []
+    for execute in waiting:
+        switch.later(leg, MUSIC_DELAY, _unless_over, leg, execute)
+
+
+def _unless_over(leg: Leg, execute: Callable[[], None]) -> None:
+    if not leg.hangup_cause:
+        execute()
 
 
 def _cancel_playing(leg: Leg) -> None:

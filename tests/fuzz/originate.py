@@ -219,7 +219,8 @@ _OTHERS = re.compile(
     rf"uuid_bridge {_UUID} {_UUID}|uuid_hold (?:off )?{_UUID}|uuid_park {_UUID}"
     rf"|uuid_transfer {_UUID} \d{{2,6}} XML default"
     rf"|uuid_kill {_UUID} [A-Z0-9_]+|uuid_recv_dtmf {_UUID} [023]|uuid_audio {_UUID} (?:start read mute -1|stop)"
-    rf"|avmd {_UUID} start|uuid_exists {_UUID}|uuid_record {_UUID} (?:start|stop|mask|unmask) (/[\w./-]*)/{_UUID}\.wav"
+    rf"|uuid_broadcast {_UUID} avmd_start:: aleg|uuid_exists {_UUID}"
+    rf"|uuid_record {_UUID} (?:start|stop|mask|unmask) (/[\w./-]*)/{_UUID}\.wav"
     rf"|uuid_transfer {_UUID} playback:(/[\w./-]*)/{_UUID}\.wav,hangup:NORMAL_CLEARING inline", re.ASCII,
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from celery import current_app
 
 from dialer import orders
 from dialer.limits import ORDER_SECONDS
-from dialer.models import Agent, AppliedCommand, CallLog, SideLeg
+from dialer.models import Agent, AppliedCommand, CallLog, Contact, DialerCampaign, SideLeg
 from events import nodes, streams
 from tests.conftest import wait_until
 from tests.contract.client import Client
@@ -85,8 +85,16 @@ class Desk:
         return Agent.objects.values_list("status", "status_reason").get()
 
 
+@pytest.fixture
+def campaign() -> DialerCampaign:
+    """One agent, and customers who are patient (see tests/data/esl/README.md); nobody works yet."""
+    return make_working_floor([f"+1212559{n}" for n in range(1001, 1009)], 1)
+
+
 @pytest.fixture(params=["simulator", *([pytest.param("freeswitch", marks=pytest.mark.freeswitch)] if _REAL else [])])
-def desk(request: pytest.FixtureRequest, redis_empty: object, tmp_path: object) -> Iterator[Desk]:
+def desk(
+    request: pytest.FixtureRequest, campaign: DialerCampaign, redis_empty: object, tmp_path: object
+) -> Iterator[Desk]:
     real = request.param == "freeswitch"
     host, port, password = _REAL.split(":", 2) if real else ("127.0.0.1", "0", "ClueCon")
     folder = {"RECORDINGS_DIR": str(tmp_path)}
@@ -98,14 +106,13 @@ def desk(request: pytest.FixtureRequest, redis_empty: object, tmp_path: object) 
         run.manage("ingest", "run_event_ingest")
         run.worker("default", 1)
         run.worker("dialer_queue")
-        campaign = make_working_floor([f"+1212559{n}" for n in range(1001, 1009)], 1)
         ask_all_to_work(campaign)
         at = int(port) or run.switch_port
         wait_until(lambda: Agent.objects.filter(softphone="open").exists(), "the softphone is open", 60)
         with Client(host, at, password) as client:
             client.login()
             yield Desk(client)
-            campaign.__class__.objects.update(status="paused")
+            DialerCampaign.objects.update(status="paused")
             left = CallLog.objects.filter(ended_at=None).values_list("freeswitch_uuid", flat=True)
             for leg in (*left, *map(str, Agent.objects.get().legs.values_list("leg_uuid", flat=True))):
                 client.api(f"uuid_kill {leg}")
@@ -262,3 +269,25 @@ def test_a_customer_whom_somebody_at_the_switch_sends_away_holds_no_agent(desk: 
     wait_until(freed, "the agent is free whose leg was hung up", 10)
     desk.switch.api(f"uuid_kill {desk.customer}")
     desk.next_call()
+
+
+@pytest.fixture
+def machines(campaign: DialerCampaign) -> None:
+    """The same campaign with numbers at which machines answer, which are hung up."""
+    DialerCampaign.objects.update(machine_action="hang_up")
+    for n, contact in enumerate(Contact.objects.order_by("pk")):
+        Contact.objects.filter(pk=contact.pk).update(number=f"+121255{n:05}")
+
+
+@pytest.mark.usefixtures("machines")
+def test_a_machine_that_the_switch_hears_is_hung_up_and_counts_as_one(desk: Desk) -> None:
+    """Joined to the agent as any answer is, and heard while they are."""
+    if desk.switch.api("module_exists mod_avmd") != "true":
+        pytest.skip("this switch has no mod_avmd")
+    desk.next_call()
+    desk.gone(desk.customer)
+    call = wait_until(lambda: CallLog.objects.filter(ended_at__isnull=False).first(), "the call's end", 30)
+    assert (call.machine, call.outcome) == (True, "machine")
+    assert desk.exists(desk.agent_leg), "its agent's leg stays"
+    assert call.orders.filter(kind="detect_machine", status="done").exists()
+    assert call.orders.filter(kind="hangup").exists(), "we hung up, the machine did not"

@@ -8,7 +8,7 @@ import pytest
 from celery import current_app
 from django.core.files.base import ContentFile
 
-from dialer import demo, floor_rows, tasks
+from dialer import demo, floor_rows, orders, tasks
 from dialer.models import AppliedCommand, CallLog, Contact, ContactReservation, DialerCampaign, Message, Order
 from dialer.services import facts as told
 from events import facts as f
@@ -127,7 +127,7 @@ def test_without_the_module_the_call_goes_on_as_a_persons_and_it_is_said_once(sw
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             Order.objects.filter(pk=order.pk).update(status="sent")
-            switch.report(order, "failed", reply="-ERR avmd Command not found!\n")
+            switch.report(order, "failed", reply=orders.NO_DETECTION)
     assert len([record for record in caplog.records if "mod_avmd" in record.getMessage()]) == 1
     assert switch.orders("hangup") == []
     switch.end(call)

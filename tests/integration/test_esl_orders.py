@@ -140,6 +140,21 @@ def outcomes(runner):
     return [report.status for report in reports(runner) if report.status != "sent"]
 
 
+def detection():
+    return orders.DetectMachine(order_id=str(uuid.uuid4()), expires_at=time.time() + 30, leg=str(uuid.uuid4()))
+
+
+def test_a_leg_is_listened_to_only_where_the_switch_can_for_it_would_end_the_call_otherwise(runner):
+    runner.link, order = Switch("true"), detection()
+    send(runner, order)
+    assert runner.link.said == [f"uuid_broadcast {order.leg} avmd_start:: aleg"]
+    runner.link, order = Switch("false"), detection()
+    send(runner, order)
+    assert runner.link.said == []
+    (report,) = [report for report in reports(runner) if report.order_id == order.order_id]
+    assert (report.status, report.reply) == ("failed", orders.NO_DETECTION)
+
+
 @pytest.mark.parametrize("lost", [False, True])
 def test_an_order_that_comes_again_is_executed_once_even_if_redis_has_lost_its_claim(runner, lost):
     runner.link, order = Switch(), call_order()

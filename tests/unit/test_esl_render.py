@@ -71,7 +71,7 @@ CUSTOMER = orders.OriginateCustomer(
         (orders.Transfer(**BASE, extension="1002"), f"uuid_transfer {LEG} 1002 XML default"),
         (orders.Hangup(**BASE), f"uuid_kill {LEG} NORMAL_CLEARING"),
         (orders.Record(**BASE, action="start", name=PEER), f"uuid_record {LEG} start /var/lib/rec/{PEER}.wav"),
-        (orders.DetectMachine(**BASE), f"avmd {LEG} start"),
+        (orders.DetectMachine(**BASE), f"uuid_broadcast {LEG} avmd_start:: aleg"),
         (orders.Record(**BASE, action="mask", name=PEER), f"uuid_record {LEG} mask /var/lib/rec/{PEER}.wav"),
     ],
     ids=lambda value: orders.kind_of(value) if isinstance(value, orders.Order) else "",

@@ -4,6 +4,7 @@ import uPlot from "../../vendor/uplot/uPlot.esm.js";
 
 const GUTTER = 42;
 const AXIS = 18;
+const EDGE = 16; // half of a time's width, which may stand under the last minute
 const FONT = "11px system-ui, sans-serif";
 const DASHES = [[], [4, 3]];
 
@@ -52,7 +53,7 @@ export class Chart {
     return {
       width: this.box.clientWidth,
       height: this.height,
-      padding: [6, 8, this.times ? 0 : 8, 0],
+      padding: [6, EDGE, this.times ? 0 : 8, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 }, focus: { prox: -1 } },
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(this.top, round(high ?? 0))] } },
