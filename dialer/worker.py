@@ -54,7 +54,7 @@ def in_one_process(sender: Any, **_: Any) -> None:
 def prepare(sender: str, instance: Any, **_: Any) -> None:
     """Before the worker reads: a sequential worker waits here until the lease is its own."""
     queues = set(instance.app.amqp.queues.consume_from)
-    wait_for_writes()
+    wait_for_redis()
     if QUEUE not in queues:
         return
     concurrency = getattr(instance, "concurrency", None)
@@ -63,11 +63,8 @@ def prepare(sender: str, instance: Any, **_: Any) -> None:
             f"{QUEUE} must be worked by exactly one process: start the worker with -c 1 (it was given {concurrency})"
         )
     signals_of_db.connection_created.connect(_end_forgotten_transactions)
-    held = wait_for_lease()
-    lease.adopt(held)
+    lease.adopt(lead())
     announce.defer()
-    refuse_restored(held)
-    restore_unacknowledged()
 
 
 @signals.worker_ready.connect
@@ -92,10 +89,14 @@ def stopping(**_: Any) -> None:
 def stopped(**_: Any) -> None:
     held = lease.current()
     if held is not None:
-        try:
-            lease.release(held)
-        except db.Error:
-            log.warning("the lease was not released; it runs out in %d s", LEASE_SECONDS)
+        _release(held)
+
+
+def _release(held: lease.Held) -> None:
+    try:
+        lease.release(held)
+    except db.Error:
+        log.warning("the lease was not released; it runs out in %d s", LEASE_SECONDS)
 
 
 def _end_forgotten_transactions(connection: Any, **_: Any) -> None:
@@ -105,23 +106,36 @@ def _end_forgotten_transactions(connection: Any, **_: Any) -> None:
         cursor.execute(f"SET idle_in_transaction_session_timeout = '{LEASE_SECONDS}s'")
 
 
-def wait_for_writes() -> None:
-    """Stand by while Redis refuses them (a full memory, too few replicas): Celery ends on that, and a worker that is
-    started again would only end again. One that is away is waited for by Celery itself."""
+def lead() -> lease.Held:
+    """The lease, and Redis's word on what a worker must know before it begins."""
+    while True:
+        held = wait_for_lease()
+        try:
+            refuse_restored(held)
+            restore_unacknowledged()
+        except redis.RedisError as error:
+            log.warning("Redis is away (%s): the lease is given back", type(error).__name__)
+            _release(held)
+            wait_for_redis()
+        else:
+            return held
+
+
+def wait_for_redis() -> None:
+    """Stand by while Redis is away or refuses writes (a full memory, too few replicas): Celery ends on the latter, and
+    a worker that is started again would only end again."""
     client, announced = streams.connect(), False
     try:
         while True:
             try:
                 client.set(streams.PROBE, 1, ex=streams.HEARTBEAT_SECONDS)
-            except redis.ResponseError as error:
+                return
+            except redis.RedisError as error:
                 if not announced:
                     announced = True
-                    log.error("Redis takes no writes; standing by: %s", error)
-            except redis.RedisError:
-                return
-            else:
-                return
-            if _stop.wait(1.0):
+                    away = not isinstance(error, redis.ResponseError)
+                    log.error("Redis %s; standing by: %s", "is away" if away else "takes no writes", error)
+            if _stop.wait(LOOK_SECONDS):
                 sys.exit(0)
     finally:
         client.close()
@@ -150,13 +164,8 @@ def wait_for_lease() -> lease.Held:
 
 def refuse_restored(held: lease.Held) -> None:
     """A database that was restored from a backup does not know whom it has dialled since: nobody dials by it before a
-    person has looked."""
-    try:
-        older = restoring.is_older_than_redis()
-    except redis.RedisError as error:
-        log.warning("not known whether the database was restored: %s", type(error).__name__)
-        return
-    if older:
+    person has looked. Raises RedisError."""
+    if restoring.is_older_than_redis():
         lease.release(held)
         sys.exit(
             "the database is older than what Redis has seen: it was restored from a backup. Nothing is dialled until "
@@ -168,7 +177,8 @@ def restore_unacknowledged() -> int:
     """Give back at once what a killed sequential worker had taken: Celery alone would wait for the visibility timeout.
 
     Only the lease holder does this, so whatever is unacknowledged of this queue belongs to a dead worker (or to one
-    whose transactions the fence refuses). Returned to the end that is read next, as tasks are in order.
+    whose transactions the fence refuses). Returned to the end that is read next, as tasks are in order. Raises
+    RedisError.
     """
     client, restored = streams.connect(), 0
     try:
@@ -182,8 +192,6 @@ def restore_unacknowledged() -> int:
             pipe.rpush(QUEUE, json.dumps(message))
             restored += bool(pipe.execute()[0])
         client.delete(wake.PENDING_KEY)
-    except redis.RedisError as error:
-        log.warning("unacknowledged tasks not looked for: %s", error)
     finally:
         client.close()
     if restored:
@@ -214,7 +222,8 @@ def _keep() -> None:
                 return
         if at_hand.seconds() > settings.CELERY_TASK_TIME_LIMIT:
             _give_up(outbox_client)
-        wake.tick()
+        if not wake.tick() and not at_hand.seconds():
+            wake.again_if_lost(outbox_client)
         if begun - beaten >= BEAT_SECONDS:
             beaten = begun
             waiting = _beat(outbox_client, "dialer", {"holder": held.holder, "token": held.token})

@@ -36,6 +36,17 @@ def tick(*, again: bool = False) -> bool:
     return True
 
 
+def again_if_lost(client: redis.Redis) -> None:
+    """To be called while no task is at hand. A mark of a tick that is on no queue has outlived it: Redis has lost its
+    last second, or the worker that had taken it died."""
+    try:
+        lost = client.exists(PENDING_KEY) and not client.llen(streams.SEQUENTIAL_QUEUE)
+    except redis.RedisError:
+        return
+    if lost:
+        tick(again=True)
+
+
 def no_later_than(moment: dt.datetime) -> None:
     """After this transaction commits: have a tick at that moment, which the regular one might miss by a second."""
     at = moment.timestamp()

@@ -44,8 +44,8 @@ GUARDS: list[Guard] = [
     Guard(
         "the dialer's lease is given up on stop",
         "dialer/worker.py",
-        "            lease.release(held)\n        except db.Error:",
-        "            pass\n        except db.Error:",
+        "        lease.release(held)\n    except db.Error:",
+        "        pass\n    except db.Error:",
         _STOPPING + "test_a_dialer_worker_gives_its_lease_up_and_leaves_its_queue_to_the_next",
     ),
     Guard(
@@ -95,7 +95,7 @@ GUARDS: list[Guard] = [
     Guard(
         "nobody dials by a restored database before a person has looked",
         "dialer/worker.py",
-        "    refuse_restored(held)\n",
+        "            refuse_restored(held)\n",
         "",
         _RESTORE + "test_a_backup_taken_while_calls_go_on_is_restored_and_its_worker_dials_nobody",
     ),

@@ -98,6 +98,35 @@ def test_what_a_killed_worker_had_taken_is_done_by_the_next_at_once(tmp_path, re
             wait_until(lambda: applied(command), "the command applied", seconds=60)
 
 
+@pytest.mark.parametrize("fails", ["refuse_restored", "restore_unacknowledged"])
+def test_a_worker_that_cannot_ask_redis_gives_the_lease_back_until_it_can(monkeypatch, redis_empty, fails):
+    """Whether the database was restored, and what a dead worker had taken: it begins with neither unknown."""
+    holds, real = [], getattr(worker, fails)
+
+    def look():
+        holds.append(WorkerLease.objects.get().expires_at is not None)
+
+    def once_away(*given):
+        look()
+        if len(holds) == 1:
+            raise redis.ConnectionError
+        return real(*given)
+
+    monkeypatch.setattr(worker, fails, once_away)
+    monkeypatch.setattr(worker, "wait_for_redis", look)
+    held = worker.lead()
+    assert holds == [True, False, True] and lease.renew(held)
+
+
+@pytest.mark.parametrize("queue", ["dialer_queue", "default"])
+def test_a_worker_waits_for_a_redis_that_is_away_and_says_so(tmp_path, queue):
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    with Processes(tmp_path, REDIS_URL=nowhere, CELERY_BROKER_URL=nowhere) as run:
+        process = run.worker(queue)
+        wait_until(lambda: "Redis is away; standing by" in run.log(queue), "it says why it waits", seconds=60)
+        assert process.poll() is None
+
+
 @pytest.mark.parametrize("queue", ["dialer_queue", "default"])
 def test_a_worker_stands_by_while_redis_takes_no_writes(tmp_path, redis_empty, queue):
     """Celery would end, and be started again, and end."""

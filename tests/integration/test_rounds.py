@@ -131,13 +131,31 @@ def test_a_decision_that_is_given_back_is_still_the_round_s(campaigns, monkeypat
 
 
 def test_a_round_whose_decision_was_lost_gives_way_to_the_next_tick_s(campaigns, monkeypatch):
+    """At once, where the whole queue is gone: decisions can be nowhere else while a tick is carried out."""
     tasks.process_dialer_logic()
     streams.shared().delete("dialer_queue")
     tasks.process_dialer_logic()
-    assert waits() == [], "it may still come"
+    assert len(waits()) == 1
+    streams.shared().delete("dialer_queue")
+    ask(make_agents(1)[0], "break", "lunch")
+    tasks.process_dialer_logic()
+    assert len(waits()) == 1, "a command waits, and the decision may still come"
     monkeypatch.setattr(rounds, "TICK_PENDING_SECONDS", 0)
     tasks.process_dialer_logic()
-    assert len(waits()) == 1
+    assert len(waits()) == 2
+
+
+def test_a_tick_that_was_lost_is_not_waited_for(redis_empty):
+    """Its mark may have outlived it: Redis has lost its last second, or a worker died while Redis was away."""
+    assert wake.tick() and not wake.tick()
+    wake.again_if_lost(redis_empty)
+    assert waits() == [TICK], "it is there"
+    redis_empty.delete("dialer_queue")
+    wake.again_if_lost(redis_empty)
+    assert waits() == [TICK]
+    redis_empty.delete("dialer_queue", wake.PENDING_KEY)
+    wake.again_if_lost(redis_empty)
+    assert waits() == [], "none was asked for"
 
 
 def test_a_decision_that_comes_twice_does_not_make_two_of_the_round(campaigns):

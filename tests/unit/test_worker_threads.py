@@ -41,8 +41,7 @@ def test_the_sequential_one_begins_its_threads_when_it_is_ready(begun, monkeypat
     monkeypatch.setattr(lease, "current", lambda: held)
     monkeypatch.setattr(lease, "adopt", lambda held: None)
     monkeypatch.setattr(worker.sys, "setswitchinterval", lambda seconds: None)
-    for name in ("wait_for_lease", "refuse_restored", "restore_unacknowledged"):
-        monkeypatch.setattr(worker, name, lambda *_: held)
+    monkeypatch.setattr(worker, "lead", lambda: held)
     monkeypatch.setattr(worker.announce, "defer", lambda: None)
     monkeypatch.setattr(worker.signals_of_db.connection_created, "connect", lambda *_: None)
     worker.prepare(sender="dialer@here", instance=instance(worker.QUEUE))
