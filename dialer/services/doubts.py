@@ -82,8 +82,10 @@ def probed(act: Act, leg: str, *, exists: bool) -> None:
                 if new:
                     call.status = CallStatus.DIALING
                 calls.save(call, "status", "in_doubt_since")
-        elif act.now - call.initiated_at > IN_DOUBT_AFTER:
-            never_seen = call.status == CallStatus.INITIATED
+            return
+        # A leg that the switch has told of had come before it was asked for; another may only be on its way.
+        never_seen = call.status == CallStatus.INITIATED
+        if not never_seen or act.now - call.initiated_at > IN_DOUBT_AFTER:
             calls.ended(act, call, "NEVER_SENT" if never_seen else "LOST", act.now, reached=not never_seen)
         return
     softphone = AgentLeg.objects.select_for_update(of=("self",)).filter(leg_uuid=leg, ended_at=None).first()

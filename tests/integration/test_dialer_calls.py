@@ -374,6 +374,19 @@ def test_an_attempt_that_may_still_be_carried_out_is_not_given_back(switch):
     assert call.ended_at is not None
 
 
+def test_a_call_that_the_switch_has_told_of_and_no_longer_has_is_over_at_its_first_no(switch):
+    """Its end was lost with Redis, say: nobody is kept waiting until an order of its age would have expired."""
+    [agent] = ready_agents(switch)
+    call = dial(make_campaign([agent]))
+    switch.answer(call)
+    CallLog.objects.update(initiated_at=timezone.now() - dt.timedelta(seconds=6))
+    tick()
+    [probe] = [order for order in switch.orders("probe") if str(order.leg_uuid) == call.freeswitch_uuid]
+    switch.report(probe, "done", leg_exists=False)
+    call.refresh_from_db()
+    assert (call.ended_at is not None, call.outcome) == (True, "hung_up")
+
+
 def ask_in_vain(leg: AgentLeg) -> bool:
     """The switch says that it has no such leg; whether that is believed."""
     with acting("test") as act:
