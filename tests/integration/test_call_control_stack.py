@@ -5,13 +5,16 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import current_app
+from django.core.files.base import ContentFile
 
-from dialer import orders
+from dialer import demo, orders
 from dialer.limits import ORDER_SECONDS
-from dialer.models import Agent, AppliedCommand, CallLog, Contact, DialerCampaign, SideLeg
+from dialer.models import Agent, AppliedCommand, CallLog, Contact, DialerCampaign, Message, SideLeg
 from events import nodes, streams
 from tests.conftest import wait_until
 from tests.contract.client import Client
@@ -97,7 +100,7 @@ def desk(
 ) -> Iterator[Desk]:
     real = request.param == "freeswitch"
     host, port, password = _REAL.split(":", 2) if real else ("127.0.0.1", "0", "ClueCon")
-    folder = {"RECORDINGS_DIR": str(tmp_path)}
+    folder = {"RECORDINGS_DIR": str(tmp_path), "MESSAGES_DIR": str(tmp_path)}
     named = {"FREESWITCH_ESL_HOST": host, "FREESWITCH_ESL_PORT": port, "FREESWITCH_ESL_PASSWORD": password}
     with Processes(tmp_path, **folder, **(named if real else {})) as run:
         if not real:
@@ -291,3 +294,27 @@ def test_a_machine_that_the_switch_hears_is_hung_up_and_counts_as_one(desk: Desk
     assert desk.exists(desk.agent_leg), "its agent's leg stays"
     assert call.orders.filter(kind="detect_machine", status="done").exists()
     assert call.orders.filter(kind="hangup").exists(), "we hung up, the machine did not"
+
+
+@pytest.fixture
+def spoken(machines: None, tmp_path: Path, settings: Any) -> None:
+    """To these machines a message of three seconds is left."""
+    settings.MESSAGES_DIR = str(tmp_path)
+    said = Message.objects.create(name="x", text="x", file=ContentFile(demo.message_sound(), "x.wav"))
+    DialerCampaign.objects.update(machine_action="leave_message", machine_message=said)
+
+
+@pytest.mark.usefixtures("spoken")
+def test_a_machine_is_left_the_message_and_its_agent_takes_the_next_call_meanwhile(desk: Desk) -> None:
+    if desk.switch.api("module_exists mod_avmd") != "true":
+        pytest.skip("this switch has no mod_avmd")
+    desk.next_call()
+    machine, agent_leg = desk.customer, desk.agent_leg
+    desk.alone(agent_leg)
+    playing = desk.switch.api(f"uuid_getvar {machine} current_application")
+    assert playing == "playback" and desk.exists(machine), "it hears the message to its end"
+    desk.gone(machine)
+    ended = CallLog.objects.filter(freeswitch_uuid=machine, ended_at__isnull=False)
+    call = wait_until(ended.first, "its end", 30)
+    assert (call.machine, call.outcome) == (True, "machine")
+    assert desk.exists(agent_leg)
