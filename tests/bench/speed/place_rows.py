@@ -27,7 +27,7 @@ from tests.fakes.processes import Processes
 CALLS = 1_000
 # Of one transaction: a decision places no more.
 TOGETHER = 50
-ROUNDS = 5
+ROUNDS = 11
 # Decided by the worker: so many agents in campaigns of TOGETHER each.
 CAMPAIGNS = 6
 UNTHROTTLED = ("--no-throttle", "--register", "0")
