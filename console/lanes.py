@@ -51,12 +51,12 @@ class Lane:
     def join(self, client: Client, place: Place, straight: Straight) -> bool:
         """Whether the newest frame is the next one after `place`, and `tell` will send it: then the client's place is
         the lane's from now on."""
-        before = self._before(client.hub)
-        if before is None or not place.same(before) or not straight.free:
+        newest = self._newest(client.hub)
+        if newest is None or not place.same(newest[0]) or not straight.free:
             return False
         if not self.level:
-            self.place = before
-        elif not self.place.same(before):
+            self.place = newest[0]
+        elif not self.place.same(place):
             return False  # the others are behind, and about to be sent away
         self.level[client] = straight
         return True
@@ -65,11 +65,12 @@ class Lane:
         """There is something new: to all who are level."""
         if not self.level or self.place.same(Place(self.scope.epoch(hub.state.epoch), hub.state.seq)):
             return
-        before, packed = self._before(hub), self._ready[2]
-        if before is None or packed is None or not self.place.same(before):
+        newest = self._newest(hub)
+        if newest is None or not self.place.same(newest[0]):
             for client in list(self.level):
                 client.stir()
             return
+        packed = newest[1]
         size, refused, halved = len(packed), [], []
         for client, straight in self.level.items():
             try:
@@ -85,12 +86,13 @@ class Lane:
         for straight, written in halved:
             straight.write(packed[written:])
 
-    def _before(self, hub: Hub) -> Place | None:
-        """The place whose next frame is the newest one; None: it is not told the same to all, or not at hand."""
+    def _newest(self, hub: Hub) -> tuple[Place, bytes] | None:
+        """The newest frame, and the place it follows; None: it is not told the same to all, or not at hand."""
         epoch, seq = hub.state.epoch, hub.state.seq
         if self._ready[:2] != (epoch, seq):
             packed = None
             if hub.can_follow(seq - 1, self.scope):
                 packed = self.encoding.packed(hub, hub.ring[seq], self.scope)
             self._ready = epoch, seq, packed
-        return Place(self.scope.epoch(epoch), seq - 1) if self._ready[2] is not None else None
+        packed = self._ready[2]
+        return (Place(self.scope.epoch(epoch), seq - 1), packed) if packed is not None else None

@@ -94,9 +94,10 @@ class Client:
 
     def change(self, scope: Scope) -> None:
         """What it may see has changed: from now on this part, beginning with a snapshot."""
-        self._see(scope)
         if self.live:
             self.subscribe(scope)
+        else:
+            self._see(scope)
 
     def resume(self, epoch: str, seq: int, scope: Scope) -> None:
         """Every frame of this part after `seq`, or a snapshot: also when the place is one in another part."""

@@ -22,8 +22,9 @@ Seconds = Annotated[int, msgspec.Meta(ge=1, le=300)]
 
 # Why an order with `unless_joined` was refused: the switch had joined its leg to another one by then.
 JOINED = "the leg is joined to another"
-# Why a DetectMachine failed: the switch has nothing to hear with.
-NO_DETECTION = "mod_avmd is not loaded"
+# What a DetectMachine needs, and why one failed: the switch has nothing to hear with.
+MACHINE_MODULE = "mod_avmd"
+NO_DETECTION = f"{MACHINE_MODULE} is not loaded"
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):

@@ -121,7 +121,7 @@ def unless_joined(order: orders.AnyOrder) -> bool:
 
 def module_needed(order: orders.AnyOrder) -> str:
     """The switch's module without which the order would end its leg, as an unknown application does; '' for none."""
-    return "mod_avmd" if isinstance(order, orders.DetectMachine) else ""
+    return orders.MACHINE_MODULE if isinstance(order, orders.DetectMachine) else ""
 
 
 def is_originate(order: orders.AnyOrder) -> bool:

@@ -36,7 +36,7 @@ class Round:
     def begin(self, campaigns: Sequence[str]) -> None:
         """While a round goes on, it is followed by another tick instead: whoever has become free in it may belong to a
         campaign that has decided. Called from a tick, so that its decisions can only be on the queue."""
-        if self._goes_on() and not _nothing_waits():
+        if self._goes_on() and not wake.nothing_waits(streams.shared()):
             self._wanted = True
             self._follow()
             return
@@ -81,14 +81,6 @@ class Round:
     def _goes_on(self) -> bool:
         """Decisions that have not come by then were lost."""
         return bool(self._asked) and time.monotonic() - self._moved_at < TICK_PENDING_SECONDS
-
-
-def _nothing_waits() -> bool:
-    """Whether the queue has been lost, with all that was on it."""
-    try:
-        return not streams.shared().llen(streams.SEQUENTIAL_QUEUE)
-    except redis.RedisError:
-        return False
 
 
 current = Round()

@@ -36,14 +36,22 @@ def tick(*, again: bool = False) -> bool:
     return True
 
 
+def nothing_waits(client: redis.Redis) -> bool:
+    """Whether no task is on the sequential queue; False while Redis does not say."""
+    try:
+        return not client.llen(streams.SEQUENTIAL_QUEUE)
+    except redis.RedisError:
+        return False
+
+
 def again_if_lost(client: redis.Redis) -> None:
     """To be called while no task is at hand. A mark of a tick that is on no queue has outlived it: Redis has lost its
     last second, or the worker that had taken it died."""
     try:
-        lost = client.exists(PENDING_KEY) and not client.llen(streams.SEQUENTIAL_QUEUE)
+        marked = client.exists(PENDING_KEY)
     except redis.RedisError:
         return
-    if lost:
+    if marked and nothing_waits(client):
         tick(again=True)
 
 

@@ -128,11 +128,11 @@ def broadcast(switch: Switch, leg: Leg, path: str, legs: str, execute: Callable[
         targets.append(leg.peer)
     name, application, data = path.partition("::")
     for target in targets:
-        if application and target.playback is not None:
-            target.after_playback.append(partial(execute, switch, target, name, data))
-            continue
         if application:
-            execute(switch, target, name, data)
+            if target.playback is None:
+                execute(switch, target, name, data)
+            else:
+                target.after_playback.append(partial(execute, switch, target, name, data))
             continue
         playing = Playback(path, 1, command(switch, "playback", path, loops=1, b_leg=target is not leg))
         target.playback = playing

@@ -763,7 +763,7 @@ GUARDS: list[Guard] = [
     Guard(
         "a tick that was lost is not waited for",
         "dialer/services/wake.py",
-        "    if lost:\n        tick(again=True)\n",
+        "    if marked and nothing_waits(client):\n        tick(again=True)\n",
         "",
         "tests/integration/test_rounds.py::test_a_tick_that_was_lost_is_not_waited_for",
     ),
@@ -784,7 +784,7 @@ GUARDS: list[Guard] = [
     Guard(
         "ticks during a round of decisions begin no second one beside it",
         "dialer/services/rounds.py",
-        "        if self._goes_on() and not _nothing_waits():\n",
+        "        if self._goes_on() and not wake.nothing_waits(streams.shared()):\n",
         "        if False:\n",
         ROUNDS + "test_ticks_during_a_round_are_one_tick_after_it",
     ),
